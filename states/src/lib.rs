@@ -1,0 +1,20 @@
+//! The state language and its engine.
+//!
+//! Theory of operation, in order. Each stage is a function of its arguments; files, commands and the machine come in
+//! through [`host::Host`], so every stage but the last can run anywhere.
+//!
+//! 1. [`tree`] names the file roots and pillar roots of an environment; [`minion`] is who asks (id, grains).
+//! 2. `render` turns a template into text (Jinja) and text into [`value::Value`] (YAML), keeping file:line.
+//! 3. `top` matches the minion to SLS names; `pillar` does the same for pillar data.
+//! 4. `high` gathers the SLS files and their includes into high data.
+//! 5. `compile` resolves requisites and orders them into [`low::LowState`].
+//! 6. `engine` walks the low state: observe, diff, apply, one step after the other, into [`report::Report`].
+//!
+//! Nothing here knows of EC2, of git or of inotify.
+
+pub mod host;
+pub mod low;
+pub mod minion;
+pub mod report;
+pub mod tree;
+pub mod value;

@@ -1,0 +1,65 @@
+//! The low state: the ordered list of steps that a compile gives and the engine walks.
+
+use crate::value::{Map, Value};
+
+/// Where in the tree something was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
+pub struct Origin {
+    /// Path of the file, relative to its file root (`web/init.sls`).
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// One state declaration, as Salt's low chunk.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Chunk {
+    /// The state module, such as `file` (Salt's key `state`).
+    pub state: String,
+    /// The function, such as `managed` (Salt's key `fun`).
+    pub fun: String,
+    /// The name it works on (`name`, else the id).
+    pub name: String,
+    /// The declaration's id (`__id__`).
+    pub id: String,
+    /// The SLS it came from, dotted (`__sls__`).
+    pub sls: String,
+    /// The environment (`__env__`).
+    pub env: String,
+    /// Salt's `order` number.
+    pub order: i64,
+    /// Every other key as Salt leaves it in the chunk: arguments, and requisites (`require`, `watch`, …) as lists of
+    /// one-key maps `{state: id-or-name}`.
+    pub args: Map,
+    /// Where the id was declared.
+    pub origin: Origin,
+}
+
+impl Chunk {
+    /// The key that Salt's state returns carry: `state_|-id_|-name_|-fun`.
+    pub fn tag(&self) -> String {
+        format!("{}_|-{}_|-{}_|-{}", self.state, self.id, self.name, self.fun)
+    }
+
+    /// An argument by name.
+    pub fn arg(&self, key: &str) -> Option<&Value> {
+        self.args.get(key)
+    }
+}
+
+/// What a compile gives: the chunks in run order, and the pillar that templates rendered at apply time need.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LowState {
+    /// In run order.
+    pub chunks: Vec<Chunk>,
+    /// The compiled pillar.
+    pub pillar: Map,
+}
