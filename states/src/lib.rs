@@ -12,9 +12,12 @@
 //!
 //! Nothing here knows of EC2, of git or of inotify.
 
+pub mod error;
 pub mod host;
 pub mod low;
 pub mod minion;
+pub mod render;
 pub mod report;
+pub mod session;
 pub mod tree;
 pub mod value;

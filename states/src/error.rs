@@ -1,0 +1,180 @@
+//! What can be wrong with a tree: every message of the language half, with where it is and what to do.
+
+use crate::low::Origin;
+
+/// What is wrong. The messages are here and nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The text is no YAML that Salt would load.
+    #[error("YAML: {0}")]
+    Yaml(String),
+    /// The text is no JSON.
+    #[error("JSON: {0}")]
+    Json(String),
+    /// The template does not parse.
+    #[error("Jinja syntax: {0}")]
+    Syntax(String),
+    /// A template used something that is not defined.
+    #[error("Jinja: {0}")]
+    Undefined(String),
+    /// A template failed while it ran (what Python would raise as a `TypeError`, `KeyError`, …).
+    #[error("Jinja: {0}")]
+    Runtime(String),
+    /// A template called a function that is not known.
+    #[error("unknown function `{0}` in a template")]
+    UnknownFunction(String),
+    /// A function that a template called failed.
+    #[error("function `{name}` failed: {cause}")]
+    Function {
+        /// `module.function`.
+        name: String,
+        /// Its own words.
+        cause: String,
+    },
+    /// A template asked for too much.
+    #[error("limit: {0}")]
+    Limit(String),
+    /// A file that should be there is not.
+    #[error("{0}")]
+    NotFound(String),
+    /// A file could not be read.
+    #[error("cannot read {path}: {cause}")]
+    Read {
+        /// The path.
+        path: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// The renderer named on the first line is not one of ours.
+    #[error("renderer `{0}` is not supported")]
+    Renderer(String),
+    /// The top file has a shape that Salt refuses.
+    #[error("top file: {0}")]
+    Top(String),
+    /// A pillar file has a shape that Salt refuses.
+    #[error("pillar: {0}")]
+    Pillar(String),
+    /// A state file has a shape that Salt refuses.
+    #[error("{0}")]
+    High(String),
+    /// A state function that does not exist.
+    #[error("unknown state function `{0}`")]
+    UnknownState(String),
+    /// A requisite that points at nothing.
+    #[error("{0}")]
+    Requisite(String),
+    /// Requisites that wait for each other.
+    #[error("requisites form a cycle: {0}")]
+    Cycle(String),
+}
+
+/// One error: what, where, in which line, through which files, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// What is wrong.
+    pub fault: Fault,
+    /// Where.
+    pub origin: Option<Origin>,
+    /// The text of the line at `origin`.
+    pub line: Option<String>,
+    /// The files that led here (include, import, macro call), innermost first.
+    pub chain: Vec<(&'static str, Origin)>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Error {
+    /// An error without a place yet.
+    pub fn new(fault: Fault) -> Self {
+        Self { fault, origin: None, line: None, chain: Vec::new(), help: None }
+    }
+
+    /// The same error, at a place; an error that has one already keeps it.
+    #[must_use]
+    pub fn at(mut self, origin: Origin) -> Self {
+        self.origin.get_or_insert(origin);
+        self
+    }
+
+    /// The same error, with the offending line cut out of the file's text.
+    #[must_use]
+    pub fn in_text(mut self, text: &str) -> Self {
+        if let (None, Some(origin)) = (&self.line, &self.origin) {
+            let line = text.lines().nth(origin.line.saturating_sub(1));
+            self.line = line.map(|l| l.chars().take(200).collect());
+        }
+        self
+    }
+
+    /// The same error, with advice; the first advice given stays.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.get_or_insert_with(|| help.into());
+        self
+    }
+
+    /// The same error, seen from one file further out.
+    #[must_use]
+    pub fn through(mut self, how: &'static str, origin: Origin) -> Self {
+        if self.chain.len() < 32 {
+            self.chain.push((how, origin));
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
+        write!(f, "{}", self.fault)?;
+        if let Some(line) = &self.line {
+            let number = self.origin.as_ref().map_or(0, |o| o.line);
+            let column = self.origin.as_ref().map_or(1, |o| o.column);
+            let number = number.to_string();
+            write!(f, "\n  {number} | {line}")?;
+            let indent = " ".repeat(number.len() + column.saturating_sub(1).min(200));
+            write!(f, "\n     {indent}^")?;
+        }
+        for (how, origin) in &self.chain {
+            write!(f, "\n  {how} {origin}")?;
+        }
+        match &self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Error::new(fault)
+    }
+}
+
+/// All errors of one compile; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errors(pub Vec<Error>);
+
+impl std::fmt::Display for Errors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Self {
+        Errors(vec![error])
+    }
+}
