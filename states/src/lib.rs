@@ -13,6 +13,7 @@
 //! Nothing here knows of EC2, of git or of inotify.
 
 pub mod error;
+pub mod grains;
 pub mod host;
 pub mod low;
 pub mod minion;
