@@ -1,5 +1,10 @@
 //! The supervisor that starts, stops and restarts services: supervisord, systemd or the built-in one.
 
+pub mod builtin;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
 /// Where a service stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -17,20 +22,24 @@ pub trait Supervisor: Send + Sync {
     fn name(&self) -> &'static str;
     /// Where the service stands.
     fn status(&self, service: &str) -> Result<Status, Error>;
-    /// Start and wait until it runs.
+    /// Start and wait until it runs. A service that runs already is left alone.
     fn start(&self, service: &str) -> Result<(), Error>;
-    /// Stop and wait until it is gone.
+    /// Stop and wait until it is gone. A service that is stopped already is left alone.
     fn stop(&self, service: &str) -> Result<(), Error>;
-    /// Stop and start.
+    /// Stop and start; a stopped service is started. Listening sockets stay open where the supervisor owns them.
     fn restart(&self, service: &str) -> Result<(), Error>;
     /// Reload in place.
     fn reload(&self, service: &str) -> Result<(), Error>;
-    /// Send a signal by name without `SIG`.
+    /// Send a signal by name, with or without `SIG`.
     fn signal(&self, service: &str, signal: &str) -> Result<(), Error>;
     /// Whether it starts at boot; `None` where there is no such notion.
     fn enabled(&self, service: &str) -> Result<Option<bool>, Error>;
     /// Set whether it starts at boot.
     fn set_enabled(&self, service: &str, enabled: bool) -> Result<(), Error>;
+    /// The program is going: stop what lives and dies with it. Services of an outside supervisor stay.
+    fn shutdown(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Why a supervisor could not do what was asked.
@@ -44,4 +53,72 @@ pub enum Error {
         /// The service's name.
         service: String,
     },
+    /// The service's unit file is wrong.
+    #[error(transparent)]
+    Unit(#[from] builtin::UnitError),
+    /// The service did not do what it was told.
+    #[error("{supervisor} could not {verb} {service:?}: {reason}")]
+    Failed {
+        /// Which supervisor was asked.
+        supervisor: &'static str,
+        /// The service's name.
+        service: String,
+        /// What was asked: `start`, `stop`, …
+        verb: &'static str,
+        /// What went wrong and, where known, what to do.
+        reason: String,
+    },
+    /// The deadline passed.
+    #[error("{supervisor} did not {verb} {service:?} within {}s", after.as_secs_f64())]
+    Timeout {
+        /// Which supervisor was asked.
+        supervisor: &'static str,
+        /// The service's name.
+        service: String,
+        /// What was asked.
+        verb: &'static str,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The supervisor has no notion of what was asked.
+    #[error("{supervisor} cannot {what} ({service:?})")]
+    Unsupported {
+        /// Which supervisor was asked.
+        supervisor: &'static str,
+        /// The service's name.
+        service: String,
+        /// What was asked.
+        what: &'static str,
+    },
+    /// The supervisor does not answer.
+    #[error("{supervisor} does not answer at {}: {source}", endpoint.display())]
+    Unreachable {
+        /// Which supervisor was asked.
+        supervisor: &'static str,
+        /// Its socket or program.
+        endpoint: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The supervisor answered with what is not understood, or refused.
+    #[error("{supervisor} answered: {reason}")]
+    Answer {
+        /// Which supervisor was asked.
+        supervisor: &'static str,
+        /// Its words, or what is wrong with them.
+        reason: String,
+    },
+}
+
+/// Refuse what cannot be a service's name: it becomes part of paths and commands.
+pub(crate) fn valid_name(supervisor: &'static str, service: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.@:\\".contains(c);
+    if !service.is_empty()
+        && service.len() <= 200
+        && service.chars().all(fits)
+        && !service.starts_with(['.', '-'])
+    {
+        return Ok(());
+    }
+    Err(Error::Unknown { supervisor, service: service.to_owned() })
 }

@@ -1,0 +1,567 @@
+//! Keeps one service: a thread that owns its process, its sockets and its state.
+
+// Effects: signals and reaps processes, reads the clock.
+#![allow(clippy::disallowed_methods)]
+
+use super::decide::{Ended, delay, failures};
+use super::load::{Loaded, Units};
+use super::output::Logs;
+use super::prepare::{Setting, setting};
+use super::sockets::Held;
+use super::unit::{Command, KillMode, Kind};
+use crate::supervisor::{Error, Status};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const NAME: &str = "builtin";
+/// A wait that the unit leaves open ends all the same.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// How often the rest of a process group is looked at while it ends: nobody tells of processes that are not ours.
+const GROUP_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What a keeper needs to know of its supervisor.
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) root: PathBuf,
+    pub(crate) units: Units,
+    pub(crate) logs: Logs,
+    pub(crate) notify_dir: PathBuf,
+}
+
+/// What others may ask, each with where the answer goes.
+pub(crate) enum Ask {
+    Start,
+    Stop,
+    Restart,
+    Reload,
+    Signal(Signal),
+}
+
+enum Message {
+    Ask(Ask, Sender<Result<(), Error>>),
+    /// A child of ours has ended and waits to be reaped.
+    Ended(Pid),
+    /// `READY=1` came on this launch's socket.
+    Ready(PathBuf),
+    /// The supervisor is gone; leave the process running.
+    Detach,
+}
+
+/// Where the service stands, for those who only look.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) state: &'static str,
+    pub(crate) running: bool,
+    pub(crate) pid: Option<u32>,
+    pub(crate) starts: u64,
+    pub(crate) last_end: Option<String>,
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// The way to a keeper.
+pub(crate) struct Handle {
+    messages: Sender<Message>,
+    seen: Arc<Mutex<Seen>>,
+    service: String,
+}
+
+enum State {
+    Stopped,
+    Running(Process),
+    /// A oneshot that did its work and counts as running.
+    Done,
+    /// Ended, to be started again at this time.
+    Backoff {
+        until: Instant,
+        failures: u32,
+    },
+}
+
+struct Process {
+    pid: Pid,
+    since: Instant,
+    /// Failures in a row before this start.
+    failures: u32,
+    setting: Box<Setting>,
+}
+
+enum Waited {
+    Ended(Ended),
+    Ready,
+    Deadline,
+    /// Somebody asks for a stop meanwhile.
+    Cancelled,
+}
+
+struct Keeper {
+    service: String,
+    house: Arc<House>,
+    inbox: Receiver<Message>,
+    to_self: Sender<Message>,
+    /// Came while we waited for something else.
+    later: VecDeque<Message>,
+    state: State,
+    held: Held,
+    seen: Arc<Mutex<Seen>>,
+    noted: Vec<String>,
+    /// Where the process tells that it is ready.
+    ready_on: Option<PathBuf>,
+}
+
+impl Handle {
+    /// Start keeping a service (not yet the service).
+    pub(crate) fn new(service: &str, house: Arc<House>) -> std::io::Result<Self> {
+        let (messages, inbox) = channel();
+        let seen = Arc::new(Mutex::new(Seen { state: "stopped", ..Seen::default() }));
+        let mut keeper = Keeper {
+            service: service.to_owned(),
+            house,
+            inbox,
+            to_self: messages.clone(),
+            later: VecDeque::new(),
+            state: State::Stopped,
+            held: Held::default(),
+            seen: seen.clone(),
+            noted: vec![],
+            ready_on: None,
+        };
+        std::thread::Builder::new().name(format!("keep {service}")).spawn(move || keeper.live())?;
+        Ok(Self { messages, seen, service: service.to_owned() })
+    }
+
+    /// Ask and wait for the answer.
+    pub(crate) fn ask(&self, ask: Ask) -> Result<(), Error> {
+        let gone = || Error::Failed {
+            supervisor: NAME,
+            service: self.service.clone(),
+            verb: "serve",
+            reason: "its keeper has ended".into(),
+        };
+        self.send(ask).recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Ask without waiting.
+    pub(crate) fn send(&self, ask: Ask) -> Receiver<Result<(), Error>> {
+        let (answer, answered) = channel();
+        let _ = self.messages.send(Message::Ask(ask, answer));
+        answered
+    }
+
+    /// Where the service stands.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same for the supervisor's trait.
+    pub(crate) fn status(&self) -> Status {
+        let seen = self.seen();
+        if seen.running { Status::Running(seen.pid) } else { Status::Stopped }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _ = self.messages.send(Message::Detach);
+    }
+}
+
+impl Keeper {
+    fn live(&mut self) {
+        loop {
+            self.show();
+            match self.next() {
+                Some(Message::Ask(ask, answer)) => {
+                    let result = self.answer(&ask);
+                    self.show();
+                    let _ = answer.send(result);
+                }
+                Some(Message::Ended(pid)) => self.on_end(pid),
+                Some(Message::Ready(_)) => {}
+                Some(Message::Detach) => return,
+                None => self.on_deadline(),
+            }
+        }
+    }
+
+    /// The next message; `None` when the backoff is over.
+    fn next(&mut self) -> Option<Message> {
+        if let Some(message) = self.later.pop_front() {
+            return Some(message);
+        }
+        match &self.state {
+            State::Backoff { until, .. } => {
+                self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+            }
+            _ => Some(self.inbox.recv().unwrap_or(Message::Detach)),
+        }
+    }
+
+    fn answer(&mut self, ask: &Ask) -> Result<(), Error> {
+        match ask {
+            Ask::Start => match self.state {
+                State::Running(_) | State::Done => Ok(()),
+                _ => self.start("start", 0),
+            },
+            Ask::Stop => self.stop(),
+            Ask::Restart => self.restart(),
+            Ask::Reload => self.reload(),
+            Ask::Signal(signal) => self.signal(*signal),
+        }
+    }
+
+    /// Show others where we stand.
+    fn show(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        (seen.state, seen.running, seen.pid) = match &self.state {
+            State::Stopped => ("stopped", false, None),
+            State::Running(process) => ("running", true, Some(process.pid.as_raw().cast_unsigned())),
+            State::Done => ("done", true, None),
+            State::Backoff { .. } => ("backoff", false, None),
+        };
+        seen.addresses = self.held.addresses();
+    }
+
+    fn failed(&self, verb: &'static str, reason: impl Into<String>) -> Error {
+        Error::Failed { supervisor: NAME, service: self.service.clone(), verb, reason: reason.into() }
+    }
+
+    /// Read the unit and resolve what can be wrong, with the sockets that it wants. Nothing is changed.
+    fn resolve(&mut self, verb: &'static str) -> Result<(Setting, Held, String), Error> {
+        let unknown = || Error::Unknown { supervisor: NAME, service: self.service.clone() };
+        let Loaded { service, sockets } = self.house.units.load(&self.service)?.ok_or_else(unknown)?;
+        if self.noted != service.notes {
+            service.notes.iter().for_each(|note| tracing::warn!(service = self.service, "{note}"));
+            self.noted.clone_from(&service.notes);
+        }
+        let setting = setting(&self.service, &service, &self.house.root, &self.house.logs);
+        let setting = setting.map_err(|e| self.failed(verb, e))?;
+        let fd_name = sockets.as_ref().map_or(String::new(), |s| s.fd_name.clone());
+        let held = match &sockets {
+            Some(wanted) => self.held.adjusted(wanted, &self.house.root).map_err(|e| self.failed(verb, e))?,
+            None => Held::default(),
+        };
+        Ok((setting, held, fd_name))
+    }
+
+    fn start(&mut self, verb: &'static str, failures: u32) -> Result<(), Error> {
+        let (setting, held, fd_name) = self.resolve(verb)?;
+        self.held = held;
+        self.begin(verb, setting, &fd_name, failures)
+    }
+
+    /// Everything that can fail is done before the running process is touched.
+    fn restart(&mut self) -> Result<(), Error> {
+        let (setting, held, fd_name) = self.resolve("restart")?;
+        self.end("restart")?;
+        self.held = held;
+        self.begin("restart", setting, &fd_name, 0)
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        let setting = self.end("stop")?;
+        if let Some(setting) = setting {
+            setting.remove_directories();
+        }
+        self.held.close(&self.house.root);
+        Ok(())
+    }
+
+    /// Run the commands of the start in order and settle in the state that follows.
+    fn begin(
+        &mut self,
+        verb: &'static str,
+        setting: Setting,
+        fd_name: &str,
+        failures: u32,
+    ) -> Result<(), Error> {
+        self.state = State::Stopped;
+        let (kind, remain) = (setting.service.kind, setting.service.remain);
+        let policy = (setting.service.restart, setting.service.restart_sec, setting.service.restart_max);
+        let result = self.launch(verb, setting, fd_name, failures);
+        match (&result, kind) {
+            (Ok(()), Kind::Oneshot) if remain => self.state = State::Done,
+            (Err(_), _) if verb != "start" || failures > 0 => {
+                // It was meant to run and does not: keep trying as the policy says.
+                self.back_off(policy, Ended::Exited(1), failures.saturating_add(1));
+            }
+            _ => {}
+        }
+        result
+    }
+
+    fn launch(
+        &mut self,
+        verb: &'static str,
+        setting: Setting,
+        fd_name: &str,
+        failures: u32,
+    ) -> Result<(), Error> {
+        setting.make_directories().map_err(|e| self.failed(verb, e))?;
+        let timeout = setting.service.timeout_start.unwrap_or(LONGEST);
+        for command in &setting.service.start_pre {
+            self.run(verb, &setting, command, &[], timeout)?;
+        }
+        if setting.service.kind == Kind::Oneshot {
+            let timeout = LONGEST;
+            return setting.service.start.iter().try_for_each(|c| self.run(verb, &setting, c, &[], timeout));
+        }
+        let Some(command) = setting.service.start.first() else { return Ok(()) };
+        let notify = self.notify_socket(&setting).map_err(|e| self.failed(verb, e))?;
+        self.ready_on.clone_from(&notify);
+        let extra: Vec<_> = notify.iter().map(|path| ("NOTIFY_SOCKET", path.display().to_string())).collect();
+        let launch = setting.launch(command, &extra, self.held.descriptors(), fd_name);
+        let pid = launch.and_then(super::spawn::Launch::spawn).map_err(|e| self.failed(verb, e))?;
+        self.await_end_of(pid);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).starts += 1;
+        self.state =
+            State::Running(Process { pid, since: Instant::now(), failures, setting: Box::new(setting) });
+        if notify.is_some() { self.await_ready(verb, pid, timeout) } else { Ok(()) }
+    }
+
+    fn await_ready(&mut self, verb: &'static str, pid: Pid, timeout: Duration) -> Result<(), Error> {
+        let reason = match self.wait(pid, Instant::now() + timeout) {
+            Waited::Ready => return Ok(()),
+            Waited::Ended(how) => {
+                self.remember_end(how);
+                self.finish_group(pid, Duration::ZERO);
+                self.state = State::Stopped;
+                return Err(self.failed(verb, format!("it {how} before it was ready; see {}", self.log())));
+            }
+            Waited::Cancelled => "a stop was asked for meanwhile".to_owned(),
+            Waited::Deadline => format!("it was not ready (READY=1) within {}s", timeout.as_secs_f64()),
+        };
+        self.end(verb)?;
+        Err(self.failed(verb, reason))
+    }
+
+    fn log(&self) -> String {
+        self.house.logs.path(&self.service).display().to_string()
+    }
+
+    /// Run a command to its end.
+    fn run(
+        &mut self,
+        verb: &'static str,
+        setting: &Setting,
+        command: &Command,
+        extra: &[(&str, String)],
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let started = setting.launch(command, extra, vec![], "").and_then(super::spawn::Launch::spawn);
+        let result = started.and_then(|pid| {
+            self.await_end_of(pid);
+            let program = command.words.join(" ");
+            let reason = match self.wait(pid, Instant::now() + timeout) {
+                Waited::Ended(Ended::Exited(0)) => return Ok(()),
+                Waited::Ended(how) => return Err(format!("`{program}` {how}; see {}", self.log())),
+                Waited::Cancelled => format!("`{program}` was cut short by a stop"),
+                _ => format!("`{program}` was not done within {}s", timeout.as_secs_f64()),
+            };
+            let _ = killpg(pid, Signal::SIGKILL);
+            self.reap(pid);
+            Err(reason)
+        });
+        result.or_else(|e| if command.ignore_failure { Ok(()) } else { Err(self.failed(verb, e)) })
+    }
+
+    fn reload(&mut self) -> Result<(), Error> {
+        let State::Running(process) = &self.state else {
+            return Err(self.failed("reload", "it is not running"));
+        };
+        let pid = process.pid;
+        let (setting, ..) = self.resolve("reload")?;
+        if setting.service.reload.is_empty() {
+            return Err(
+                self.failed("reload", "its unit has no ExecReload=; add one, restart it, or signal HUP")
+            );
+        }
+        let timeout = setting.service.timeout_start.unwrap_or(LONGEST);
+        let extra = [("MAINPID", pid.to_string())];
+        setting
+            .service
+            .reload
+            .iter()
+            .try_for_each(|command| self.run("reload", &setting, command, &extra, timeout))
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Error> {
+        let State::Running(process) = &self.state else {
+            return Err(self.failed("signal", "it is not running"));
+        };
+        kill(process.pid, signal).map_err(|e| self.failed("signal", e.desc()))
+    }
+
+    /// Stop the process if there is one; the sockets stay. Gives what it ran with.
+    fn end(&mut self, verb: &'static str) -> Result<Option<Box<Setting>>, Error> {
+        let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else {
+            return Ok(None);
+        };
+        let (pid, service) = (process.pid, &process.setting.service);
+        let timeout = service.timeout_stop.unwrap_or(LONGEST);
+        let deadline = Instant::now() + timeout;
+        let told = match service.kill_mode {
+            KillMode::Group => killpg(pid, service.kill_signal),
+            KillMode::Mixed | KillMode::Process => kill(pid, service.kill_signal),
+        };
+        if told.is_err() {
+            tracing::debug!(service = self.service, "it had ended before it was told");
+        }
+        let how = match self.wait_for_end(pid, deadline) {
+            Some(how) => how,
+            None => {
+                tracing::warn!(service = self.service, "still there after {timeout:?}: SIGKILL");
+                let _ = killpg(pid, Signal::SIGKILL);
+                self.wait_for_end(pid, Instant::now() + LONGEST)
+                    .ok_or_else(|| self.failed(verb, "it cannot be killed"))?
+            }
+        };
+        self.remember_end(how);
+        if service.kill_mode != KillMode::Process {
+            self.finish_group(pid, deadline.saturating_duration_since(Instant::now()));
+        }
+        Ok(Some(process.setting))
+    }
+
+    /// Give the rest of a process group, whose leader is gone, this long to end; then kill it.
+    fn finish_group(&mut self, group: Pid, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        while killpg(group, None).is_ok() {
+            if Instant::now() >= deadline {
+                let _ = killpg(group, Signal::SIGKILL);
+                return;
+            }
+            if let Ok(message) = self.inbox.recv_timeout(GROUP_INTERVAL) {
+                self.later.push_back(message);
+            }
+        }
+    }
+
+    /// Our process ended, or one that does not matter any more did.
+    fn on_end(&mut self, pid: Pid) {
+        let how = self.reap(pid);
+        if !matches!(&self.state, State::Running(process) if process.pid == pid) {
+            return;
+        }
+        let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else { return };
+        self.remember_end(how);
+        let _ = killpg(pid, process.setting.service.kill_signal);
+        self.finish_group(pid, process.setting.service.timeout_stop.unwrap_or(LONGEST));
+        let in_a_row = failures(process.failures, process.since.elapsed());
+        let service = &process.setting.service;
+        tracing::warn!(service = self.service, "{how}");
+        self.back_off((service.restart, service.restart_sec, service.restart_max), how, in_a_row);
+    }
+
+    fn back_off(&mut self, policy: (super::unit::Restart, Duration, Duration), how: Ended, failures: u32) {
+        if let Some(pause) = delay(policy.0, how, failures, policy.1, policy.2) {
+            tracing::info!(service = self.service, "starting again in {pause:?}");
+            self.state = State::Backoff { until: Instant::now() + pause, failures };
+        }
+    }
+
+    fn on_deadline(&mut self) {
+        let State::Backoff { failures, until } = self.state else { return };
+        if Instant::now() < until {
+            return;
+        }
+        if let Err(error) = self.start("start", failures) {
+            tracing::warn!(service = self.service, "{error}");
+            if matches!(self.state, State::Backoff { until, .. } if until <= Instant::now()) {
+                // The unit or its sockets cannot be used now; look again later.
+                let (pause, failures) =
+                    (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
+                self.state = State::Backoff { until: Instant::now() + pause, failures };
+            }
+        }
+    }
+
+    fn remember_end(&self, how: Ended) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).last_end = Some(how.to_string());
+    }
+
+    /// Wait for the end of a child, whatever else comes.
+    fn wait_for_end(&mut self, pid: Pid, deadline: Instant) -> Option<Ended> {
+        loop {
+            match self.wait_until(pid, deadline, false) {
+                Waited::Ended(how) => return Some(how),
+                Waited::Deadline => return None,
+                Waited::Ready | Waited::Cancelled => {}
+            }
+        }
+    }
+
+    fn wait(&mut self, pid: Pid, deadline: Instant) -> Waited {
+        self.wait_until(pid, deadline, true)
+    }
+
+    /// Wait for a child's end or readiness; what else comes is kept for later.
+    fn wait_until(&mut self, pid: Pid, deadline: Instant, cancellable: bool) -> Waited {
+        if let Some(at) = self.later.iter().position(|m| matches!(m, Message::Ended(p) if *p == pid)) {
+            self.later.remove(at);
+            return Waited::Ended(self.reap(pid));
+        }
+        loop {
+            match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Message::Ended(ended)) if ended == pid => return Waited::Ended(self.reap(pid)),
+                Ok(Message::Ready(socket)) if Some(&socket) == self.ready_on.as_ref() => {
+                    return Waited::Ready;
+                }
+                Ok(Message::Ready(_)) => {}
+                Ok(message) => {
+                    let stop = matches!(message, Message::Ask(Ask::Stop, _));
+                    self.later.push_back(message);
+                    if stop && cancellable {
+                        return Waited::Cancelled;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Waited::Deadline,
+            }
+        }
+    }
+
+    /// Have a thread tell us when the child ends. It does not reap: until we do, the process id is nobody else's, so
+    /// that a signal never meets a stranger. Only this child is waited for; others are somebody else's.
+    fn await_end_of(&self, pid: Pid) {
+        let to_self = self.to_self.clone();
+        let watch = move || {
+            while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR)
+            {
+            }
+            let _ = to_self.send(Message::Ended(pid));
+        };
+        let thread = std::thread::Builder::new().name("await".into()).stack_size(64 * 1024);
+        if let Err(error) = thread.spawn(watch) {
+            tracing::error!(service = self.service, "no thread to await process {pid}: {error}");
+        }
+    }
+
+    fn reap(&self, pid: Pid) -> Ended {
+        loop {
+            match waitpid(pid, None) {
+                Ok(WaitStatus::Exited(_, status)) => return Ended::Exited(status),
+                Ok(WaitStatus::Signaled(_, signal, _)) => return Ended::Killed(signal as i32),
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                Err(_) => return Ended::Unseen,
+            }
+        }
+    }
+
+    /// The socket on which a `Type=notify` service tells that it is ready.
+    fn notify_socket(&self, setting: &Setting) -> Result<Option<PathBuf>, String> {
+        if setting.service.kind != Kind::Notify {
+            return Ok(None);
+        }
+        let to_self = self.to_self.clone();
+        super::notify::listen(&self.house.notify_dir, &self.service, move |socket| {
+            let _ = to_self.send(Message::Ready(socket));
+        })
+        .map(Some)
+    }
+}
