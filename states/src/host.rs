@@ -1,5 +1,13 @@
 //! The narrow door to the machine: what the engine and templates may ask of the world.
 
+mod machine;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use machine::Machine;
+
 /// A service as its manager sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceState {
@@ -32,10 +40,193 @@ pub trait Services: Send + Sync {
     fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), String>;
 }
 
+/// What to run: an argument vector, or a line for a shell when the tree asked for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// Program and arguments, run as they are.
+    Argv(Vec<String>),
+    /// A line given to `shell -c`.
+    Shell {
+        /// Path of the shell.
+        shell: String,
+        /// The line.
+        line: String,
+    },
+}
+
+/// A command for [`Host::run`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// What is run.
+    pub program: Program,
+    /// Working directory, as the tree names it (under [`Host::root`]); `None` is `/`.
+    pub cwd: Option<String>,
+    /// Variables set (`Some`) or removed (`None`) on top of the environment.
+    pub env: Vec<(String, Option<String>)>,
+    /// Run as this user, with its groups and home.
+    pub user: Option<String>,
+    /// File creation mask.
+    pub umask: Option<u32>,
+    /// After this long the whole process group is terminated, then killed.
+    pub timeout: Duration,
+}
+
+impl Command {
+    /// The longest that a command may take when nobody says otherwise.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+    /// An argument vector with the defaults.
+    pub fn argv<I: IntoIterator<Item = S>, S: Into<String>>(argv: I) -> Self {
+        Self::new(Program::Argv(argv.into_iter().map(Into::into).collect()))
+    }
+
+    /// A line for a shell with the defaults.
+    pub fn shell(shell: &str, line: &str) -> Self {
+        Self::new(Program::Shell { shell: shell.to_owned(), line: line.to_owned() })
+    }
+
+    fn new(program: Program) -> Self {
+        let timeout = Self::DEFAULT_TIMEOUT;
+        Self { program, cwd: None, env: Vec::new(), user: None, umask: None, timeout }
+    }
+
+    /// Set a variable.
+    pub fn env(mut self, key: &str, value: &str) -> Self {
+        self.env.push((key.to_owned(), Some(value.to_owned())));
+        self
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Output {
+    /// Its process id.
+    pub pid: u32,
+    /// Exit code; 128 + the signal's number when a signal ended it.
+    pub code: i32,
+    /// At most [`Output::LIMIT`] bytes, the last ones.
+    pub stdout: Vec<u8>,
+    /// At most [`Output::LIMIT`] bytes, the last ones.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Bytes kept of each stream.
+    pub const LIMIT: usize = 1 << 20;
+
+    /// Standard output as text without its last line end.
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim_end_matches(['\n', '\r']).to_owned()
+    }
+
+    /// Standard error as text without its last line end.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).trim_end_matches(['\n', '\r']).to_owned()
+    }
+}
+
+/// Why a command gave no exit code of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It could not be started.
+    #[error("cannot run {program:?}: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The user to run it as is not there.
+    #[error("cannot run {program:?} as {user:?}: there is no such user")]
+    NoUser {
+        /// The program.
+        program: String,
+        /// The user.
+        user: String,
+    },
+    /// It took too long and was killed with its children.
+    #[error(
+        "{program:?} was killed with its children after {seconds} s; raise `timeout` if it needs longer{tail}"
+    )]
+    TimedOut {
+        /// The program.
+        program: String,
+        /// The limit.
+        seconds: u64,
+        /// Its last words, ready to be printed.
+        tail: String,
+    },
+    /// The run was cancelled while it ran.
+    #[error("{program:?} was stopped because the run was cancelled")]
+    Cancelled {
+        /// The program.
+        program: String,
+    },
+    /// The system failed while it ran.
+    #[error("lost sight of {program:?}: {source}")]
+    Watch {
+        /// The program.
+        program: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
 /// The machine, as the engine and templates see it.
 pub trait Host: Send + Sync {
     /// The service manager in use.
     fn services(&self) -> &dyn Services;
     /// Seconds since the epoch.
     fn now(&self) -> f64;
+    /// The directory that is `/` to the states: files, accounts and packages are looked for below it.
+    fn root(&self) -> &Path;
+    /// Run a command and wait for its end. An exit code other than 0 is not an error here.
+    fn run(&self, command: &Command) -> Result<Output, CommandError>;
+    /// Wait, or less when the run is cancelled.
+    fn pause(&self, duration: Duration);
+    /// Whether somebody asked to stop: looked at between steps and while commands run.
+    fn cancelled(&self) -> bool;
+
+    /// Where a path of the tree is on this machine.
+    fn path(&self, path: &str) -> PathBuf {
+        let below = path.trim_start_matches('/');
+        if below.is_empty() { self.root().to_owned() } else { self.root().join(below) }
+    }
+}
+
+/// Services for machines without a manager: every question is answered with a sentence saying so.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoServices;
+
+impl NoServices {
+    fn refuse<T>(name: &str) -> Result<T, String> {
+        Err(format!("no service manager is in use here, so nothing can be done about the service {name:?}"))
+    }
+}
+
+impl Services for NoServices {
+    fn manager(&self) -> &str {
+        "none"
+    }
+    fn state(&self, name: &str) -> Result<ServiceState, String> {
+        Self::refuse(name)
+    }
+    fn start(&self, name: &str) -> Result<(), String> {
+        Self::refuse(name)
+    }
+    fn stop(&self, name: &str) -> Result<(), String> {
+        Self::refuse(name)
+    }
+    fn restart(&self, name: &str) -> Result<(), String> {
+        Self::refuse(name)
+    }
+    fn reload(&self, name: &str) -> Result<(), String> {
+        Self::refuse(name)
+    }
+    fn enabled(&self, name: &str) -> Result<Option<bool>, String> {
+        Self::refuse(name)
+    }
+    fn set_enabled(&self, name: &str, _enabled: bool) -> Result<(), String> {
+        Self::refuse(name)
+    }
 }

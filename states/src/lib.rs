@@ -8,15 +8,18 @@
 //! 3. `top` matches the minion to SLS names; `pillar` does the same for pillar data.
 //! 4. `high` gathers the SLS files and their includes into high data.
 //! 5. `compile` resolves requisites and orders them into [`low::LowState`].
-//! 6. `engine` walks the low state: observe, diff, apply, one step after the other, into [`report::Report`].
+//! 6. [`engine`] walks the low state: observe, diff, apply, one step after the other, into [`report::Report`].
 //!
 //! Nothing here knows of EC2, of git or of inotify.
 
+pub mod engine;
 pub mod error;
+pub mod fsys;
 pub mod grains;
 pub mod host;
 pub mod low;
 pub mod minion;
+pub mod modules;
 pub mod render;
 pub mod report;
 pub mod session;

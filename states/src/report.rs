@@ -1,7 +1,9 @@
 //! What a converge did, in the shape of Salt's state returns.
 
+use std::fmt::Write as _;
+
 use crate::low::Origin;
-use crate::value::Map;
+use crate::value::{Map, Value};
 
 /// A step's outcome (Salt: `true`, `false`, and `null` for "would change" in test mode).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +33,12 @@ pub struct StepReport {
     pub outcome: Outcome,
     /// What changed, as Salt words it; empty when nothing did.
     pub changes: Map,
-    /// One line for people.
+    /// A sentence or more for people.
     pub comment: String,
+    /// What looks wrong though nothing failed: misspelt arguments, options without effect.
+    pub warnings: Vec<String>,
+    /// Whether the state function ran; `false` when requisites or conditions kept it from running.
+    pub ran: bool,
     /// Position in the run, from 0.
     pub run_num: usize,
     /// Milliseconds.
@@ -46,16 +52,200 @@ pub struct StepReport {
 pub struct Report {
     /// In run order.
     pub steps: Vec<StepReport>,
+    /// Why the run ended before its last step; `None` when it did not.
+    pub stopped: Option<String>,
+}
+
+impl StepReport {
+    /// Salt's value for the key `result`.
+    fn salt_result(&self) -> serde_json::Value {
+        match self.outcome {
+            Outcome::Ok => true.into(),
+            Outcome::Failed => false.into(),
+            Outcome::WouldChange => serde_json::Value::Null,
+        }
+    }
+
+    fn to_salt_json(&self) -> serde_json::Value {
+        let mut step = serde_json::json!({
+            "name": self.name,
+            "changes": self.changes,
+            "result": self.salt_result(),
+            "comment": self.comment,
+            "__sls__": self.sls,
+            "__run_num__": self.run_num,
+            "__state_ran__": self.ran,
+            "start_time": time_of_day(self.started),
+            "duration": self.duration_ms,
+            "__id__": self.id,
+        });
+        if let (Some(object), false) = (step.as_object_mut(), self.warnings.is_empty()) {
+            object.insert("warnings".to_owned(), self.warnings.clone().into());
+        }
+        step
+    }
+}
+
+/// `HH:MM:SS.micros` in UTC, as Salt writes `start_time`.
+fn time_of_day(epoch: f64) -> String {
+    let micros = (epoch.max(0.0) * 1e6).round() as u64;
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    format!("{:02}:{:02}:{:02}.{micros:06}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }
 
 impl Report {
-    /// Whether no step failed.
+    /// Whether no step failed and the run went to its end.
     pub fn ok(&self) -> bool {
-        self.steps.iter().all(|s| s.outcome != Outcome::Failed)
+        self.stopped.is_none() && self.failed().next().is_none()
     }
 
-    /// How many steps changed something.
+    /// The failed steps.
+    pub fn failed(&self) -> impl Iterator<Item = &StepReport> {
+        self.steps.iter().filter(|s| s.outcome == Outcome::Failed)
+    }
+
+    /// How many steps changed something, or would.
     pub fn changed(&self) -> usize {
         self.steps.iter().filter(|s| !s.changes.is_empty()).count()
+    }
+
+    /// The state returns as `salt-call --local --out=json state.apply` has them below `local`: by tag, with `result`,
+    /// `changes`, `comment`, `name`, `__id__`, `__sls__`, `__run_num__`, `start_time` and `duration`.
+    pub fn to_salt_json(&self) -> serde_json::Value {
+        let steps = self.steps.iter().map(|s| (s.tag.clone(), s.to_salt_json()));
+        serde_json::Value::Object(steps.collect())
+    }
+
+    /// A summary for people: what changed and what failed, with diffs, and one line of totals. Steps that were as asked
+    /// are only counted.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for step in self.steps.iter().filter(|s| s.is_news()) {
+            step.describe(&mut text);
+        }
+        if let Some(why) = &self.stopped {
+            let _ = writeln!(text, "stopped: {why}");
+        }
+        let _ = writeln!(text, "{}", self.totals());
+        text
+    }
+
+    /// One line: how many steps ran, changed and failed, and how long it took.
+    pub fn totals(&self) -> String {
+        let would = self.steps.iter().filter(|s| s.outcome == Outcome::WouldChange).count();
+        let seconds: f64 = self.steps.iter().map(|s| s.duration_ms).sum::<f64>() / 1000.0;
+        let (all, failed) = (self.steps.len(), self.failed().count());
+        let changed =
+            self.steps.iter().filter(|s| s.outcome != Outcome::WouldChange && !s.changes.is_empty());
+        let dry = if would > 0 { format!(", {would} would change") } else { String::new() };
+        format!("{all} steps: {} changed{dry}, {failed} failed ({seconds:.2} s)", changed.count())
+    }
+}
+
+impl StepReport {
+    fn is_news(&self) -> bool {
+        self.outcome != Outcome::Ok || !self.changes.is_empty() || !self.warnings.is_empty()
+    }
+
+    fn describe(&self, text: &mut String) {
+        let word = match (self.outcome, self.changes.is_empty()) {
+            (Outcome::Failed, _) => "failed",
+            (Outcome::WouldChange, _) => "would change",
+            (Outcome::Ok, false) => "changed",
+            (Outcome::Ok, true) => "ok",
+        };
+        let state = self.tag.split("_|-").next().unwrap_or_default();
+        let fun = self.tag.rsplit("_|-").next().unwrap_or_default();
+        let _ = writeln!(text, "{word}: {state}.{fun} {} ({})", self.name, self.origin);
+        indent(text, &self.comment, 2);
+        for warning in &self.warnings {
+            indent(text, &format!("warning: {warning}"), 2);
+        }
+        for (key, value) in &self.changes {
+            describe_change(text, key, value, 2);
+        }
+    }
+}
+
+fn describe_change(text: &mut String, key: &str, value: &Value, depth: usize) {
+    let pad = " ".repeat(depth);
+    match value {
+        Value::Map(map) if !map.is_empty() && depth < 12 => {
+            let _ = writeln!(text, "{pad}{key}:");
+            for (key, value) in map {
+                describe_change(text, key, value, depth + 2);
+            }
+        }
+        Value::Str(s) if s.contains('\n') => {
+            let _ = writeln!(text, "{pad}{key}:");
+            indent(text, s, depth + 2);
+        }
+        Value::Str(s) => {
+            let _ = writeln!(text, "{pad}{key}: {s}");
+        }
+        other => {
+            let json = serde_json::to_string(other).unwrap_or_default();
+            let _ = writeln!(text, "{pad}{key}: {json}");
+        }
+    }
+}
+
+fn indent(text: &mut String, block: &str, depth: usize) {
+    for line in block.lines() {
+        let _ = writeln!(text, "{}{line}", " ".repeat(depth));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(outcome: Outcome, changes: &[(&str, &str)]) -> StepReport {
+        StepReport {
+            tag: "file_|-conf_|-/etc/web.conf_|-managed".to_owned(),
+            id: "conf".to_owned(),
+            name: "/etc/web.conf".to_owned(),
+            sls: "web".to_owned(),
+            origin: Origin { file: "web.sls".to_owned(), line: 3, column: 1 },
+            outcome,
+            changes: changes.iter().map(|(k, v)| ((*k).to_owned(), Value::Str((*v).to_owned()))).collect(),
+            comment: "a comment".to_owned(),
+            warnings: Vec::new(),
+            ran: true,
+            run_num: 0,
+            duration_ms: 1.5,
+            started: 3_661.000_002,
+        }
+    }
+
+    #[test]
+    fn salt_json_has_salts_keys() {
+        let report =
+            Report { steps: vec![step(Outcome::WouldChange, &[("diff", "New file")])], stopped: None };
+        let expected = serde_json::json!({"file_|-conf_|-/etc/web.conf_|-managed": {
+            "name": "/etc/web.conf", "changes": {"diff": "New file"}, "result": null, "comment": "a comment",
+            "__sls__": "web", "__run_num__": 0, "__state_ran__": true, "start_time": "01:01:01.000002",
+            "duration": 1.5, "__id__": "conf",
+        }});
+        assert_eq!(report.to_salt_json(), expected);
+    }
+
+    #[test]
+    fn the_text_shows_news_only_and_counts_the_rest() {
+        let steps = vec![
+            step(Outcome::Ok, &[]),
+            step(Outcome::Ok, &[("diff", "-a\n+b")]),
+            step(Outcome::Failed, &[]),
+        ];
+        let text = Report { steps, stopped: None }.to_text();
+        let expected = "changed: file.managed /etc/web.conf (web.sls:3:1)\n  a comment\n  diff:\n    -a\n    +b\n\
+                        failed: file.managed /etc/web.conf (web.sls:3:1)\n  a comment\n\
+                        3 steps: 1 changed, 1 failed (0.00 s)\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_is_not_ok() {
+        assert!(!Report { steps: vec![step(Outcome::Ok, &[])], stopped: Some("cancelled".to_owned()) }.ok());
     }
 }

@@ -1,0 +1,370 @@
+//! Requisites as data: whom a step refers to, and what their outcomes mean for it.
+
+use globset::GlobBuilder;
+
+use crate::low::{Chunk, LowState};
+use crate::report::Outcome;
+use crate::value::Value;
+
+/// What a requisite asks of its targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// None has failed.
+    Require,
+    /// As require; and changes call mod_watch.
+    Watch,
+    /// One has changed, else the step is not run.
+    Onchanges,
+    /// One has failed, else the step is not run.
+    Onfail,
+    /// One is about to change, else the step is not run; the step comes before it.
+    Prereq,
+    /// Changes call mod_watch when the run is over.
+    Listen,
+}
+
+/// How many targets must be as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quantity {
+    /// What Salt does without a suffix.
+    Plain,
+    /// `_any`.
+    Any,
+    /// `_all`.
+    All,
+}
+
+const KEYS: [(&str, Kind, Quantity); 11] = [
+    ("require", Kind::Require, Quantity::Plain),
+    ("require_any", Kind::Require, Quantity::Any),
+    ("watch", Kind::Watch, Quantity::Plain),
+    ("watch_any", Kind::Watch, Quantity::Any),
+    ("onchanges", Kind::Onchanges, Quantity::Plain),
+    ("onchanges_any", Kind::Onchanges, Quantity::Any),
+    ("onfail", Kind::Onfail, Quantity::Plain),
+    ("onfail_any", Kind::Onfail, Quantity::Any),
+    ("onfail_all", Kind::Onfail, Quantity::All),
+    ("prereq", Kind::Prereq, Quantity::Plain),
+    ("listen", Kind::Listen, Quantity::Plain),
+];
+
+#[derive(Debug, Clone, PartialEq)]
+struct Group {
+    kind: Kind,
+    quantity: Quantity,
+    targets: Vec<usize>,
+}
+
+/// The requisites of one step, with their targets as indices into the low state.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Requisites {
+    groups: Vec<Group>,
+    /// References that name no step, as written.
+    pub(crate) missing: Vec<String>,
+}
+
+/// How a target stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Past {
+    pub(crate) outcome: Outcome,
+    pub(crate) changed: bool,
+}
+
+impl Past {
+    pub(crate) fn of(ret: &super::step::Return) -> Self {
+        Self { outcome: ret.outcome, changed: !ret.changes.is_empty() || ret.outcome == Outcome::WouldChange }
+    }
+
+    pub(crate) fn failed(self) -> bool {
+        self.outcome == Outcome::Failed
+    }
+}
+
+/// What is to become of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    /// Run it.
+    Run,
+    /// Run it, and then its mod_watch if it changed nothing itself.
+    RunThenWatch,
+    /// Leave it; the comment says why.
+    Skip(&'static str),
+    /// It fails because of these.
+    Fail(Vec<usize>),
+}
+
+impl Requisites {
+    /// Find the targets of step `i`.
+    pub(crate) fn resolve(low: &LowState, i: usize) -> Self {
+        let mut found = Self::default();
+        let Some(chunk) = low.chunks.get(i) else { return found };
+        for (key, kind, quantity) in KEYS {
+            let Some(value) = chunk.arg(key) else { continue };
+            let mut targets = Vec::new();
+            for reference in references(value) {
+                let hits = reference.find(low, i);
+                if hits.is_empty() {
+                    found.missing.push(format!("{key}: {reference}"));
+                }
+                targets.extend(hits.into_iter().filter(|t| *t != i));
+            }
+            targets.dedup();
+            if !targets.is_empty() {
+                found.groups.push(Group { kind, quantity, targets });
+            }
+        }
+        found
+    }
+
+    /// The targets of one kind.
+    pub(crate) fn targets(&self, kind: Kind) -> Vec<usize> {
+        self.groups.iter().filter(|g| g.kind == kind).flat_map(|g| g.targets.clone()).collect()
+    }
+
+    /// The steps that must be over before this one.
+    pub(crate) fn needs(&self) -> Vec<usize> {
+        let apart = [Kind::Prereq, Kind::Listen];
+        self.groups.iter().filter(|g| !apart.contains(&g.kind)).flat_map(|g| g.targets.clone()).collect()
+    }
+
+    /// What the outcomes mean. `past` knows how a target stands; `None` is one that could not be run before this step.
+    pub(crate) fn judge(&self, past: &dyn Fn(Kind, usize) -> Option<Past>) -> Verdict {
+        let findings: Vec<Finding> = self.groups.iter().map(|g| g.finding(past)).collect();
+        let mut culprits: Vec<usize> =
+            findings.iter().filter_map(Finding::culprits).flatten().copied().collect();
+        culprits.dedup();
+        if !culprits.is_empty() || !self.missing.is_empty() {
+            return Verdict::Fail(culprits);
+        }
+        if let Some(why) = findings.iter().find_map(Finding::skip) {
+            return Verdict::Skip(why);
+        }
+        match findings.contains(&Finding::Changed) {
+            true => Verdict::RunThenWatch,
+            false => Verdict::Run,
+        }
+    }
+}
+
+/// What one group says.
+#[derive(Debug, Clone, PartialEq)]
+enum Finding {
+    Met,
+    Changed,
+    NotNow(&'static str),
+    Failed(Vec<usize>),
+}
+
+impl Finding {
+    fn culprits(&self) -> Option<&Vec<usize>> {
+        match self {
+            Finding::Failed(who) => Some(who),
+            _ => None,
+        }
+    }
+
+    fn skip(&self) -> Option<&'static str> {
+        match self {
+            Finding::NotNow(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+impl Group {
+    fn finding(&self, past: &dyn Fn(Kind, usize) -> Option<Past>) -> Finding {
+        let known: Vec<(usize, Option<Past>)> =
+            self.targets.iter().map(|t| (*t, past(self.kind, *t))).collect();
+        match self.kind {
+            Kind::Listen => Finding::Met,
+            Kind::Require | Kind::Watch => self.needed(&known),
+            Kind::Onchanges => match known.iter().any(|(_, p)| p.is_some_and(|p| p.changed && !p.failed())) {
+                true => Finding::Met,
+                false => Finding::NotNow("Not run, because nothing in its onchanges has changed"),
+            },
+            Kind::Onfail => self.onfail(&known),
+            Kind::Prereq => prereq(&known),
+        }
+    }
+
+    fn needed(&self, known: &[(usize, Option<Past>)]) -> Finding {
+        let bad = |p: &Option<Past>| p.is_none_or(Past::failed);
+        let failed: Vec<usize> = known.iter().filter(|(_, p)| bad(p)).map(|(t, _)| *t).collect();
+        let excused = self.quantity == Quantity::Any && failed.len() < known.len();
+        if !failed.is_empty() && !excused {
+            return Finding::Failed(failed);
+        }
+        let changed = known.iter().any(|(_, p)| p.is_some_and(|p| p.changed && !p.failed()));
+        if self.kind == Kind::Watch && changed { Finding::Changed } else { Finding::Met }
+    }
+
+    fn onfail(&self, known: &[(usize, Option<Past>)]) -> Finding {
+        let failed = known.iter().filter(|(_, p)| p.is_some_and(Past::failed)).count();
+        let met = match self.quantity {
+            Quantity::All => failed == known.len(),
+            _ => failed > 0,
+        };
+        match met {
+            true => Finding::Met,
+            false => Finding::NotNow("Not run, because nothing in its onfail has failed"),
+        }
+    }
+}
+
+fn prereq(known: &[(usize, Option<Past>)]) -> Finding {
+    let failed: Vec<usize> =
+        known.iter().filter(|(_, p)| p.is_some_and(Past::failed)).map(|(t, _)| *t).collect();
+    if !failed.is_empty() {
+        return Finding::Failed(failed);
+    }
+    match known.iter().any(|(_, p)| p.is_some_and(|p| p.changed)) {
+        true => Finding::Met,
+        false => Finding::NotNow("Not run, because nothing in its prereq is about to change"),
+    }
+}
+
+/// One reference of a requisite.
+struct Reference<'a> {
+    /// `None`: any state module, by id or name.
+    state: Option<&'a str>,
+    name: String,
+}
+
+impl std::fmt::Display for Reference<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.state {
+            Some(state) => write!(f, "{state}: {}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+fn references(value: &Value) -> Vec<Reference<'_>> {
+    let items = match value {
+        Value::List(items) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    items.iter().flat_map(reference).collect()
+}
+
+fn reference(item: &Value) -> Vec<Reference<'_>> {
+    let text = |v: &Value| crate::modules::args::scalar(v).unwrap_or_default();
+    match item {
+        Value::Map(map) => map
+            .iter()
+            .map(|(state, name)| Reference {
+                state: Some(state).filter(|s| *s != "id").map(String::as_str),
+                name: text(name),
+            })
+            .collect(),
+        other => vec![Reference { state: None, name: text(other) }],
+    }
+}
+
+impl Reference<'_> {
+    /// The steps meant: by id or name (of that state module), all of an SLS, or by shell pattern when nothing is named so.
+    fn find(&self, low: &LowState, own: usize) -> Vec<usize> {
+        let by = |test: &dyn Fn(&Chunk) -> bool| -> Vec<usize> {
+            low.chunks.iter().enumerate().filter(|(_, c)| test(c)).map(|(i, _)| i).collect()
+        };
+        if self.state == Some("sls") {
+            let inside = by(&|c| c.sls == self.name);
+            return inside.into_iter().filter(|i| *i != own).collect();
+        }
+        let module = |c: &Chunk| self.state.is_none_or(|s| c.state == s);
+        let exact = by(&|c| module(c) && (c.id == self.name || c.name == self.name));
+        if !exact.is_empty() {
+            return exact;
+        }
+        let glob = GlobBuilder::new(&self.name).literal_separator(false).build();
+        let Ok(glob) = glob.map(|g| g.compile_matcher()) else { return Vec::new() };
+        by(&|c| module(c) && (glob.is_match(&c.id) || glob.is_match(&c.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Map;
+
+    fn chunk(id: &str, args: &[(&str, &[(&str, &str)])]) -> Chunk {
+        let list = |refs: &[(&str, &str)]| {
+            let one = |(k, v): &(&str, &str)| {
+                Value::Map(Map::from([((*k).to_owned(), Value::Str((*v).to_owned()))]))
+            };
+            Value::List(refs.iter().map(one).collect())
+        };
+        let args = args.iter().map(|(k, v)| ((*k).to_owned(), list(v))).collect();
+        Chunk {
+            state: "test".into(),
+            fun: "nop".into(),
+            id: id.into(),
+            name: id.into(),
+            sls: "s".into(),
+            args,
+            ..Chunk::default()
+        }
+    }
+
+    /// The verdict on a step that has `key` on two targets which ended so.
+    fn verdict(key: &str, one: Past, two: Past) -> Verdict {
+        let chunks = vec![
+            chunk("one", &[]),
+            chunk("two", &[]),
+            chunk("x", &[(key, &[("test", "one"), ("test", "two")])]),
+        ];
+        let low = LowState { chunks, pillar: Map::new() };
+        Requisites::resolve(&low, 2).judge(&|_, i| Some(if i == 0 { one } else { two }))
+    }
+
+    const OK: Past = Past { outcome: Outcome::Ok, changed: false };
+    const CHANGED: Past = Past { outcome: Outcome::Ok, changed: true };
+    const WOULD: Past = Past { outcome: Outcome::WouldChange, changed: true };
+    const FAILED: Past = Past { outcome: Outcome::Failed, changed: false };
+
+    #[test]
+    fn every_kind_of_requisite_has_its_verdict() {
+        use Verdict::{Fail, Run, RunThenWatch};
+        assert_eq!(verdict("require", OK, CHANGED), Run);
+        assert_eq!(verdict("require", OK, FAILED), Fail(vec![1]));
+        assert_eq!(verdict("require_any", OK, FAILED), Run);
+        assert_eq!(verdict("require_any", FAILED, FAILED), Fail(vec![0, 1]));
+        assert_eq!(verdict("watch", OK, OK), Run);
+        assert_eq!(verdict("watch", OK, CHANGED), RunThenWatch);
+        assert_eq!(verdict("watch", FAILED, CHANGED), Fail(vec![0]));
+        assert_eq!(verdict("watch_any", FAILED, CHANGED), RunThenWatch);
+        assert_eq!(verdict("onchanges", OK, CHANGED), Run);
+        assert!(matches!(verdict("onchanges", OK, FAILED), Verdict::Skip(_)));
+        assert_eq!(verdict("onfail", OK, FAILED), Run);
+        assert!(matches!(verdict("onfail", OK, CHANGED), Verdict::Skip(_)));
+        assert!(matches!(verdict("onfail_all", OK, FAILED), Verdict::Skip(_)));
+        assert_eq!(verdict("onfail_all", FAILED, FAILED), Run);
+        assert_eq!(verdict("prereq", OK, WOULD), Run);
+        assert!(matches!(verdict("prereq", OK, OK), Verdict::Skip(_)));
+        assert_eq!(verdict("listen", FAILED, CHANGED), Run);
+    }
+
+    #[test]
+    fn targets_are_found_by_id_name_sls_and_pattern() {
+        let mut named = chunk("web-conf", &[]);
+        named.name = "/etc/web.conf".into();
+        let refs: &[(&str, &str)] =
+            &[("test", "web-conf"), ("test", "/etc/*"), ("sls", "s"), ("file", "web-conf")];
+        let low = LowState { chunks: vec![named, chunk("x", &[("require", refs)])], pillar: Map::new() };
+        let found = Requisites::resolve(&low, 1);
+        assert_eq!(found.targets(Kind::Require), vec![0]);
+        assert_eq!(found.missing, vec!["require: file: web-conf"]);
+    }
+
+    #[test]
+    fn a_failed_requirement_weighs_more_than_a_quiet_onchanges() {
+        let refs: &[(&str, &[(&str, &str)])] =
+            &[("require", &[("test", "one")]), ("onchanges", &[("test", "two")])];
+        let low = LowState {
+            chunks: vec![chunk("one", &[]), chunk("two", &[]), chunk("x", refs)],
+            pillar: Map::new(),
+        };
+        let found = Requisites::resolve(&low, 2);
+        assert_eq!(found.judge(&|_, i| Some(if i == 0 { FAILED } else { OK })), Verdict::Fail(vec![0]));
+    }
+}

@@ -1,0 +1,411 @@
+//! Every change to the file system: replacements that are whole or not at all.
+//!
+//! A new file is written beside its destination under a temporary name, with its final owner and mode, synced, renamed
+//! over the destination, and the directory is synced. Temporary files carry a lock while their writer lives, so leftovers
+//! of a killed run are told from files in use and are removed by the next write to the directory.
+
+// Effects: this is where files are read and written.
+#![allow(clippy::disallowed_methods)]
+
+pub mod lock;
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{
+    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown, symlink,
+};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+const TEMP_PREFIX: &str = ".mayfly-tmp-";
+
+/// Why the file system refused, with the path.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", path.display())]
+pub struct Error {
+    /// What was tried, as a verb.
+    pub action: &'static str,
+    /// On which path.
+    pub path: PathBuf,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+impl Error {
+    fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+        move |source| Error { action, path: path.to_owned(), source }
+    }
+}
+
+/// Shorthand for this module's results.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What stands at a path; a symbolic link is not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing.
+    Missing,
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, whatever it points to.
+    Symlink,
+    /// A FIFO, socket or device.
+    Special,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Kind::Missing => "missing",
+            Kind::File => "a regular file",
+            Kind::Directory => "a directory",
+            Kind::Symlink => "a symbolic link",
+            Kind::Special => "a FIFO, socket or device",
+        })
+    }
+}
+
+/// Kind, permissions, owner and size of what stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, such as `0o644`.
+    pub mode: u32,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
+    /// Bytes.
+    pub len: u64,
+    /// The file system's number.
+    pub device: u64,
+}
+
+impl Stat {
+    const MISSING: Stat = Stat { kind: Kind::Missing, mode: 0, uid: 0, gid: 0, len: 0, device: 0 };
+
+    fn of(meta: &Metadata) -> Self {
+        let kind = match meta.file_type() {
+            t if t.is_file() => Kind::File,
+            t if t.is_dir() => Kind::Directory,
+            t if t.is_symlink() => Kind::Symlink,
+            t if t.is_fifo() || t.is_socket() || t.is_block_device() || t.is_char_device() => Kind::Special,
+            _ => Kind::Special,
+        };
+        Self {
+            kind,
+            mode: meta.mode() & 0o7777,
+            uid: meta.uid(),
+            gid: meta.gid(),
+            len: meta.len(),
+            device: meta.dev(),
+        }
+    }
+}
+
+/// What stands at `path`, links not followed. A missing path is not an error; one below a file is.
+pub fn stat(path: &Path) -> Result<Stat> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Stat::of(&meta)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Stat::MISSING),
+        Err(e) => Err(Error::at("look at", path)(e)),
+    }
+}
+
+/// Where a symbolic link points, as written in it.
+pub fn read_link(path: &Path) -> Result<PathBuf> {
+    std::fs::read_link(path).map_err(Error::at("read the link", path))
+}
+
+/// The path with all links resolved; an error when something on the way is missing.
+pub fn canonical(path: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(Error::at("resolve", path))
+}
+
+/// Open a regular file for reading; never blocks on a FIFO and never follows a link in the last place.
+pub fn open(path: &Path) -> Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file =
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Error::at("open", path))?;
+    let meta = file.metadata().map_err(Error::at("look at", path))?;
+    match meta.is_file() {
+        true => Ok(file),
+        false => Err(Error::at("read", path)(io::Error::other("not a regular file"))),
+    }
+}
+
+/// The content of a regular file: its hash and length, and the bytes when there are no more than a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// SHA-256 in hex.
+    pub sha256: String,
+    /// Bytes.
+    pub len: u64,
+    /// The bytes, unless they are more than the limit.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Content {
+    /// The content that these bytes make.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self { sha256: hex::encode(Sha256::digest(&bytes)), len: bytes.len() as u64, bytes: Some(bytes) }
+    }
+}
+
+/// Read a regular file once: hashed as it streams by, kept when it is no longer than `keep` bytes.
+pub fn read(path: &Path, keep: usize) -> Result<Content> {
+    let mut file = open(path)?;
+    let mut hash = Sha256::new();
+    let mut kept = Some(Vec::new());
+    let mut len = 0_u64;
+    let mut block = vec![0_u8; 64 * 1024];
+    loop {
+        let n = match file.read(&mut block) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Error::at("read", path)(e)),
+        };
+        let bytes = block.get(..n).unwrap_or_default();
+        hash.update(bytes);
+        len += n as u64;
+        kept = kept.filter(|k| k.len() + n <= keep);
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(bytes);
+        }
+    }
+    Ok(Content { sha256: hex::encode(hash.finalize()), len, bytes: kept })
+}
+
+/// Read a text file of at most `limit` bytes.
+pub fn read_text(path: &Path, limit: usize) -> Result<String> {
+    let content = read(path, limit)?;
+    let too_long = || Error::at("read", path)(io::Error::other(format!("longer than {limit} bytes")));
+    String::from_utf8(content.bytes.ok_or_else(too_long)?)
+        .map_err(|_| Error::at("read", path)(io::Error::other("not UTF-8 text")))
+}
+
+/// Permission bits and owner of a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's number.
+    pub gid: u32,
+}
+
+/// A new file beside its destination, complete and synced, but not yet in its place. Dropped, it is removed.
+#[derive(Debug)]
+pub struct Staged {
+    // Open for as long as the file is temporary: holds the lock that marks it as in use.
+    temp: NamedTempFile,
+    dest: PathBuf,
+    /// SHA-256 of what was written, in hex.
+    pub sha256: String,
+}
+
+impl Staged {
+    /// Write everything from `content` to a temporary file in `dest`'s directory with its final owner and mode, and
+    /// sync it.
+    pub fn write(dest: &Path, content: &mut dyn Read, owner: Owner) -> Result<Self> {
+        let dir = parent(dest);
+        sweep(dir);
+        let mut temp = create_temp(dir).map_err(Error::at("create a file in", dir))?;
+        let sha256 = copy_hashing(content, temp.as_file_mut()).map_err(Error::at("write", dest))?;
+        dress(temp.as_file(), owner).map_err(Error::at("set owner and mode of", dest))?;
+        temp.as_file().sync_all().map_err(Error::at("sync", dest))?;
+        Ok(Self { temp, dest: dest.to_owned(), sha256 })
+    }
+
+    /// Where the file is now, for a command that checks it.
+    pub fn path(&self) -> &Path {
+        self.temp.path()
+    }
+
+    /// Put it in its place in one step, and sync the directory.
+    pub fn place(self) -> Result<()> {
+        let Self { temp, dest, .. } = self;
+        temp.persist(&dest).map_err(|e| Error::at("replace", &dest)(e.error))?;
+        sync_dir(parent(&dest))
+    }
+}
+
+/// Replace or create a file in one step: [`Staged::write`] then [`Staged::place`].
+pub fn replace(dest: &Path, content: &[u8], owner: Owner) -> Result<()> {
+    Staged::write(dest, &mut &*content, owner)?.place()
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+fn copy_hashing(from: &mut dyn Read, to: &mut File) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut block = vec![0_u8; 64 * 1024];
+    loop {
+        let n = match from.read(&mut block) {
+            Ok(0) => return Ok(hex::encode(hash.finalize())),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        let bytes = block.get(..n).unwrap_or_default();
+        hash.update(bytes);
+        to.write_all(bytes)?;
+    }
+}
+
+/// Owner first: changing it clears the set-id bits.
+fn dress(file: &File, owner: Owner) -> io::Result<()> {
+    let now = file.metadata()?;
+    if (now.uid(), now.gid()) != (owner.uid, owner.gid) {
+        fchown(file, Some(owner.uid), Some(owner.gid))?;
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(owner.mode))
+}
+
+fn create_temp(dir: &Path) -> io::Result<NamedTempFile> {
+    for _ in 0..16 {
+        let temp = tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(dir).map_err(plain)?;
+        // A sweeper may have taken it for a leftover between creation and lock.
+        if temp.as_file().try_lock().is_ok() && temp.as_file().metadata()?.nlink() == 1 {
+            return Ok(temp);
+        }
+    }
+    Err(io::Error::other("temporary files vanish as fast as they are made"))
+}
+
+/// The system's own error, without the temporary name that `tempfile` wraps around it.
+fn plain(error: io::Error) -> io::Error {
+    error.raw_os_error().or_else(|| source_code(&error)).map_or(error, io::Error::from_raw_os_error)
+}
+
+fn source_code(error: &io::Error) -> Option<i32> {
+    let inner = error.get_ref()?.source()?.downcast_ref::<io::Error>()?;
+    inner.raw_os_error()
+}
+
+/// Remove temporary files whose writer is dead. Failures are left to the next one.
+fn sweep(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let ours =
+        entries.flatten().filter(|e| e.file_name().as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes()));
+    for entry in ours {
+        let path = entry.path();
+        let stale = match stat(&path) {
+            Ok(Stat { kind: Kind::Symlink, .. }) => true,
+            Ok(Stat { kind: Kind::File, .. }) => open(&path).is_ok_and(|file| file.try_lock().is_ok()),
+            _ => false,
+        };
+        if stale {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+/// Make what happened in a directory last.
+pub fn sync_dir(dir: &Path) -> Result<()> {
+    let opened = File::open(dir).and_then(|d| d.sync_all());
+    match opened {
+        // Some file systems cannot sync directories; nothing better can be had there.
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::EROFS)) => Ok(()),
+        other => other.map_err(Error::at("sync", dir)),
+    }
+}
+
+/// Make a directory and those above it that are missing, each with `owner`; what exists stays as it is.
+pub fn make_dirs(path: &Path, owner: Owner) -> Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.exists()).collect();
+    for dir in missing.into_iter().rev() {
+        match std::fs::DirBuilder::new().mode(owner.mode & 0o777).create(dir) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => continue,
+            other => other.map_err(Error::at("make the directory", dir))?,
+        }
+        set_owner(dir, owner.uid, owner.gid)?;
+        set_mode(dir, owner.mode)?;
+        sync_dir(parent(dir))?;
+    }
+    Ok(())
+}
+
+/// Set the owner of what stands at `path`, itself even when it is a link.
+pub fn set_owner(path: &Path, uid: u32, gid: u32) -> Result<()> {
+    let now = stat(path)?;
+    if (now.uid, now.gid) == (uid, gid) {
+        return Ok(());
+    }
+    lchown(path, Some(uid), Some(gid)).map_err(Error::at("change the owner of", path))
+}
+
+/// Set the permission bits of a file or directory; a link is refused.
+pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    let now = stat(path)?;
+    if now.kind == Kind::Symlink {
+        return Err(Error::at("change the mode of", path)(io::Error::other("it is a symbolic link")));
+    }
+    if now.mode == mode {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(Error::at("change the mode of", path))
+}
+
+/// Make `path` a link to `target` in one step, whatever file or link stood there.
+pub fn replace_symlink(path: &Path, target: &str, owner: Option<(u32, u32)>) -> Result<()> {
+    let dir = parent(path);
+    sweep(dir);
+    let named = tempfile::Builder::new().prefix(TEMP_PREFIX).make_in(dir, |temp| symlink(target, temp));
+    let temp = named.map_err(plain).map_err(Error::at("make a link in", dir))?.into_temp_path();
+    if let Some((uid, gid)) = owner {
+        set_owner(&temp, uid, gid)?;
+    }
+    temp.persist(path).map_err(|e| Error::at("replace", path)(e.error))?;
+    sync_dir(dir)
+}
+
+/// Remove a file, link or whole directory tree. A tree that holds a mount point is refused untouched.
+pub fn remove(path: &Path) -> Result<()> {
+    match stat(path)?.kind {
+        Kind::Missing => return Ok(()),
+        Kind::Directory => remove_tree(path)?,
+        _ => std::fs::remove_file(path).map_err(Error::at("remove", path))?,
+    }
+    sync_dir(parent(path))
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    let device = stat(parent(path))?.device;
+    for entry in walkdir::WalkDir::new(path).into_iter().filter_entry(|e| e.file_type().is_dir()) {
+        let entry = entry.map_err(|e| Error::at("look through", path)(e.into()))?;
+        if stat(entry.path())?.device != device {
+            let reason = format!("{} is a mount point", entry.path().display());
+            return Err(Error::at("remove", path)(io::Error::other(reason)));
+        }
+    }
+    std::fs::remove_dir_all(path).map_err(Error::at("remove", path))
+}
+
+/// Everything below a directory, sorted by path; links are not followed and directories come before what they hold.
+pub fn walk(path: &Path) -> Result<Vec<(PathBuf, Stat)>> {
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(path).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(|e| Error::at("look through", path)(e.into()))?;
+        found.push((entry.path().to_owned(), stat(entry.path())?));
+    }
+    Ok(found)
+}
+
+/// Copy a regular file to `dest`, atomically, with the source's mode and owner.
+pub fn copy(source: &Path, dest: &Path) -> Result<()> {
+    let mut file = open(source)?;
+    let now = stat(source)?;
+    let owner = Owner { mode: now.mode, uid: now.uid, gid: now.gid };
+    Staged::write(dest, &mut file, owner)?.place()
+}

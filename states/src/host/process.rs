@@ -1,0 +1,305 @@
+//! One command from start to end: its user, its process group, its bounded output and its deadline.
+
+// Effects: processes are started and clocks read here.
+#![allow(clippy::disallowed_methods)]
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::{Command, CommandError, Host, Output, Program};
+use crate::modules::accounts::{self, Account};
+
+/// How long a terminated process group has before it is killed.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long output is awaited after the command itself has ended: its children may hold the pipes for ever.
+const LINGER: Duration = Duration::from_secs(1);
+/// How often the cancel flag is looked at.
+const TICK: Duration = Duration::from_millis(200);
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Run `command` on `host`.
+pub(super) fn run(command: &Command, host: &dyn Host) -> Result<Output, CommandError> {
+    let name = label(&command.program);
+    let account = lookup(command, host, &name)?;
+    let mut built = build(command, account.as_ref(), host);
+    let child = built.spawn().map_err(|source| CommandError::Start { program: name.clone(), source })?;
+    drop(built);
+    Running::new(child, name, command.timeout)?.wait(host)
+}
+
+fn label(program: &Program) -> String {
+    match program {
+        Program::Argv(argv) => argv.first().cloned().unwrap_or_default(),
+        Program::Shell { line, .. } => line.lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn lookup(command: &Command, host: &dyn Host, name: &str) -> Result<Option<Account>, CommandError> {
+    let Some(user) = &command.user else { return Ok(None) };
+    let missing = || CommandError::NoUser { program: name.to_owned(), user: user.clone() };
+    let start = |source| CommandError::Start { program: name.to_owned(), source };
+    accounts::account(host.root(), user).map_err(start)?.ok_or_else(missing).map(Some)
+}
+
+fn build(command: &Command, account: Option<&Account>, host: &dyn Host) -> std::process::Command {
+    let mut built = match &command.program {
+        Program::Argv(argv) => {
+            let mut built = std::process::Command::new(argv.first().map(String::as_str).unwrap_or_default());
+            built.args(argv.iter().skip(1));
+            built
+        }
+        Program::Shell { shell, line } => {
+            let mut built = std::process::Command::new(shell);
+            built.arg("-c").arg(line);
+            built
+        }
+    };
+    built.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    built.current_dir(host.path(command.cwd.as_deref().unwrap_or("/")));
+    environment(&mut built, command, account, host);
+    before_exec(&mut built, account.map(Identity::of), command.umask);
+    built
+}
+
+fn environment(
+    built: &mut std::process::Command,
+    command: &Command,
+    account: Option<&Account>,
+    host: &dyn Host,
+) {
+    if std::env::var_os("PATH").is_none() {
+        built.env("PATH", DEFAULT_PATH);
+    }
+    if host.root() != std::path::Path::new("/") {
+        built.env("MAYFLY_ROOT", host.root());
+    }
+    if let Some(account) = account {
+        built.env("HOME", &account.home).env("USER", &account.name).env("LOGNAME", &account.name);
+        built.env("SHELL", &account.shell);
+    }
+    for (key, value) in &command.env {
+        match value {
+            Some(value) => built.env(key, value),
+            None => built.env_remove(key),
+        };
+    }
+}
+
+/// Numbers that the child takes on between fork and exec.
+struct Identity {
+    uid: u32,
+    gid: u32,
+    groups: Vec<libc::gid_t>,
+}
+
+impl Identity {
+    fn of(account: &Account) -> Self {
+        Self { uid: account.uid, gid: account.gid, groups: account.groups.clone() }
+    }
+}
+
+// SAFETY: between fork and exec only the async-signal-safe calls setgroups, setgid, setuid and umask are made, on memory
+// that was allocated before the fork.
+#[allow(unsafe_code)]
+fn before_exec(built: &mut std::process::Command, identity: Option<Identity>, umask: Option<u32>) {
+    let become_it = move || -> io::Result<()> {
+        if let Some(mask) = umask {
+            unsafe { libc::umask(mask) };
+        }
+        let Some(id) = &identity else { return Ok(()) };
+        let done = unsafe {
+            libc::setgroups(id.groups.len(), id.groups.as_ptr()) == 0
+                && libc::setgid(id.gid) == 0
+                && libc::setuid(id.uid) == 0
+        };
+        if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    unsafe { built.pre_exec(become_it) };
+}
+
+/// A started command, the two ends of its pipes and when it must be over.
+struct Running {
+    child: Child,
+    pidfd: OwnedFd,
+    program: String,
+    limit: Duration,
+    pipes: [Pipe; 2],
+}
+
+/// One stream of the command; `None` once it has ended.
+struct Pipe {
+    fd: Option<OwnedFd>,
+    kept: Vec<u8>,
+}
+
+impl Pipe {
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd: Some(fd), kept: Vec::new() })
+    }
+
+    /// Take what is there; close at the end of the stream.
+    fn drain(&mut self) -> io::Result<()> {
+        let Some(fd) = self.fd.take() else { return Ok(()) };
+        let mut file = std::fs::File::from(fd);
+        let mut block = [0_u8; 16 * 1024];
+        loop {
+            match file.read(&mut block) {
+                Ok(0) => return Ok(()),
+                Ok(n) => self.keep(block.get(..n).unwrap_or_default()),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.fd = Some(file.into());
+        Ok(())
+    }
+
+    /// Keep the last bytes only; memory stays bounded at twice the limit.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+        if self.kept.len() > 2 * Output::LIMIT {
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        let excess = self.kept.len().saturating_sub(Output::LIMIT);
+        self.kept.drain(..excess);
+    }
+}
+
+/// Why waiting came to an end.
+enum End {
+    Exited,
+    TimedOut,
+    Cancelled,
+}
+
+impl Running {
+    fn new(mut child: Child, program: String, limit: Duration) -> Result<Self, CommandError> {
+        let lost = |source: io::Error| CommandError::Watch { program: program.clone(), source };
+        let pid = Pid::from_child(&child);
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|e| lost(e.into()))?;
+        let gone = || io::Error::other("its output could not be opened");
+        let out = child.stdout.take().ok_or_else(gone).and_then(|p| Pipe::new(p.into())).map_err(lost)?;
+        let err = child.stderr.take().ok_or_else(gone).and_then(|p| Pipe::new(p.into())).map_err(lost)?;
+        Ok(Self { child, pidfd, program, limit, pipes: [out, err] })
+    }
+
+    fn wait(mut self, host: &dyn Host) -> Result<Output, CommandError> {
+        let end = self.watch(host).map_err(|source| self.lost(source))?;
+        if !matches!(end, End::Exited) {
+            self.kill_group().map_err(|source| self.lost(source))?;
+        }
+        let status = self.child.wait().map_err(|source| self.lost(source))?;
+        self.linger().map_err(|source| self.lost(source))?;
+        match end {
+            End::Exited => Ok(self.output(status)),
+            End::TimedOut => Err(self.timed_out()),
+            End::Cancelled => Err(CommandError::Cancelled { program: self.program }),
+        }
+    }
+
+    fn lost(&self, source: io::Error) -> CommandError {
+        CommandError::Watch { program: self.program.clone(), source }
+    }
+
+    /// Read output until the command ends, its time is up or the run is cancelled.
+    fn watch(&mut self, host: &dyn Host) -> io::Result<End> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            if host.cancelled() {
+                return Ok(End::Cancelled);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(End::TimedOut);
+            }
+            if self.poll(left.min(TICK), true)? {
+                return Ok(End::Exited);
+            }
+        }
+    }
+
+    /// Wait for output or, when asked, the end of the process; whether it has ended.
+    fn poll(&mut self, at_most: Duration, process_too: bool) -> io::Result<bool> {
+        let ended = {
+            let pipes: Vec<BorrowedFd<'_>> =
+                self.pipes.iter().filter_map(|p| p.fd.as_ref().map(AsFd::as_fd)).collect();
+            let process = process_too.then(|| self.pidfd.as_fd());
+            let mut fds: Vec<PollFd<'_>> =
+                process.into_iter().chain(pipes).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+            let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
+            match nix::poll::poll(&mut fds, timeout) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+            process_too && fds.first().and_then(PollFd::any).unwrap_or(false)
+        };
+        for pipe in &mut self.pipes {
+            pipe.drain()?;
+        }
+        Ok(ended)
+    }
+
+    /// Take the rest of the output, without waiting for children that keep the pipes.
+    fn linger(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + LINGER;
+        while self.pipes.iter().any(|p| p.fd.is_some()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.poll(left, false)?;
+        }
+        Ok(())
+    }
+
+    /// Terminate the group, wait a little, kill it.
+    fn kill_group(&mut self) -> io::Result<()> {
+        let group = Pid::from_child(&self.child);
+        let gone = |r: rustix::io::Result<()>| matches!(r, Err(rustix::io::Errno::SRCH));
+        if gone(rustix::process::kill_process_group(group, Signal::TERM)) {
+            return Ok(());
+        }
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline {
+            if self.poll(TICK, true)? {
+                break;
+            }
+        }
+        // The group outlives its leader while children run, and the leader is not yet reaped: the id is still ours.
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        Ok(())
+    }
+
+    fn output(mut self, status: ExitStatus) -> Output {
+        for pipe in &mut self.pipes {
+            pipe.trim();
+        }
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let [out, err] = self.pipes;
+        Output { pid: self.child.id(), code, stdout: out.kept, stderr: err.kept }
+    }
+
+    fn timed_out(self) -> CommandError {
+        let seconds = self.limit.as_secs();
+        let [out, err] = self.pipes;
+        let words = [out.kept, err.kept].concat();
+        let text = String::from_utf8_lossy(&words);
+        let last: Vec<&str> = text.lines().rev().take(5).collect();
+        let tail = match last.is_empty() {
+            true => String::new(),
+            false => format!("; its last words: {}", last.into_iter().rev().collect::<Vec<_>>().join(" | ")),
+        };
+        CommandError::TimedOut { program: self.program, seconds, tail }
+    }
+}

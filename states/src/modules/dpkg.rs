@@ -1,0 +1,221 @@
+//! The dpkg database and Debian version order, pure.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// Installed packages: name to version; and what they provide.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Packages {
+    installed: BTreeMap<String, String>,
+    /// Virtual packages that some installed package provides.
+    provided: BTreeMap<String, String>,
+    /// Packages that dpkg left half-way.
+    pub(crate) unfinished: Vec<String>,
+}
+
+impl Packages {
+    /// From the text of `/var/lib/dpkg/status`.
+    pub(crate) fn parse(status: &str) -> Self {
+        let mut all = Self::default();
+        for paragraph in status.split("\n\n") {
+            all.add(paragraph);
+        }
+        all
+    }
+
+    fn add(&mut self, paragraph: &str) {
+        let field =
+            |key: &str| paragraph.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
+        let (Some(name), Some(status)) = (field("Package"), field("Status")) else { return };
+        match status.rsplit(' ').next().unwrap_or_default() {
+            "installed" => {}
+            "half-installed" | "unpacked" | "half-configured" | "triggers-awaited" | "triggers-pending" => {
+                self.unfinished.push(name.to_owned());
+                return;
+            }
+            _ => return,
+        }
+        let version = field("Version").unwrap_or_default().to_owned();
+        let provides = field("Provides").unwrap_or_default();
+        for one in provides.split(',').filter_map(|p| p.split_whitespace().next()) {
+            self.provided.insert(one.to_owned(), name.to_owned());
+        }
+        if let Some(arch) = field("Architecture") {
+            self.installed.insert(format!("{name}:{arch}"), version.clone());
+        }
+        self.installed.insert(name.to_owned(), version);
+    }
+
+    /// The version of an installed package, by `name` or `name:arch`.
+    pub(crate) fn version(&self, name: &str) -> Option<&str> {
+        self.installed.get(name).map(String::as_str)
+    }
+
+    /// Whether it is there, itself or provided by another.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.installed.contains_key(name) || self.provided.contains_key(name)
+    }
+
+    /// Name, old and new version of every package that differs.
+    pub(crate) fn changes(&self, new: &Packages) -> Vec<(String, Option<String>, Option<String>)> {
+        let plain =
+            |p: &Packages| p.installed.keys().filter(|k| !k.contains(':')).cloned().collect::<Vec<_>>();
+        let mut names = [plain(self), plain(new)].concat();
+        names.sort();
+        names.dedup();
+        let versions = |name: String| {
+            let (old, now) = (self.installed.get(&name).cloned(), new.installed.get(&name).cloned());
+            (old != now).then_some((name, old, now))
+        };
+        names.into_iter().filter_map(versions).collect()
+    }
+}
+
+/// A version that a declaration asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Constraint {
+    /// Any.
+    Any,
+    /// This one; `*` and `?` match any text and any character.
+    Exactly(String),
+    /// Compared in Debian's order.
+    Compared(&'static str, String),
+}
+
+impl Constraint {
+    /// From `1.2-3`, `1.2*`, `>=1.2`, `<< 2`.
+    pub(crate) fn parse(text: &str) -> Self {
+        let text = text.trim();
+        for op in [">=", "<=", "<<", ">>", "!=", "==", "=", "<", ">"] {
+            if let Some(rest) = text.strip_prefix(op) {
+                return match op {
+                    "=" | "==" => Constraint::Exactly(rest.trim().to_owned()),
+                    _ => Constraint::Compared(op, rest.trim().to_owned()),
+                };
+            }
+        }
+        if text.is_empty() { Constraint::Any } else { Constraint::Exactly(text.to_owned()) }
+    }
+
+    /// Whether a version is as asked.
+    pub(crate) fn allows(&self, version: &str) -> bool {
+        let (op, wanted) = match self {
+            Constraint::Any => return true,
+            Constraint::Exactly(wanted) => return matches(wanted, version),
+            Constraint::Compared(op, wanted) => (*op, wanted),
+        };
+        let order = compare(version, wanted);
+        match op {
+            ">=" => order != Ordering::Less,
+            "<=" => order != Ordering::Greater,
+            ">" | ">>" => order == Ordering::Greater,
+            "<" | "<<" => order == Ordering::Less,
+            _ => order != Ordering::Equal,
+        }
+    }
+}
+
+fn matches(pattern: &str, version: &str) -> bool {
+    if pattern.contains(['*', '?']) {
+        let glob = globset::GlobBuilder::new(pattern).literal_separator(false).build();
+        return glob.is_ok_and(|g| g.compile_matcher().is_match(version));
+    }
+    compare(pattern, version) == Ordering::Equal
+}
+
+/// Debian's version order (deb-version(7)).
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
+    let ((epoch_a, a), (epoch_b, b)) = (epoch(a), epoch(b));
+    let ((upstream_a, revision_a), (upstream_b, revision_b)) = (revision(a), revision(b));
+    epoch_a
+        .cmp(&epoch_b)
+        .then_with(|| compare_part(upstream_a.as_bytes(), upstream_b.as_bytes()))
+        .then_with(|| compare_part(revision_a.as_bytes(), revision_b.as_bytes()))
+}
+
+fn epoch(version: &str) -> (u64, &str) {
+    match version.split_once(':') {
+        Some((epoch, rest)) => (epoch.parse().unwrap_or(0), rest),
+        None => (0, version),
+    }
+}
+
+fn revision(version: &str) -> (&str, &str) {
+    version.rsplit_once('-').unwrap_or((version, ""))
+}
+
+/// Alternating runs of non-digits (tilde before the end, the end before letters, letters before the rest) and numbers.
+fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
+    let weight = |c: Option<&u8>| match c {
+        Some(b'~') => -1,
+        None => 0,
+        Some(c) if c.is_ascii_digit() => 0,
+        Some(c) if c.is_ascii_alphabetic() => i32::from(*c),
+        Some(c) => i32::from(*c) + 256,
+    };
+    let is_text = |s: &[u8]| s.first().is_some_and(|c| !c.is_ascii_digit());
+    while !a.is_empty() || !b.is_empty() {
+        while is_text(a) || is_text(b) {
+            let order = weight(a.first()).cmp(&weight(b.first()));
+            if order != Ordering::Equal {
+                return order;
+            }
+            (a, b) = (a.get(1..).unwrap_or_default(), b.get(1..).unwrap_or_default());
+        }
+        let (number_a, rest_a) = number(a);
+        let (number_b, rest_b) = number(b);
+        let order = number_a.len().cmp(&number_b.len()).then_with(|| number_a.cmp(number_b));
+        if order != Ordering::Equal {
+            return order;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+    Ordering::Equal
+}
+
+/// The digits in front without leading zeros, and the rest.
+fn number(s: &[u8]) -> (&[u8], &[u8]) {
+    let end = s.iter().position(|c| !c.is_ascii_digit()).unwrap_or(s.len());
+    let (digits, rest) = s.split_at(end);
+    let start = digits.iter().position(|c| *c != b'0').unwrap_or(digits.len());
+    (digits.get(start..).unwrap_or_default(), rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_order_as_dpkg_orders_them() {
+        let rising =
+            ["0.9", "1.0~rc1", "1.0", "1.0-1", "1.0-1.1", "1.0-2", "1.0a", "1.0+b1", "1.2", "1.10", "1:0.1"];
+        for pair in rising.windows(2) {
+            assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
+            assert_eq!(compare(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
+        }
+        assert_eq!(compare("1.00-01", "1.0-1"), Ordering::Equal);
+        assert_eq!(compare("0:1", "1"), Ordering::Equal);
+    }
+
+    #[test]
+    fn constraints_allow_what_they_say() {
+        assert!(Constraint::parse(">= 1.2").allows("1.10"));
+        assert!(!Constraint::parse("<1.2").allows("1.10"));
+        assert!(Constraint::parse("1.2.*").allows("1.2.9-1"));
+        assert!(!Constraint::parse("1.2").allows("1.2-1"));
+        assert!(Constraint::parse("").allows("7"));
+    }
+
+    #[test]
+    fn the_status_file_gives_installed_provided_and_unfinished_packages() {
+        let packages = Packages::parse(
+            "Package: mawk\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.3\nProvides: awk, x (= 1)\n\n\
+             Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\
+             Package: torn\nStatus: install ok half-configured\nVersion: 1\n",
+        );
+        assert_eq!(packages.version("mawk"), Some("1.3"));
+        assert_eq!(packages.version("mawk:amd64"), Some("1.3"));
+        assert!(packages.has("awk") && packages.has("x") && !packages.has("gone") && !packages.has("torn"));
+        assert_eq!(packages.unfinished, ["torn"]);
+    }
+}

@@ -1,0 +1,286 @@
+//! `file.directory`: a directory with this owner and mode, over its content too where asked, cleaned where asked.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::engine::requisites::{Kind as Requisite, Requisites};
+use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
+use crate::fsys::{self, Kind, Owner, Stat};
+use crate::modules::args::Args;
+use crate::modules::file::{self, Ids, Place, Wish};
+use crate::value::{Map, Value};
+
+pub(crate) const ARGS: &[&str] = &[
+    "user",
+    "group",
+    "mode",
+    "dir_mode",
+    "file_mode",
+    "makedirs",
+    "recurse",
+    "max_depth",
+    "clean",
+    "exclude_pat",
+    "force",
+    "children_only",
+];
+
+/// The declaration.
+pub(crate) struct Want {
+    place: Place,
+    wish: Wish,
+    file_mode: Option<u32>,
+    makedirs: bool,
+    force: bool,
+    recurse: Recurse,
+    /// `Some`: remove what is not in these paths (as on the machine).
+    clean: Option<Vec<PathBuf>>,
+    exclude: Option<GlobMatcher>,
+}
+
+/// What is set on everything below the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Recurse {
+    user: bool,
+    group: bool,
+    mode: bool,
+    ignore_files: bool,
+    ignore_dirs: bool,
+    max_depth: Option<usize>,
+}
+
+impl Recurse {
+    fn any(self) -> bool {
+        self.user || self.group || self.mode
+    }
+}
+
+/// The directory and what is below it.
+pub(crate) struct Observed {
+    now: Stat,
+    ids: Ids,
+    parent: bool,
+    below: Vec<(PathBuf, Stat)>,
+}
+
+/// What is to be done.
+pub(crate) struct Plan {
+    replace: bool,
+    make: Option<Owner>,
+    dress: Vec<(PathBuf, Owner)>,
+    remove: Vec<PathBuf>,
+}
+
+/// `file.directory`.
+pub(crate) struct Directory;
+
+impl StateFn for Directory {
+    type Want = Want;
+    type Observed = Observed;
+    type Plan = Plan;
+
+    fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
+        args.refuse("children_only", "name the directory's content in states of its own")?;
+        let key = if args.get("dir_mode").is_some() { "dir_mode" } else { "mode" };
+        let clean = args.flag("clean", false)?;
+        Ok(Want {
+            place: Place::of(call)?,
+            wish: Wish::read(args, key)?,
+            file_mode: args.mode("file_mode")?,
+            makedirs: args.flag("makedirs", false)?,
+            force: args.flag("force", false)?,
+            recurse: recurse(args)?,
+            clean: clean.then(|| kept(call)),
+            exclude: exclude(args)?,
+        })
+    }
+
+    fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
+        let now = fsys::stat(&want.place.path)?;
+        let look = now.kind == Kind::Directory && (want.recurse.any() || want.clean.is_some());
+        let below = if look { fsys::walk(&want.place.path)? } else { Vec::new() };
+        Ok(Observed { now, ids: want.wish.ids(call)?, parent: file::parent_exists(&want.place.path)?, below })
+    }
+
+    fn diff(want: &Want, observed: &Observed) -> Diff<Plan> {
+        let name = &want.place.name;
+        match observed.now.kind {
+            Kind::Directory => existing(want, observed),
+            Kind::Missing if !observed.parent && !want.makedirs => {
+                Diff::Refuse(format!("the directory above {name} is not there; set makedirs: true"))
+            }
+            Kind::Missing => create(want, observed, false),
+            Kind::File | Kind::Symlink if want.force => create(want, observed, true),
+            Kind::File | Kind::Symlink => Diff::Refuse(format!(
+                "{}. Set force: true to replace it",
+                file::odd(&want.place, observed.now.kind, "a directory")
+            )),
+            kind => Diff::Refuse(file::odd(&want.place, kind, "a directory")),
+        }
+    }
+
+    fn apply(want: &Want, plan: Plan, _: &Call<'_>) -> Result<Applied, Failure> {
+        let path = &want.place.path;
+        if plan.replace {
+            fsys::remove(path)?;
+        }
+        if let Some(owner) = plan.make {
+            file::make_parents(path, owner)?;
+            fsys::make_dirs(path, owner)?;
+        }
+        for path in &plan.remove {
+            fsys::remove(path)?;
+        }
+        for (path, owner) in &plan.dress {
+            dress(path, owner)?;
+        }
+        Ok(Applied::done(format!("Directory {} is as asked now", want.place.name)))
+    }
+}
+
+fn recurse(args: &Args<'_>) -> Result<Recurse, Failure> {
+    let mut recurse =
+        Recurse { max_depth: args.number("max_depth")?.map(|n| n as usize), ..Recurse::default() };
+    for word in args.list("recurse")?.unwrap_or_default() {
+        match word.as_str() {
+            "user" => recurse.user = true,
+            "group" => recurse.group = true,
+            "mode" => recurse.mode = true,
+            "ignore_files" => recurse.ignore_files = true,
+            "ignore_dirs" => recurse.ignore_dirs = true,
+            "silent" => {}
+            other => {
+                let known = "user, group, mode, ignore_files, ignore_dirs";
+                return Err(Failure::declaration(format!("`recurse` holds {other:?}; it takes {known}")));
+            }
+        }
+    }
+    Ok(recurse)
+}
+
+/// What `clean` spares: the paths of the file states that this one requires, as in Salt.
+fn kept(call: &Call<'_>) -> Vec<PathBuf> {
+    let own = call.low.chunks.iter().position(|c| std::ptr::eq(c, call.chunk));
+    let Some(own) = own else { return Vec::new() };
+    let required = Requisites::resolve(call.low, own).targets(Requisite::Require);
+    let files = required.into_iter().filter_map(|i| call.low.chunks.get(i)).filter(|c| c.state == "file");
+    files.map(|c| call.context.host.path(&c.name)).collect()
+}
+
+fn exclude(args: &Args<'_>) -> Result<Option<GlobMatcher>, Failure> {
+    let Some(pattern) = args.text("exclude_pat")? else { return Ok(None) };
+    if pattern.starts_with("E@") {
+        return Err(Failure::declaration("`exclude_pat` takes a shell pattern here, not E@"));
+    }
+    let glob = GlobBuilder::new(&pattern).literal_separator(false).build();
+    glob.map(|g| Some(g.compile_matcher())).map_err(|e| Failure::declaration(format!("`exclude_pat`: {e}")))
+}
+
+fn create(want: &Want, observed: &Observed, replace: bool) -> Diff<Plan> {
+    let owner = observed.ids.fresh(want.wish.mode.unwrap_or(0o755));
+    let change = Map::from([("directory".to_owned(), Value::Str("new".to_owned()))]);
+    let changes = Map::from([(want.place.name.clone(), Value::Map(change))]);
+    let plan = Plan { replace, make: Some(owner), dress: Vec::new(), remove: Vec::new() };
+    Diff::Change { plan, changes, would: format!("Directory {} would be made", want.place.name) }
+}
+
+fn existing(want: &Want, observed: &Observed) -> Diff<Plan> {
+    let mut changes = Map::new();
+    let mut plan = Plan { replace: false, make: None, dress: Vec::new(), remove: Vec::new() };
+    let own = observed.ids.over(&observed.now, want.wish.mode);
+    note(&want.place.path, &observed.now, own, want, &mut plan, &mut changes);
+    plan.remove = superfluous(want, &observed.below);
+    let gone: HashSet<PathBuf> = plan.remove.iter().cloned().collect();
+    for (path, now) in &observed.below {
+        let goes = path.ancestors().any(|p| gone.contains(p));
+        if let (false, Some(then)) = (goes, wanted(want, observed, path, now)) {
+            note(path, now, then, want, &mut plan, &mut changes);
+        }
+    }
+    if !plan.remove.is_empty() {
+        let gone = plan.remove.iter().map(|p| Value::Str(shown(p, want))).collect();
+        changes.insert("removed".to_owned(), Value::List(gone));
+    }
+    if changes.is_empty() {
+        return Diff::Same(format!("Directory {} is as asked", want.place.name));
+    }
+    Diff::Change { plan, changes, would: format!("Directory {} would be changed", want.place.name) }
+}
+
+/// Add what must change about one path.
+fn note(path: &Path, now: &Stat, then: Owner, want: &Want, plan: &mut Plan, changes: &mut Map) {
+    let mut own = Map::new();
+    file::dress_changes(now, &then, &want.wish, &mut own);
+    if !own.is_empty() {
+        changes.insert(shown(path, want), Value::Map(own));
+        plan.dress.push((path.to_owned(), then));
+    }
+}
+
+/// A path below the directory as the tree would name it.
+fn shown(path: &Path, want: &Want) -> String {
+    match path.strip_prefix(&want.place.path) {
+        Ok(rest) if rest.as_os_str().is_empty() => want.place.name.clone(),
+        Ok(rest) => format!("{}/{}", want.place.name.trim_end_matches('/'), rest.display()),
+        Err(_) => path.display().to_string(),
+    }
+}
+
+/// Owner and mode that `recurse` gives something below; `None` when it leaves it alone.
+fn wanted(want: &Want, observed: &Observed, path: &Path, now: &Stat) -> Option<Owner> {
+    let recurse = want.recurse;
+    let depth = path.strip_prefix(&want.place.path).ok()?.components().count();
+    let is_dir = now.kind == Kind::Directory;
+    let passed_over = if is_dir { recurse.ignore_dirs } else { recurse.ignore_files };
+    if !recurse.any() || passed_over || recurse.max_depth.is_some_and(|max| depth > max) {
+        return None;
+    }
+    let ids = Ids {
+        uid: observed.ids.uid.filter(|_| recurse.user),
+        gid: observed.ids.gid.filter(|_| recurse.group),
+    };
+    let mode = match now.kind {
+        Kind::Directory => want.wish.mode,
+        Kind::File => want.file_mode,
+        _ => None,
+    };
+    Some(ids.over(now, mode.filter(|_| recurse.mode)))
+}
+
+/// What `clean` removes: the topmost paths that hold nothing to be kept.
+fn superfluous(want: &Want, below: &[(PathBuf, Stat)]) -> Vec<PathBuf> {
+    let Some(keep) = &want.clean else { return Vec::new() };
+    let spared = |path: &Path| {
+        let named = keep.iter().any(|k| path.starts_with(k));
+        named || want.exclude.as_ref().is_some_and(|glob| excluded(glob, path, want))
+    };
+    // A directory that holds something spared stays.
+    let mut stays: HashSet<&Path> = HashSet::new();
+    for (path, _) in below.iter().filter(|(path, _)| spared(path)) {
+        stays.extend(path.ancestors());
+    }
+    // What is below a removed directory directly follows it.
+    let mut gone: Vec<PathBuf> = Vec::new();
+    for (path, _) in below {
+        if !stays.contains(path.as_path()) && !gone.last().is_some_and(|g| path.starts_with(g)) {
+            gone.push(path.clone());
+        }
+    }
+    gone
+}
+
+/// Salt matches the pattern against the path below the directory.
+fn excluded(glob: &GlobMatcher, path: &Path, want: &Want) -> bool {
+    let Ok(rest) = path.strip_prefix(&want.place.path) else { return false };
+    rest.ancestors().any(|p| !p.as_os_str().is_empty() && glob.is_match(p))
+}
+
+fn dress(path: &Path, owner: &Owner) -> Result<(), Failure> {
+    fsys::set_owner(path, owner.uid, owner.gid)?;
+    match fsys::stat(path)?.kind {
+        Kind::Symlink => Ok(()),
+        _ => Ok(fsys::set_mode(path, owner.mode)?),
+    }
+}

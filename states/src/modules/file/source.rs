@@ -1,0 +1,216 @@
+//! Where the content of a managed file comes from: the declaration, pillar, grains, the tree or a local path.
+
+use std::path::{Path, PathBuf};
+
+use crate::engine::TemplateRequest;
+use crate::engine::step::{Call, Failure};
+use crate::fsys::{self, Content, Kind};
+use crate::modules::args::{Args, scalar};
+use crate::modules::file::difference::KEEP;
+use crate::value::{Map, Value};
+
+/// Templates and `contents` beyond this are refused.
+const TEMPLATE_LIMIT: usize = 16 << 20;
+
+/// Where content comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Source {
+    /// From nowhere: the file is only to be there.
+    None,
+    /// From the declaration, pillar or grains.
+    Text(String),
+    /// From the first of these that exists: `salt://…` or absolute paths.
+    Files(Vec<String>),
+}
+
+/// Content ready to be compared.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ready {
+    pub(crate) content: Content,
+    /// The file it is copied from; `None` when the bytes are in `content`.
+    pub(crate) file: Option<PathBuf>,
+    /// Mode of the source file, for `mode: keep`.
+    pub(crate) mode: Option<u32>,
+}
+
+impl Source {
+    /// Read `source`, `contents`, `contents_pillar`, `contents_grains`; at most one of them.
+    pub(crate) fn read(args: &Args<'_>, call: &Call<'_>) -> Result<Self, Failure> {
+        let keys = ["source", "contents", "contents_pillar", "contents_grains"];
+        let given: Vec<&str> = keys.into_iter().filter(|k| args.get(k).is_some()).collect();
+        match given.as_slice() {
+            [] => Ok(Source::None),
+            ["source"] => Ok(Source::Files(sources(args)?)),
+            ["contents"] => Ok(Source::Text(text("contents", args.get("contents"), args)?)),
+            ["contents_pillar"] => from_data("contents_pillar", "pillar", &call.low.pillar, args),
+            [_] => from_data("contents_grains", "grains", &call.context.minion.grains, args),
+            many => Err(Failure::declaration(format!("only one of {} can be given", many.join(", ")))),
+        }
+    }
+
+    /// Fetch and render the content; `None` when there is none to manage.
+    pub(crate) fn ready(&self, template: Option<&Map>, call: &Call<'_>) -> Result<Option<Ready>, Failure> {
+        match self {
+            Source::None => Ok(None),
+            Source::Text(text) => {
+                let name = call.chunk.origin.file.clone();
+                let text = match template {
+                    Some(context) => render(text, &name, context, call)?,
+                    None => text.clone(),
+                };
+                Ok(Some(Ready { content: Content::of(text.into_bytes()), file: None, mode: None }))
+            }
+            Source::Files(names) => first_file(names, call)?.ready(template, call).map(Some),
+        }
+    }
+}
+
+fn sources(args: &Args<'_>) -> Result<Vec<String>, Failure> {
+    let items = match args.get("source") {
+        Some(Value::List(items)) => items.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    let name = |item: &Value| match item {
+        Value::Map(map) => map.keys().next().cloned(),
+        other => scalar(other),
+    };
+    let names: Option<Vec<String>> = items.iter().map(name).collect();
+    names
+        .filter(|n| !n.is_empty())
+        .ok_or_else(|| Failure::declaration("`source` must be a path or a list of paths"))
+}
+
+/// Text or a list of lines; with a line end at the end unless `contents_newline` is false.
+fn text(key: &str, value: Option<&Value>, args: &Args<'_>) -> Result<String, Failure> {
+    let bad = || Failure::declaration(format!("`{key}` must be text or a list of lines"));
+    let mut text = match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::List(items)) => {
+            items.iter().map(scalar).collect::<Option<Vec<_>>>().ok_or_else(bad)?.join("\n")
+        }
+        Some(one) => scalar(one).ok_or_else(bad)?,
+    };
+    if text.is_empty() && !args.flag("allow_empty", true)? {
+        return Err(Failure::declaration(format!("`{key}` is empty, and allow_empty is false")));
+    }
+    if args.flag("contents_newline", true)? && !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn from_data(key: &str, what: &str, data: &Map, args: &Args<'_>) -> Result<Source, Failure> {
+    let path = args.text(key)?.unwrap_or_default();
+    let delimiter =
+        args.text("contents_delimiter")?.filter(|d| !d.is_empty()).unwrap_or_else(|| ":".to_owned());
+    let mut at: Option<&Value> = None;
+    for (i, part) in path.split(delimiter.as_str()).enumerate() {
+        at = match at {
+            None if i == 0 => data.get(part),
+            Some(Value::Map(map)) => map.get(part),
+            Some(Value::List(list)) => part.parse::<usize>().ok().and_then(|n| list.get(n)),
+            _ => None,
+        };
+        if at.is_none() {
+            return Err(Failure::declaration(format!(
+                "{key}: the {what} has no `{path}` (nothing at `{part}`)"
+            )));
+        }
+    }
+    Ok(Source::Text(text(key, at, args)?))
+}
+
+/// A source file that exists.
+struct Found {
+    path: PathBuf,
+    /// Relative to the file root, else absolute.
+    name: String,
+}
+
+fn first_file(names: &[String], call: &Call<'_>) -> Result<Found, Failure> {
+    for name in names {
+        if let Some(found) = find(name, call)? {
+            return Ok(found);
+        }
+    }
+    let all = names.join(", ");
+    Err(match names.iter().all(|n| n.starts_with("salt://")) {
+        true => Failure::declaration(format!("the tree has no file {all}")),
+        false => Failure::machine(format!("no source file is there: {all}")),
+    })
+}
+
+fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
+    if let Some(rest) = name.strip_prefix("salt://") {
+        return in_tree(rest, call);
+    }
+    let local = name.strip_prefix("file://").unwrap_or(name);
+    if !local.starts_with('/') {
+        let what = "a source must be salt://… or an absolute path; fetch others with cmd.run or pkg";
+        return Err(Failure::declaration(format!("{name}: {what}")));
+    }
+    let path = call.context.host.path(local);
+    let there = fsys::stat(&path)?.kind != Kind::Missing;
+    Ok(there.then(|| Found { path, name: local.to_owned() }))
+}
+
+/// A file of the tree; links that lead out of it are refused.
+fn in_tree(rest: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let own = if call.chunk.env.is_empty() { "base" } else { call.chunk.env.as_str() };
+    let env = query.strip_prefix("saltenv=").unwrap_or(own);
+    if rest.is_empty() || rest.split('/').any(|part| part == "..") {
+        return Err(Failure::declaration(format!("salt://{rest} must name a file inside the tree")));
+    }
+    let roots = call.context.tree.file_roots.get(env).map(Vec::as_slice).unwrap_or_default();
+    for root in roots {
+        let path = root.join(rest.trim_start_matches('/'));
+        if fsys::stat(&path)?.kind == Kind::Missing {
+            continue;
+        }
+        let (inside, real) = (fsys::canonical(root)?, fsys::canonical(&path)?);
+        if !real.starts_with(&inside) {
+            return Err(Failure::declaration(format!("salt://{rest} is a link that leads out of the tree")));
+        }
+        return Ok(Some(Found { path: real, name: rest.to_owned() }));
+    }
+    Ok(None)
+}
+
+impl Found {
+    fn ready(self, template: Option<&Map>, call: &Call<'_>) -> Result<Ready, Failure> {
+        let mode = Some(fsys::stat(&self.path)?.mode);
+        let Some(context) = template else {
+            let content = fsys::read(&self.path, KEEP)?;
+            let file = content.bytes.is_none().then_some(self.path);
+            return Ok(Ready { content, file, mode });
+        };
+        let text = render(&read_template(&self.path)?, &self.name, context, call)?;
+        Ok(Ready { content: Content::of(text.into_bytes()), file: None, mode })
+    }
+}
+
+fn read_template(path: &Path) -> Result<String, Failure> {
+    fsys::read_text(path, TEMPLATE_LIMIT).map_err(Failure::from)
+}
+
+fn render(source: &str, name: &str, context: &Map, call: &Call<'_>) -> Result<String, Failure> {
+    let request = TemplateRequest { source, name, chunk: call.chunk, pillar: &call.low.pillar, context };
+    call.context.render.template(&request).map_err(Failure::Declaration)
+}
+
+/// Compare a content with `source_hash`: hex alone or `algorithm=hex`, SHA-256 or by its length.
+pub(crate) fn verify(content: &Content, wanted: &str) -> Result<(), Failure> {
+    let hex = wanted.rsplit(['=', ':']).next().unwrap_or_default().trim().to_ascii_lowercase();
+    if hex.len() != 64 {
+        return Err(Failure::declaration("`source_hash` must be a SHA-256 in hex (sha256=…)"));
+    }
+    match hex == content.sha256 {
+        true => Ok(()),
+        false => Err(Failure::machine(format!(
+            "the source's SHA-256 is {}, but source_hash asks for {hex}",
+            content.sha256
+        ))),
+    }
+}

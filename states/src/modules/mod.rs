@@ -1,0 +1,243 @@
+//! The registry of state functions: which there are, what they take, and who reacts to a watch.
+
+pub(crate) mod accounts;
+pub(crate) mod args;
+pub(crate) mod cmd;
+pub(crate) mod dpkg;
+pub(crate) mod file;
+pub(crate) mod group;
+pub(crate) mod pkg;
+pub(crate) mod service;
+pub(crate) mod test;
+pub(crate) mod user;
+
+use crate::engine::step::{Call, Return, perform};
+use crate::session::StateFunctions;
+use crate::value::Map;
+
+/// A state function.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) state: &'static str,
+    pub(crate) fun: &'static str,
+    /// Arguments that it honours.
+    pub(crate) args: &'static [&'static str],
+    /// Arguments that Salt has and that make no difference here.
+    pub(crate) ignored: &'static [&'static str],
+    pub(crate) perform: fn(&Call<'_>) -> Return,
+    /// mod_watch, where the module has one.
+    pub(crate) watch: Option<fn(&Call<'_>) -> Return>,
+    /// It asks `check_cmd` itself, before the change.
+    pub(crate) own_check: bool,
+}
+
+/// Keys that every declaration may have: Salt's own, honoured by the compiler or the engine.
+const COMMON: &[&str] = &[
+    "name",
+    "names",
+    "order",
+    "require",
+    "require_any",
+    "require_in",
+    "watch",
+    "watch_any",
+    "watch_in",
+    "onchanges",
+    "onchanges_any",
+    "onchanges_in",
+    "onfail",
+    "onfail_any",
+    "onfail_all",
+    "onfail_in",
+    "onfail_stop",
+    "prereq",
+    "prereq_in",
+    "prerequired",
+    "listen",
+    "listen_in",
+    "use",
+    "use_in",
+    "unless",
+    "onlyif",
+    "creates",
+    "check_cmd",
+    "failhard",
+    "retry",
+    "runas",
+    "cwd",
+    "env",
+    "shell",
+    "timeout",
+    "umask",
+    "saltenv",
+    "parallel",
+    "aggregate",
+    "reload_modules",
+    "reload_grains",
+    "reload_pillar",
+    "fire_event",
+    "state",
+    "fun",
+    "cmd_opts_exclude",
+    "no_log",
+    "provider",
+    "prepend_path",
+];
+
+const fn entry(
+    state: &'static str,
+    fun: &'static str,
+    args: &'static [&'static str],
+    perform: fn(&Call<'_>) -> Return,
+) -> Entry {
+    Entry { state, fun, args, ignored: &[], perform, watch: None, own_check: false }
+}
+
+const fn watched(entry: Entry, watch: fn(&Call<'_>) -> Return) -> Entry {
+    Entry { watch: Some(watch), ..entry }
+}
+
+const fn ignoring(entry: Entry, ignored: &'static [&'static str]) -> Entry {
+    Entry { ignored, ..entry }
+}
+
+static ENTRIES: &[Entry] = &[
+    watched(entry("cmd", "run", cmd::ARGS, perform::<cmd::Run>), perform::<cmd::Run>),
+    watched(entry("cmd", "wait", cmd::ARGS, perform::<cmd::Wait>), perform::<cmd::Run>),
+    entry("file", "absent", file::absent::ARGS, perform::<file::absent::Absent>),
+    entry("file", "directory", file::directory::ARGS, perform::<file::directory::Directory>),
+    Entry {
+        own_check: true,
+        ..ignoring(
+            entry("file", "managed", file::managed::ARGS, perform::<file::managed::Managed>),
+            file::managed::IGNORED,
+        )
+    },
+    entry("file", "symlink", file::symlink::ARGS, perform::<file::symlink::Symlink>),
+    entry("group", "present", group::ARGS, perform::<group::Present>),
+    ignoring(entry("pkg", "installed", pkg::ARGS, perform::<pkg::Installed>), pkg::IGNORED),
+    watched(entry("service", "dead", service::ARGS, perform::<service::Dead>), perform::<service::ReactDead>),
+    watched(
+        entry("service", "running", service::ARGS, perform::<service::Running>),
+        perform::<service::React>,
+    ),
+    watched(
+        entry("test", "configurable_test_state", test::ARGS, perform::<test::Configurable>),
+        perform::<test::React>,
+    ),
+    watched(
+        entry("test", "fail_with_changes", test::ARGS, perform::<test::FailWithChanges>),
+        perform::<test::React>,
+    ),
+    watched(entry("test", "fail_without_changes", test::ARGS, perform::<test::Fail>), perform::<test::React>),
+    watched(entry("test", "nop", test::ARGS, perform::<test::Nop>), perform::<test::React>),
+    watched(entry("test", "show_notification", test::ARGS, perform::<test::Notify>), perform::<test::React>),
+    watched(
+        entry("test", "succeed_with_changes", test::ARGS, perform::<test::SucceedWithChanges>),
+        perform::<test::React>,
+    ),
+    watched(
+        entry("test", "succeed_without_changes", test::ARGS, perform::<test::Nop>),
+        perform::<test::React>,
+    ),
+    ignoring(entry("user", "present", user::ARGS, perform::<user::Present>), user::IGNORED),
+];
+
+/// Whether there is a state function of that name.
+pub fn known(state: &str, fun: &str) -> bool {
+    find(state, fun).is_some()
+}
+
+/// Whether the state function reacts to `watch` and `listen`.
+pub fn has_mod_watch(state: &str, fun: &str) -> bool {
+    find(state, fun).is_some_and(|e| e.watch.is_some())
+}
+
+/// The registry as the compiler asks for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Registry;
+
+impl StateFunctions for Registry {
+    fn known(&self, state: &str, fun: &str) -> bool {
+        known(state, fun)
+    }
+
+    fn has_mod_watch(&self, state: &str) -> bool {
+        ENTRIES.iter().any(|e| e.state == state && e.watch.is_some())
+    }
+}
+
+/// Every state function, as `state.fun`, sorted.
+pub fn names() -> Vec<String> {
+    let mut names: Vec<String> = ENTRIES.iter().map(|e| format!("{}.{}", e.state, e.fun)).collect();
+    names.sort();
+    names
+}
+
+/// A sentence about a state function that does not exist, with the nearest that does.
+pub fn unknown(state: &str, fun: &str) -> String {
+    let asked = format!("{state}.{fun}");
+    let names = names();
+    match nearest(&asked, names.iter().map(String::as_str)) {
+        Some(near) => format!("there is no state function {asked}; did you mean {near}?"),
+        None => format!("there is no state function {asked}"),
+    }
+}
+
+pub(crate) fn find(state: &str, fun: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|e| e.state == state && e.fun == fun)
+}
+
+/// A warning for each argument that the function does not have, or that makes no difference.
+pub(crate) fn misspelt(entry: &Entry, args: &Map) -> Vec<String> {
+    let known = |key: &str| key.starts_with("__") || COMMON.contains(&key) || entry.args.contains(&key);
+    let strange = args.keys().filter(|key| !known(key));
+    strange.map(|key| strange_argument(entry, key)).collect()
+}
+
+fn strange_argument(entry: &Entry, key: &str) -> String {
+    let name = format!("{}.{}", entry.state, entry.fun);
+    if entry.ignored.contains(&key) {
+        return format!("`{key}` makes no difference to {name} here");
+    }
+    match nearest(key, entry.args.iter().chain(COMMON).copied()) {
+        Some(near) => format!("{name} has no argument `{key}`; did you mean `{near}`?"),
+        None => format!("{name} has no argument `{key}`"),
+    }
+}
+
+fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = 1 + word.len() / 4;
+    choices
+        .map(|choice| (strsim::damerau_levenshtein(word, choice), choice))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, choice)| choice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_function_and_argument_are_told_with_the_nearest() {
+        assert_eq!(
+            unknown("file", "manged"),
+            "there is no state function file.manged; did you mean file.managed?"
+        );
+        let entry = find("file", "managed").unwrap();
+        let args = Map::from([
+            ("souce".to_owned(), crate::value::Value::Null),
+            ("__sls__".to_owned(), crate::value::Value::Null),
+        ]);
+        assert_eq!(misspelt(entry, &args), ["file.managed has no argument `souce`; did you mean `source`?"]);
+    }
+
+    #[test]
+    fn only_some_react_to_a_watch() {
+        assert!(has_mod_watch("service", "running"));
+        assert!(has_mod_watch("cmd", "wait"));
+        assert!(!has_mod_watch("file", "managed"));
+        assert!(!known("file", "nothing"));
+    }
+}

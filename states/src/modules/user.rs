@@ -1,0 +1,218 @@
+//! `user.present`, with useradd and usermod.
+
+use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
+use crate::modules::accounts::Accounts;
+use crate::modules::args::Args;
+use crate::modules::cmd::{TOOL_TIMEOUT, tool};
+use crate::modules::group::{account_name, account_tool, read, texts};
+use crate::value::{Map, Value};
+
+pub(crate) const ARGS: &[&str] = &[
+    "uid",
+    "gid",
+    "usergroup",
+    "groups",
+    "optional_groups",
+    "remove_groups",
+    "home",
+    "createhome",
+    "shell",
+    "system",
+    "fullname",
+    "unique",
+    "nologinit",
+];
+pub(crate) const IGNORED: &[&str] =
+    &["persist_home", "allow_uid_change", "allow_gid_change", "local", "enforce_password"];
+
+/// The declaration.
+pub(crate) struct Want {
+    name: String,
+    uid: Option<u32>,
+    gid: Option<String>,
+    usergroup: Option<bool>,
+    groups: Option<Vec<String>>,
+    optional: Vec<String>,
+    remove_groups: bool,
+    home: Option<String>,
+    createhome: bool,
+    shell: Option<String>,
+    system: bool,
+    unique: bool,
+    nologinit: bool,
+    fullname: Option<String>,
+}
+
+/// What is to be done: the options of useradd or usermod.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Plan {
+    create: bool,
+    options: Vec<String>,
+}
+
+/// `user.present`.
+pub(crate) struct Present;
+
+impl StateFn for Present {
+    type Want = Want;
+    type Observed = Accounts;
+    type Plan = Plan;
+
+    fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
+        let why = "a password hash would be seen in the process list; log in with keys, or use cmd.run with chpasswd -e";
+        for key in ["password", "hash_password", "empty_password"] {
+            args.refuse(key, why)?;
+        }
+        let names = |key: &str| -> Result<Option<Vec<String>>, Failure> {
+            let list = args.list(key)?;
+            list.map(|l| l.iter().map(|n| account_name(n, "group")).collect()).transpose()
+        };
+        Ok(Want {
+            name: account_name(&call.chunk.name, "user")?,
+            uid: args.number("uid")?,
+            gid: args.text("gid")?.map(|g| account_name(&g, "group")).transpose()?,
+            usergroup: args.maybe_flag("usergroup")?,
+            groups: names("groups")?,
+            optional: names("optional_groups")?.unwrap_or_default(),
+            remove_groups: args.flag("remove_groups", true)?,
+            home: field("home", args)?,
+            createhome: args.flag("createhome", true)?,
+            shell: field("shell", args)?,
+            system: args.flag("system", false)?,
+            unique: args.flag("unique", true)?,
+            nologinit: args.flag("nologinit", false)?,
+            fullname: field("fullname", args)?,
+        })
+    }
+
+    fn observe(_: &Want, call: &Call<'_>) -> Result<Accounts, Failure> {
+        read(call)
+    }
+
+    fn diff(want: &Want, accounts: &Accounts) -> Diff<Plan> {
+        let missing = missing_groups(want, accounts);
+        if !missing.is_empty() {
+            return Diff::Refuse(format!("these groups are not there: {}", missing.join(", ")));
+        }
+        let create = accounts.user(&want.name).is_none();
+        let mut wishes = Wishes::default();
+        identity(want, accounts, &mut wishes);
+        groups(want, accounts, &mut wishes);
+        if create {
+            birth(want, &mut wishes);
+        }
+        if wishes.changes.is_empty() {
+            return Diff::Same(format!("The user {} is as asked", want.name));
+        }
+        let word = if create { "added" } else { "changed" };
+        let would = format!("The user {} would be {word}", want.name);
+        Diff::Change { plan: Plan { create, options: wishes.options }, changes: wishes.changes, would }
+    }
+
+    fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
+        let mut argv = account_tool(if plan.create { "useradd" } else { "usermod" }, call);
+        argv.extend(plan.options);
+        argv.push(want.name.clone());
+        tool(call, &argv, TOOL_TIMEOUT)?;
+        let word = if plan.create { "added" } else { "changed" };
+        Ok(Applied::done(format!("User {} {word}", want.name)))
+    }
+}
+
+/// Text that goes into a field of passwd(5).
+fn field(key: &str, args: &Args<'_>) -> Result<Option<String>, Failure> {
+    let text = args.text(key)?;
+    match &text {
+        Some(t) if t.contains([':', '\n']) => {
+            Err(Failure::declaration(format!("`{key}` must not hold `:` or a line end")))
+        }
+        _ => Ok(text),
+    }
+}
+
+/// Options for the tool and the changes that they make.
+#[derive(Default)]
+struct Wishes {
+    options: Vec<String>,
+    changes: Map,
+}
+
+impl Wishes {
+    /// `flag value`, where the value is wanted and is not there.
+    fn set(&mut self, key: &str, flag: &str, wanted: Option<String>, now: Option<&str>) {
+        let Some(wanted) = wanted.filter(|w| now != Some(w.as_str())) else { return };
+        self.options.extend([flag.to_owned(), wanted.clone()]);
+        let value = wanted.parse().map_or(Value::Str(wanted), Value::Int);
+        self.changes.insert(key.to_owned(), value);
+    }
+}
+
+fn missing_groups(want: &Want, accounts: &Accounts) -> Vec<String> {
+    let named = want.groups.iter().flatten();
+    let primary = want.gid.iter().filter(|g| g.parse::<u32>().is_err());
+    named.chain(primary).filter(|g| accounts.group(g).is_none()).cloned().collect()
+}
+
+fn identity(want: &Want, accounts: &Accounts, wishes: &mut Wishes) {
+    let now = accounts.user(&want.name);
+    let number = |n: u32| n.to_string();
+    let (uid, gid) = (now.map(|u| number(u.uid)), now.map(|u| number(u.gid)));
+    wishes.set("uid", "-u", want.uid.map(number), uid.as_deref());
+    if want.uid.is_some() && !want.unique && wishes.changes.contains_key("uid") {
+        wishes.options.push("-o".to_owned());
+    }
+    let primary = want.gid.as_ref().map(|g| accounts.group(g).map_or_else(|| g.clone(), |g| number(g.gid)));
+    wishes.set("gid", "-g", primary, gid.as_deref());
+    wishes.set("home", "-d", want.home.clone(), now.map(|u| u.home.as_str()));
+    wishes.set("shell", "-s", want.shell.clone(), now.map(|u| u.shell.as_str()));
+    // The full name is the first part of the comment field; the others stay.
+    let gecos = now.map(|u| u.gecos.as_str());
+    let (full, rest) =
+        gecos.map_or(("", None), |g| g.split_once(',').map_or((g, None), |(a, b)| (a, Some(b))));
+    if let Some(wanted) = want.fullname.as_ref().filter(|w| w.as_str() != full) {
+        let field = rest.map_or_else(|| wanted.clone(), |rest| format!("{wanted},{rest}"));
+        wishes.options.extend(["-c".to_owned(), field]);
+        wishes.changes.insert("fullname".to_owned(), Value::Str(wanted.clone()));
+    }
+}
+
+fn groups(want: &Want, accounts: &Accounts, wishes: &mut Wishes) {
+    if want.groups.is_none() && want.optional.is_empty() {
+        return;
+    }
+    let now = accounts.supplementary(&want.name);
+    let present = want.optional.iter().filter(|g| accounts.group(g).is_some());
+    let mut wanted: Vec<String> = want.groups.iter().flatten().chain(present).cloned().collect();
+    if !want.remove_groups || want.groups.is_none() {
+        wanted.extend(now.iter().cloned());
+    }
+    wanted.sort();
+    wanted.dedup();
+    // The primary group needs no listing.
+    let primary = want.gid.clone().or_else(|| {
+        let gid = accounts.user(&want.name)?.gid;
+        accounts.group_name(gid).map(str::to_owned)
+    });
+    wanted.retain(|g| Some(g) != primary.as_ref() || now.contains(g));
+    if wanted != now {
+        wishes.options.extend(["-G".to_owned(), wanted.join(",")]);
+        wishes.changes.insert("groups".to_owned(), texts(&wanted));
+    }
+}
+
+/// What matters only when the user is made.
+fn birth(want: &Want, wishes: &mut Wishes) {
+    wishes.changes.insert("name".to_owned(), Value::Str(want.name.clone()));
+    wishes.options.push(if want.createhome { "-m" } else { "-M" }.to_owned());
+    if want.system {
+        wishes.options.push("-r".to_owned());
+    }
+    if want.nologinit {
+        wishes.options.push("-l".to_owned());
+    }
+    match want.usergroup {
+        Some(true) => wishes.options.push("-U".to_owned()),
+        Some(false) => wishes.options.push("-N".to_owned()),
+        None => {}
+    }
+}
