@@ -1,3 +1,4 @@
 //! Placeholder.
 
 pub mod git_server;
+pub mod world;

@@ -1,0 +1,328 @@
+//! The cloud as a pure state machine: calls, observations and the clock go in; answers and effects come out.
+//!
+//! Nothing here reads a clock, draws a random number or touches the machine. A caller
+//!
+//! 1. hands each API call to [`World::call`], which answers at once from the records;
+//! 2. carries out the [`Effect`]s that come back (start a machine, copy a disk, re-plan a load balancer), in order;
+//! 3. reports what it saw with [`World::observe`];
+//! 4. calls [`World::tick`] when [`World::next_due`] has come, for transitions that take time.
+//!
+//! The same seed, calls, observations and times give the same cloud, so a simulation can drive it with virtual time.
+mod balancers;
+mod config;
+mod effect;
+mod error;
+mod faults;
+mod filters;
+mod health;
+mod ids;
+mod images;
+mod instances;
+mod launch;
+mod lifecycle;
+mod log;
+mod model;
+mod network;
+mod request;
+mod response;
+mod seed;
+mod tags;
+mod templates;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use config::{Capacity, Config, Delays, Fault, FaultKind, Throttle};
+pub use effect::{
+    Backend, BalancerPlan, Effect, HealthCheck, Listener, MachineSpec, Observation, PortRange, ProbeTarget,
+    Protocol, Traffic,
+};
+pub use error::{ApiError, ApiResult};
+pub use log::CallRecord;
+pub use model::*;
+pub use request::*;
+pub use response::*;
+pub use seed::{
+    ACCOUNT, DEBIAN_STOCK, DEFAULT_GROUP, INSTANCE_TYPES, MAYFLY_BARE, REGION, STOCK_OWNER, VPC, ZONES,
+};
+
+/// The whole cloud.
+#[derive(Debug, Clone)]
+pub struct World {
+    config: Config,
+    ids: ids::Ids,
+    faults: faults::Faults,
+    buckets: faults::Buckets,
+    calls: log::Calls,
+    instances: BTreeMap<String, Instance>,
+    images: BTreeMap<String, Image>,
+    snapshots: BTreeMap<String, Snapshot>,
+    templates: BTreeMap<String, Template>,
+    subnets: BTreeMap<String, Subnet>,
+    groups: BTreeMap<String, SecurityGroup>,
+    vpc_tags: Tags,
+    balancers: BTreeMap<String, Balancer>,
+    tokens: launch::Tokens,
+    template_tokens: BTreeMap<String, (u64, String, u64)>,
+    /// Data paths and open ports as they were last told.
+    shown_balancers: BTreeMap<String, BalancerPlan>,
+    shown_ports: BTreeMap<String, Vec<PortRange>>,
+    outbox: Vec<Effect>,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer.
+    pub result: ApiResult<Response>,
+    /// To be carried out, also when the answer is lost.
+    pub effects: Vec<Effect>,
+    /// What becomes of the answer.
+    pub fate: Fate,
+    /// The fault that the call met, for the call log.
+    pub fault: Option<FaultKind>,
+}
+
+/// What becomes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is sent, after this long.
+    Answer(Duration),
+    /// It never comes; the connection stays open.
+    Hang,
+    /// The connection is closed instead.
+    Drop,
+}
+
+impl World {
+    /// A fresh cloud. `seed` decides all identifiers.
+    #[must_use]
+    pub fn new(config: Config, seed: u64, now: Timestamp) -> Self {
+        let images = seed::images(now);
+        Self {
+            faults: faults::Faults::new(&config.faults),
+            buckets: faults::Buckets::new(&config.throttles),
+            config,
+            ids: ids::Ids::new(seed),
+            calls: log::Calls::default(),
+            instances: BTreeMap::new(),
+            snapshots: seed::snapshots(&images),
+            images,
+            templates: BTreeMap::new(),
+            subnets: seed::subnets(),
+            groups: seed::groups(),
+            vpc_tags: Tags::new(),
+            balancers: BTreeMap::new(),
+            tokens: launch::Tokens::default(),
+            template_tokens: BTreeMap::new(),
+            shown_balancers: BTreeMap::new(),
+            shown_ports: BTreeMap::new(),
+            outbox: Vec::new(),
+        }
+    }
+
+    /// Answers one call.
+    pub fn call(&mut self, now: Timestamp, request: &Request) -> Outcome {
+        self.advance(now);
+        let fault = self.faults.meet(request.action());
+        let result = match &fault {
+            Some(FaultKind::Error { code, status, message }) => {
+                let text = if message.is_empty() { "A fault that was asked for." } else { message };
+                Err(ApiError::with_status(*status, code, text))
+            }
+            Some(FaultKind::Hang) => {
+                Err(ApiError::with_status(503, "Unavailable", "A fault that was asked for."))
+            }
+            _ => self.admit(now, request).and_then(|()| self.dispatch(now, request, fault.as_ref())),
+        };
+        let fate = match fault {
+            Some(FaultKind::Hang) => Fate::Hang,
+            Some(FaultKind::LostAfterEffect) => Fate::Drop,
+            Some(FaultKind::Delay { ms }) => Fate::Answer(Duration::from_millis(ms)),
+            _ => Fate::Answer(Duration::ZERO),
+        };
+        Outcome { result, effects: self.settle(), fate, fault }
+    }
+
+    /// Takes in what the runtime saw.
+    pub fn observe(&mut self, now: Timestamp, observation: &Observation) -> Vec<Effect> {
+        self.advance(now);
+        self.apply(now, observation);
+        self.advance(now);
+        self.settle()
+    }
+
+    /// Makes the transitions whose time has come.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.advance(now);
+        self.settle()
+    }
+
+    /// When [`World::tick`] has something to do next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.lifecycle_due().into_iter().chain(self.health_due()).min()
+    }
+
+    /// Puts other delays, limits and faults in place. Faults and buckets start over.
+    pub fn configure(&mut self, config: Config) {
+        self.faults = faults::Faults::new(&config.faults);
+        self.buckets = faults::Buckets::new(&config.throttles);
+        self.config = config;
+    }
+
+    /// What is in place.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A request id for an answer.
+    pub fn request_id(&mut self) -> String {
+        self.ids.request()
+    }
+
+    /// Keeps a call in the log; its number is given here.
+    pub fn record(&mut self, record: CallRecord) {
+        self.calls.push(record);
+    }
+
+    /// Logged calls with a number above `number`.
+    pub fn calls_after(&self, number: u64) -> impl Iterator<Item = &CallRecord> {
+        self.calls.after(number)
+    }
+
+    /// All instances, terminated ones too.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.values()
+    }
+
+    /// One instance: what its metadata service tells it.
+    #[must_use]
+    pub fn instance(&self, id: &str) -> Option<&Instance> {
+        self.instances.get(id)
+    }
+
+    /// All images, deregistered ones left out.
+    pub fn images(&self) -> impl Iterator<Item = &Image> {
+        self.images.values().filter(|image| image.state != ImageState::Deregistered)
+    }
+
+    /// All balancers.
+    pub fn balancers(&self) -> impl Iterator<Item = &Balancer> {
+        self.balancers.values()
+    }
+
+    /// Throttling, by calls.
+    fn admit(&mut self, now: Timestamp, request: &Request) -> ApiResult<()> {
+        if self.buckets.take(now, request.action(), 1) {
+            return Ok(());
+        }
+        Err(match request {
+            Request::Ec2(..) => ApiError::with_status(503, "RequestLimitExceeded", "Request limit exceeded."),
+            Request::Elb(_) | Request::CallerIdentity => ApiError::client("Throttling", "Rate exceeded"),
+        })
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        fault: Option<&FaultKind>,
+    ) -> ApiResult<Response> {
+        match request {
+            Request::Ec2(request, false) => self.ec2(now, request, fault),
+            // A dry run is the call itself, on a copy of the world.
+            Request::Ec2(request, true) => self.clone().ec2(now, request, None).and_then(|_| {
+                let text = "Request would have succeeded, but DryRun flag is set.";
+                Err(ApiError::with_status(412, "DryRunOperation", text))
+            }),
+            Request::Elb(request) => self.elb(now, request),
+            Request::CallerIdentity => Ok(Response::CallerIdentity),
+        }
+    }
+
+    #[rustfmt::skip]
+    fn ec2(&mut self, now: Timestamp, request: &Ec2Request, fault: Option<&FaultKind>) -> ApiResult<Response> {
+        use Ec2Request as R;
+        match request {
+            R::RunInstances(body) => self.run_instances(now, body, fault),
+            R::DescribeInstances(body) => self.describe_instances(now, body),
+            R::DescribeInstanceStatus(body) => self.describe_instance_status(now, body),
+            R::DescribeInstanceTypes(body) => Self::describe_instance_types(body),
+            R::TerminateInstances(body) => self.terminate_instances(now, body),
+            R::StopInstances(body) => self.stop_instances(now, body),
+            R::StartInstances(body) => self.start_instances(now, body),
+            R::RebootInstances(body) => self.reboot_instances(now, body),
+            R::ModifyInstanceAttribute(body) => self.modify_instance_attribute(now, body),
+            R::DescribeInstanceAttribute(body) => self.describe_instance_attribute(now, body),
+            R::ModifyInstanceMetadataOptions(body) => self.modify_metadata(now, body),
+            R::GetConsoleOutput(id) => self.console_output(now, id),
+            R::CreateTags(body) => self.create_tags(now, body),
+            R::DeleteTags(body) => self.delete_tags(now, body),
+            R::DescribeTags(body) => self.describe_tags(now, body),
+            R::DescribeImages(body) => self.describe_images(now, body),
+            R::CreateImage(body) => self.create_image(now, body),
+            R::DeregisterImage(body) => self.deregister_image(body),
+            R::DescribeSnapshots(body) => self.describe_snapshots(body),
+            R::DeleteSnapshot(id) => self.delete_snapshot(id),
+            R::DescribeSubnets(body) => self.describe_subnets(body),
+            R::DescribeVpcs(body) => self.describe_vpcs(body),
+            R::DescribeSecurityGroups(body) => self.describe_groups(body),
+            R::CreateSecurityGroup(body) => self.create_group(body),
+            R::DeleteSecurityGroup(body) => self.delete_group(body),
+            R::AuthorizeSecurityGroupIngress(body) => self.authorize_ingress(body),
+            R::RevokeSecurityGroupIngress(body) => self.revoke_ingress(body),
+            R::DescribeAvailabilityZones(body) => Self::describe_zones(body),
+            R::DescribeRegions(body) => Self::describe_regions(body),
+            R::CreateLaunchTemplate(body) => self.create_template(now, body),
+            R::CreateLaunchTemplateVersion(body) => self.create_template_version(now, body),
+            R::DescribeLaunchTemplates(body) => self.describe_templates(body),
+            R::DescribeLaunchTemplateVersions(body) => self.describe_template_versions(body),
+            R::ModifyLaunchTemplate(body) => self.modify_template(body),
+            R::DeleteLaunchTemplate(body) => self.delete_template(body),
+            R::DeleteLaunchTemplateVersions(body) => self.delete_template_versions(body),
+        }
+    }
+
+    #[rustfmt::skip]
+    fn elb(&mut self, now: Timestamp, request: &ElbRequest) -> ApiResult<Response> {
+        use ElbRequest as R;
+        match request {
+            R::CreateLoadBalancer(body) => self.create_balancer(now, body),
+            R::DeleteLoadBalancer(name) => self.delete_balancer(name),
+            R::DescribeLoadBalancers(body) => self.describe_balancers(body),
+            R::CreateLoadBalancerListeners(body) => self.create_listeners(body),
+            R::DeleteLoadBalancerListeners(body) => self.delete_listeners(body),
+            R::DescribeLoadBalancerAttributes(name) => self.balancer_attributes(name),
+            R::ModifyLoadBalancerAttributes(body) => self.modify_balancer(body),
+            R::ConfigureHealthCheck(body) => self.configure_health_check(body),
+            R::RegisterInstancesWithLoadBalancer(body) => self.register(now, body),
+            R::DeregisterInstancesFromLoadBalancer(body) => self.deregister(now, body),
+            R::DescribeInstanceHealth(body) => self.describe_health(now, body),
+            R::EnableAvailabilityZonesForLoadBalancer(body) => self.enable_zones(body),
+            R::DisableAvailabilityZonesForLoadBalancer(body) => self.disable_zones(body),
+            R::AttachLoadBalancerToSubnets(body) => self.attach_subnets(body),
+            R::DetachLoadBalancerFromSubnets(body) => self.detach_subnets(body),
+            R::ApplySecurityGroupsToLoadBalancer(body) => self.apply_groups(body),
+            R::AddTags(body) => self.add_balancer_tags(body),
+            R::RemoveTags(body) => self.remove_balancer_tags(body),
+            R::DescribeTags(names) => self.describe_balancer_tags(names),
+        }
+    }
+
+    /// Everything that the clock alone brings about.
+    fn advance(&mut self, now: Timestamp) {
+        self.advance_lifecycle(now);
+        self.advance_health(now);
+    }
+
+    /// Adds what follows from the records as they now are, and hands out the effects.
+    fn settle(&mut self) -> Vec<Effect> {
+        self.settle_ports();
+        self.settle_balancers();
+        std::mem::take(&mut self.outbox)
+    }
+}
