@@ -1,4 +1,5 @@
 //! Placeholder.
 
 pub mod git_server;
+pub mod runtime;
 pub mod world;

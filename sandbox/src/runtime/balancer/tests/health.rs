@@ -1,0 +1,129 @@
+//! Probes: what is asked, what is reported, and a backend that falls ill and recovers.
+use std::net::Ipv4Addr;
+
+use crate::runtime::balancer::Report;
+use crate::runtime::balancer::probe::probe;
+use crate::world::{HealthCheck, Observation, ProbeTarget, Protocol, Traffic};
+
+use super::client::{body, get};
+use super::server::{App, blunt, nobody, silent};
+use super::{Bench, Net, PORT};
+
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+fn check(target: ProbeTarget) -> HealthCheck {
+    HealthCheck { target, interval: 1, timeout: 1, healthy_threshold: 2, unhealthy_threshold: 2 }
+}
+
+fn page(path: &str) -> HealthCheck {
+    check(ProbeTarget::Http { port: PORT, path: path.to_owned() })
+}
+
+async fn verdict(at: std::net::SocketAddr, check: &HealthCheck) -> (bool, String) {
+    let net = Net::default();
+    net.route(ADDRESS, at);
+    let verdict = probe(&net, ADDRESS, check).await;
+    (verdict.passed, verdict.detail)
+}
+
+#[tokio::test]
+async fn an_http_probe_passes_on_200_alone_and_shows_what_came_instead() {
+    let app = App::start("a").await;
+    assert_eq!(verdict(app.at, &page("/health")).await, (true, "HTTP 200".to_owned()));
+    app.healthy(false);
+    assert_eq!(verdict(app.at, &page("/health")).await, (false, "HTTP 503: warming up".to_owned()));
+    let (at, _server) = blunt(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(verdict(at, &page("/")).await, (false, "HTTP 204".to_owned()));
+}
+
+#[tokio::test]
+async fn a_probe_asks_as_the_classic_balancer_does() {
+    let app = App::start("a").await;
+    let (passed, _) = verdict(app.at, &page("/request")).await;
+    assert!(passed);
+    assert_eq!(app.served(), 1);
+}
+
+#[tokio::test]
+async fn a_probe_fails_on_silence_refusal_and_nonsense() {
+    let (quiet, _quiet) = silent().await;
+    assert_eq!(verdict(quiet, &page("/")).await, (false, "no answer within 1 s".to_owned()));
+    let (passed, detail) = verdict(nobody().await, &page("/")).await;
+    assert!(!passed && detail.starts_with("10.77.0.1:8080: Connection refused"), "{detail}");
+    let (garbled, _garbled) = blunt(b"SSH-2.0-x\r\n\r\n").await;
+    assert!(!verdict(garbled, &page("/")).await.0);
+    let (rude, _rude) = blunt(b"").await;
+    assert!(!verdict(rude, &page("/")).await.0);
+}
+
+#[tokio::test]
+async fn a_tcp_probe_passes_when_the_port_accepts() {
+    let (quiet, _quiet) = silent().await;
+    assert!(verdict(quiet, &check(ProbeTarget::Tcp { port: PORT })).await.0);
+    assert!(!verdict(nobody().await, &check(ProbeTarget::Tcp { port: PORT })).await.0);
+}
+
+/// The next probe's outcome, as the world gets it.
+async fn probed(bench: &mut Bench) -> bool {
+    let report = bench.report().await;
+    match report.observation() {
+        Some(Observation::Probed { balancer, instance_id, passed }) => {
+            assert_eq!((balancer.as_str(), instance_id.as_str()), ("web", "i-1"));
+            passed
+        }
+        other => panic!("{other:?} of {report:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_falls_ill_goes_out_and_comes_back() {
+    let app = App::start("a").await;
+    let mut bench = Bench::start(Protocol::Http).await;
+    bench.register(1, app.at, Traffic::None);
+    bench.with(1, |backend| backend.probe = true);
+    assert!(probed(&mut bench).await);
+    bench.traffic(1, Traffic::New);
+    bench.settle().await;
+    assert_eq!(body(bench.at, "/").await, "a");
+
+    app.healthy(false);
+    while probed(&mut bench).await {}
+    bench.traffic(1, Traffic::None);
+    bench.settle().await;
+    assert_eq!(get(bench.at, "/").await.0, 503);
+
+    app.healthy(true);
+    while !probed(&mut bench).await {}
+    bench.traffic(1, Traffic::New);
+    bench.settle().await;
+    assert_eq!(body(bench.at, "/").await, "a");
+}
+
+#[tokio::test]
+async fn probing_follows_the_plan() {
+    let app = App::start("a").await;
+    let mut bench = Bench::start(Protocol::Http).await;
+    bench.register(1, app.at, Traffic::None);
+    bench.with(1, |backend| backend.probe = true);
+    assert!(probed(&mut bench).await);
+    // A changed check starts at once with the new path.
+    bench.plans.send_modify(|plan| {
+        plan.health_check.interval = 300;
+        plan.health_check.target = ProbeTarget::Http { port: PORT, path: "/request".to_owned() };
+    });
+    while app.served() == 0 {
+        assert!(probed(&mut bench).await);
+    }
+    // No more probing: the only other thing to tell is the drain.
+    bench.with(1, |backend| {
+        backend.probe = false;
+        backend.traffic = Traffic::Draining;
+    });
+    loop {
+        match bench.report().await {
+            Report::Probed { .. } => {}
+            Report::Drained { instance_id, .. } => break assert_eq!(instance_id, "i-1"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
