@@ -16,12 +16,24 @@ pub enum Action {
     Run(Vec<String>),
 }
 
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Restart => write!(f, "restart"),
+            Self::Reload => write!(f, "reload"),
+            Self::Signal(name) => write!(f, "signal {name}"),
+            Self::Run(argv) => write!(f, "run {}", argv.join(" ")),
+        }
+    }
+}
+
 /// One rule: these paths, that service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Unique; two sets of rules are compared by it.
     pub name: String,
-    /// Absolute paths or globs.
+    /// Absolute paths or globs (`*`, `?`, `[…]`, `{…,…}` within a name, `**` for any depth). A directory stands for
+    /// every file below it.
     pub paths: Vec<PathBuf>,
     /// The service to act on.
     pub service: String,

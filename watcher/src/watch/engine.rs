@@ -1,0 +1,493 @@
+//! The watcher's thread: turns events into decisions and decisions into jobs.
+
+// Effects: reads the clock, looks at files, starts job threads.
+#![allow(clippy::disallowed_methods)]
+
+use super::arms::{Arms, Touch};
+use super::board::{Act, Board, Job, State, difference};
+use super::report::{Failure, RuleStatus, Snapshot};
+use super::survey::{Print, Survey, survey};
+use super::{Event, Listener, Options, Understood};
+use crate::command::succeed;
+use crate::rule::Action;
+use crate::supervisor::Supervisor;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// New directories lead to newer ones; those that come faster than we look are seen by the next event.
+const MAX_ROUNDS: usize = 16;
+
+/// The contents of a service's rules.
+type Prints = BTreeMap<String, Arc<Print>>;
+
+/// What the thread is told.
+pub(crate) enum Message {
+    /// [`Arms::happened`] has something.
+    Woken,
+    Command(Command),
+    /// A job's checks passed; may it act?
+    Passed(Arc<Job>, Sender<bool>),
+    /// A job's checks or one of its actions failed, or an action succeeded.
+    Outcome(Arc<Job>, Outcome),
+}
+
+/// From outside.
+pub(crate) enum Command {
+    SetRules(Vec<Understood>, Sender<()>),
+    Rebaseline(String, Sender<()>),
+    /// What do the service's files hold?
+    Look(String, Sender<Prints>),
+    /// The service was acted on by somebody else, with this content before.
+    Acted(Action, Prints, Sender<()>),
+    Pause(Sender<()>),
+    Resume,
+    Stop,
+}
+
+pub(crate) enum Outcome {
+    CheckFailed(String),
+    Acted(usize),
+    ActionFailed(usize, String),
+}
+
+/// What is known of a rule beside its decisions.
+struct Ground {
+    patterns: Vec<Vec<super::pattern::Part>>,
+    /// What was seen at the last look.
+    survey: Survey,
+    status: RuleStatus,
+    /// The quick look that polling compares with.
+    polled: Option<Print>,
+}
+
+pub(crate) struct Engine {
+    supervisor: Arc<dyn Supervisor>,
+    listener: Arc<dyn Listener>,
+    options: Options,
+    messages: Sender<Message>,
+    shown: Arc<Mutex<Snapshot>>,
+    board: Board,
+    ground: BTreeMap<String, Ground>,
+    arms: Arms,
+    epoch: Instant,
+    next_poll: Duration,
+    next_rescan: Duration,
+    pauses: usize,
+    degraded: Option<String>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        supervisor: Arc<dyn Supervisor>,
+        listener: Arc<dyn Listener>,
+        options: Options,
+        messages: Sender<Message>,
+        shown: Arc<Mutex<Snapshot>>,
+    ) -> Self {
+        let waker = messages.clone();
+        let arms = Arms::new(options.max_watches, move || _ = waker.send(Message::Woken));
+        Self {
+            supervisor,
+            listener,
+            next_poll: options.poll,
+            next_rescan: options.rescan,
+            options,
+            messages,
+            shown,
+            board: Board::default(),
+            ground: BTreeMap::new(),
+            arms,
+            epoch: Instant::now(),
+            pauses: 0,
+            degraded: None,
+        }
+    }
+
+    /// Until told to stop.
+    pub(crate) fn run(&mut self, inbox: &Receiver<Message>) {
+        loop {
+            match inbox.recv_timeout(self.pause()) {
+                Ok(Message::Command(Command::Stop)) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.look_around();
+            self.begin_jobs();
+            self.show();
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// How long nothing needs to be done if nothing comes.
+    fn pause(&self) -> Duration {
+        let poll = self.is_polling().then_some(self.next_poll);
+        let next =
+            [self.board.next_deadline(), poll].into_iter().flatten().fold(self.next_rescan, Duration::min);
+        next.saturating_sub(self.now())
+    }
+
+    fn is_polling(&self) -> bool {
+        self.ground.values().any(|g| g.status.polled)
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Woken => self.on_events(),
+            Message::Command(command) => self.obey(command),
+            Message::Passed(job, answer) => {
+                let prints = self.prints(&job.service);
+                let now = self.now();
+                let _ = answer.send(self.board.passed(&job, &prints, now));
+            }
+            Message::Outcome(job, outcome) => self.on_outcome(&job, outcome),
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        // What happened before the command is noted before it is carried out.
+        self.on_events();
+        match command {
+            Command::SetRules(rules, done) => {
+                self.set_rules(rules);
+                self.show();
+                let _ = done.send(());
+            }
+            Command::Rebaseline(service, done) => {
+                let prints = self.prints(&service);
+                prints.into_iter().for_each(|(rule, print)| self.board.rebaseline(&rule, print));
+                let _ = done.send(());
+            }
+            Command::Look(service, answer) => _ = answer.send(self.prints(&service)),
+            Command::Acted(action, prints, done) => {
+                self.on_acted_elsewhere(&action, prints);
+                let _ = done.send(());
+            }
+            Command::Pause(done) => {
+                self.pauses += 1;
+                self.board.set_paused(true);
+                let _ = done.send(());
+            }
+            Command::Resume => {
+                self.pauses = self.pauses.saturating_sub(1);
+                self.board.set_paused(self.pauses > 0);
+            }
+            Command::Stop => {}
+        }
+    }
+
+    /// Reconcile by set difference.
+    fn set_rules(&mut self, rules: Vec<Understood>) {
+        let names: BTreeSet<_> = rules.iter().map(|u| u.rule.name.clone()).collect();
+        let gone: Vec<_> = self.ground.keys().filter(|name| !names.contains(*name)).cloned().collect();
+        for name in gone {
+            self.ground.remove(&name);
+            self.board.remove(&name);
+        }
+        for Understood { rule, patterns } in rules {
+            if self.board.entries.get(&rule.name).is_some_and(|entry| entry.rule == rule) {
+                continue;
+            }
+            let status = RuleStatus {
+                rule: rule.name.clone(),
+                service: rule.service.clone(),
+                ..RuleStatus::default()
+            };
+            let ground = Ground { patterns, survey: Survey::default(), status, polled: None };
+            let name = rule.name.clone();
+            self.ground.insert(name.clone(), ground);
+            let print = self.look(&name, true);
+            self.board.insert(rule, print);
+        }
+        self.release();
+        self.tell_degraded();
+    }
+
+    /// Release watches that no rule wants.
+    fn release(&mut self) {
+        let wanted: BTreeSet<&PathBuf> =
+            self.ground.values().flat_map(|g| g.survey.directories.keys()).collect();
+        self.arms.keep(&wanted);
+    }
+
+    /// Look at a rule's files, with every directory that tells of a change armed before the last look.
+    fn look(&mut self, name: &str, hash: bool) -> Print {
+        let Some(ground) = self.ground.get_mut(name) else { return Print::new() };
+        let (mut found, mut failed) = (survey(&ground.patterns, hash), false);
+        for _ in 0..MAX_ROUNDS {
+            let (fresh, short) = self.arms.arm(found.directories.keys());
+            failed = short;
+            if !fresh {
+                break;
+            }
+            found = survey(&ground.patterns, hash);
+        }
+        ground.status.polled = failed;
+        ground.status.files = found.print.len();
+        ground.status.truncated = found.truncated;
+        let print = std::mem::take(&mut found.print);
+        ground.survey = found;
+        print
+    }
+
+    /// The contents of a service's rules now.
+    fn prints(&mut self, service: &str) -> Prints {
+        let rules = self.board.rules_of(service);
+        rules.into_iter().map(|name| (name.clone(), Arc::new(self.look(&name, true)))).collect()
+    }
+
+    /// Note what the kernel told.
+    fn on_events(&mut self) {
+        let happened = self.arms.happened();
+        let now = self.now();
+        // Watches follow a directory that moves, and their names do not: arm anew, and look at everything.
+        let moved = happened.paths.iter().any(|(path, touch)| touch.gone && self.arms.is_armed(path));
+        if happened.rescan || moved {
+            self.arms.distrust();
+            self.touch_all(now);
+            return;
+        }
+        let mut reshaped = Vec::new();
+        for (name, ground) in &self.ground {
+            let mine = |(path, touch): &(&PathBuf, &Touch)| ground.survey.concerns(path, touch.structural);
+            let mut touched = happened.paths.iter().filter(mine).peekable();
+            if touched.peek().is_some() {
+                self.board.touched(name, now);
+            }
+            if touched.any(|(_, touch)| touch.structural) {
+                reshaped.push(name.clone());
+            }
+        }
+        // New directories tell of what happens in them from now on, so that the debounce waits for that too.
+        for name in reshaped {
+            self.look(&name, false);
+        }
+    }
+
+    fn touch_all(&mut self, now: Duration) {
+        for name in self.ground.keys().cloned().collect::<Vec<_>>() {
+            self.look(&name, false);
+            self.board.touched(&name, now);
+        }
+    }
+
+    /// Poll what has no watches, and now and then everything.
+    fn look_around(&mut self) {
+        let now = self.now();
+        let everything = now >= self.next_rescan;
+        if !everything && (now < self.next_poll || !self.is_polling()) {
+            return;
+        }
+        self.next_poll = now + self.options.poll;
+        if everything {
+            self.next_rescan = now + self.options.rescan;
+        }
+        for name in self.ground.keys().cloned().collect::<Vec<_>>() {
+            if !everything && !self.ground.get(&name).is_some_and(|g| g.status.polled) {
+                continue;
+            }
+            let print = self.look(&name, false);
+            let Some(ground) = self.ground.get_mut(&name) else { continue };
+            if ground.polled.replace(print.clone()).is_none_or(|before| difference(&before, &print).is_some())
+            {
+                self.board.touched(&name, now);
+            }
+        }
+        if everything {
+            self.release();
+        }
+        self.tell_degraded();
+    }
+
+    /// Tell once when a limit is reached, and forget it when it is over.
+    fn tell_degraded(&mut self) {
+        let reason = self.arms.limited.clone().filter(|_| self.is_polling());
+        if let Some(reason) = reason.clone().filter(|_| self.degraded.is_none()) {
+            self.listener.event(&Event::Degraded { reason });
+        }
+        self.degraded = reason;
+    }
+
+    fn begin_jobs(&mut self) {
+        for service in self.board.due(self.now()) {
+            let prints = self.prints(&service);
+            let Some(job) = self.board.decide(&service, &prints) else { continue };
+            let at = unix_time();
+            for member in job.rules() {
+                if let Some(status) = self.ground.get_mut(&member.rule).map(|g| &mut g.status) {
+                    status.changes += 1;
+                    status.last_change = Some(at);
+                    status.last_path = Some(member.path.clone());
+                }
+            }
+            self.start(Arc::new(job));
+        }
+    }
+
+    fn start(&self, job: Arc<Job>) {
+        let worker = Worker {
+            supervisor: self.supervisor.clone(),
+            messages: self.messages.clone(),
+            timeout: self.options.command_timeout,
+            job: job.clone(),
+        };
+        let thread = std::thread::Builder::new().name(format!("act {}", job.service));
+        if let Err(error) = thread.spawn(move || worker.work()) {
+            let _ = self
+                .messages
+                .send(Message::Outcome(job, Outcome::CheckFailed(format!("no thread: {error}"))));
+        }
+    }
+
+    fn on_outcome(&mut self, job: &Job, outcome: Outcome) {
+        let now = self.now();
+        match outcome {
+            Outcome::CheckFailed(reason) => {
+                let first = self.board.refused(job.rules(), now);
+                let acts: Vec<&Act> = job.acts.iter().collect();
+                self.on_failure(job, &acts, "check", reason, first);
+            }
+            Outcome::ActionFailed(index, reason) => {
+                let Some(act) = job.acts.get(index) else { return };
+                let first = self.board.refused(act.members.iter(), now);
+                self.on_failure(job, &[act], "action", reason, first);
+            }
+            Outcome::Acted(index) => {
+                let Some(act) = job.acts.get(index) else { return };
+                self.board.acted(act, now);
+                self.on_success(&job.service, act);
+            }
+        }
+    }
+
+    fn on_success(&mut self, service: &str, act: &Act) {
+        let at = unix_time();
+        for member in &act.members {
+            let Some(status) = self.ground.get_mut(&member.rule).map(|g| &mut g.status) else { continue };
+            status.actions += 1;
+            status.last_action = Some(at);
+        }
+        let Some(first) = act.members.first() else { return };
+        // Seen in the status by who is told.
+        self.show();
+        self.listener.event(&Event::Restarted {
+            service: service.to_owned(),
+            rule: first.rule.clone(),
+            path: first.path.clone(),
+            cause: first.cause,
+            action: act.action.clone(),
+        });
+    }
+
+    fn on_failure(&mut self, job: &Job, acts: &[&Act], what: &'static str, reason: String, first_time: bool) {
+        let failure = Failure { at: unix_time(), what, reason: reason.clone(), standing: true };
+        for member in acts.iter().flat_map(|act| &act.members) {
+            let Some(status) = self.ground.get_mut(&member.rule).map(|g| &mut g.status) else { continue };
+            let counter =
+                if what == "check" { &mut status.check_failures } else { &mut status.action_failures };
+            *counter += 1;
+            status.last_failure = Some(failure.clone());
+        }
+        let Some(member) = acts.first().and_then(|act| act.members.first()) else { return };
+        if !first_time {
+            return;
+        }
+        self.show();
+        let (service, rule, path) = (job.service.clone(), member.rule.clone(), member.path.clone());
+        self.listener.event(&match what {
+            "check" => Event::CheckFailed { service, rule, path, reason },
+            _ => Event::ActionFailed { service, rule, path, reason },
+        });
+    }
+
+    /// Somebody else restarted (or reloaded) the service; rules that ask for less are served by it.
+    fn on_acted_elsewhere(&mut self, action: &Action, prints: Prints) {
+        for (rule, print) in prints {
+            let served = self.board.entries.get(&rule).is_some_and(|entry| match entry.rule.action {
+                Action::Restart => *action == Action::Restart,
+                Action::Reload => true,
+                Action::Signal(_) | Action::Run(_) => false,
+            });
+            if served {
+                self.board.rebaseline(&rule, print);
+            }
+        }
+    }
+
+    /// Show others where everything stands.
+    fn show(&mut self) {
+        for (name, ground) in &mut self.ground {
+            let Some(entry) = self.board.entries.get(name) else { continue };
+            ground.status.state = match entry.state {
+                State::Quiet => "quiet",
+                State::Pending { .. } => "pending",
+                State::Checking { .. } => "checking",
+                State::Acting { .. } => "acting",
+                State::Refused { .. } => "refused",
+            };
+            if let Some(failure) = &mut ground.status.last_failure {
+                failure.standing = entry.failing();
+            }
+        }
+        let snapshot = Snapshot {
+            rules: self.ground.values().map(|g| g.status.clone()).collect(),
+            watches: self.arms.len(),
+            degraded: self.degraded.clone(),
+            paused: self.pauses > 0,
+        };
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+}
+
+/// One job in its own thread: checks may take long, and so may restarts.
+struct Worker {
+    supervisor: Arc<dyn Supervisor>,
+    messages: Sender<Message>,
+    timeout: Duration,
+    job: Arc<Job>,
+}
+
+impl Worker {
+    fn work(&self) {
+        for check in &self.job.checks {
+            if let Err(reason) = succeed(check, self.timeout) {
+                return self.tell(Outcome::CheckFailed(reason));
+            }
+        }
+        let (answer, may_act) = channel();
+        let _ = self.messages.send(Message::Passed(self.job.clone(), answer));
+        if !may_act.recv().unwrap_or(false) {
+            return;
+        }
+        for (index, act) in self.job.acts.iter().enumerate() {
+            self.tell(match self.act(&act.action) {
+                Ok(()) => Outcome::Acted(index),
+                Err(reason) => Outcome::ActionFailed(index, reason),
+            });
+        }
+    }
+
+    fn act(&self, action: &Action) -> Result<(), String> {
+        let service = self.job.service.as_str();
+        match action {
+            Action::Restart => self.supervisor.restart(service).map_err(|e| e.to_string()),
+            Action::Reload => self.supervisor.reload(service).map_err(|e| e.to_string()),
+            Action::Signal(name) => self.supervisor.signal(service, name).map_err(|e| e.to_string()),
+            Action::Run(argv) => succeed(argv, self.timeout),
+        }
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        let _ = self.messages.send(Message::Outcome(self.job.clone(), outcome));
+    }
+}
+
+/// Seconds since the epoch, for people and programs that read the status.
+fn unix_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
