@@ -10,6 +10,7 @@
 //! Programs embed it: call [`entry::maybe_run`] first in `main`, then [`up`] and [`Handle`]. The daemon is the same
 //! program run again; it and all it started die together, whatever the way.
 
+pub mod api;
 pub mod config;
 mod daemon;
 pub mod entry;

@@ -40,6 +40,7 @@ pub use effect::{
     Protocol, Traffic,
 };
 pub use error::{ApiError, ApiResult};
+pub(crate) use instances::profile_arn;
 pub use log::CallRecord;
 pub use model::*;
 pub use request::*;
