@@ -96,13 +96,15 @@ pub(crate) struct Facts {
 /// Walk `low` and report. Errors of steps are in the report; nothing here fails as a whole.
 pub fn run(low: &LowState, context: &Context<'_>, options: Options, observer: &mut dyn Observer) -> Report {
     let total = low.chunks.len();
+    let requisites: Vec<Requisites> = (0..total).map(|i| Requisites::resolve(low, i)).collect();
     let mut run = Run {
         low,
         context,
         options,
         observer,
         facts: Facts::default(),
-        requisites: (0..total).map(|i| Requisites::resolve(low, i)).collect(),
+        before: before(&requisites),
+        requisites,
         done: vec![None; total],
         rehearsed: vec![None; total],
         visiting: vec![false; total],
@@ -115,6 +117,17 @@ pub fn run(low: &LowState, context: &Context<'_>, options: Options, observer: &m
     run.report
 }
 
+/// By step: those that have it as their `prereq`.
+fn before(requisites: &[Requisites]) -> Vec<Vec<usize>> {
+    let mut before = vec![Vec::new(); requisites.len()];
+    for (i, own) in requisites.iter().enumerate() {
+        for target in own.targets(Kind::Prereq) {
+            before[target].push(i);
+        }
+    }
+    before
+}
+
 struct Run<'a> {
     low: &'a LowState,
     context: &'a Context<'a>,
@@ -122,6 +135,8 @@ struct Run<'a> {
     observer: &'a mut dyn Observer,
     facts: Facts,
     requisites: Vec<Requisites>,
+    /// By chunk: the steps that have it as their `prereq`.
+    before: Vec<Vec<usize>>,
     /// By chunk: its place in the report.
     done: Vec<Option<usize>>,
     /// By chunk: what a dry run for a `prereq` said.
@@ -154,16 +169,10 @@ impl<'a> Run<'a> {
 
     /// Run what step `i` depends on, and the steps that want to come before it (`prereq`).
     fn visit_needs(&mut self, i: usize) {
-        let before = self.before(i);
-        for need in self.requisites[i].needs().into_iter().chain(before) {
+        let needs = [self.requisites[i].needs(), self.before[i].clone()].concat();
+        for need in needs {
             self.visit(need);
         }
-    }
-
-    /// The steps that have `i` as their `prereq`.
-    fn before(&self, i: usize) -> Vec<usize> {
-        let wants = |(_, reqs): &(usize, &Requisites)| reqs.targets(Kind::Prereq).contains(&i);
-        self.requisites.iter().enumerate().filter(wants).map(|(j, _)| j).collect()
     }
 
     fn is_over(&mut self) -> bool {
@@ -186,11 +195,12 @@ impl<'a> Run<'a> {
             self.rehearse(target);
         }
         self.visiting[i] = false;
+        let rehearsal = |ret: Return| Past::new(ret.outcome, &ret.changes);
         let past = match self.judge(i) {
-            Verdict::Run => Past::of(&self.call(i, true, false)),
-            Verdict::RunThenWatch => Past::of(&self.call(i, true, true)),
-            Verdict::Fail(_) => Past { outcome: Outcome::Failed, changed: false },
-            Verdict::Skip(_) => Past { outcome: Outcome::Ok, changed: false },
+            Verdict::Run => rehearsal(self.call(i, true, false)),
+            Verdict::RunThenWatch => rehearsal(self.call(i, true, true)),
+            Verdict::Fail(_) => Past::new(Outcome::Failed, &Map::new()),
+            Verdict::Skip(_) => Past::new(Outcome::Ok, &Map::new()),
         };
         self.rehearsed[i] = Some(past);
     }
@@ -203,8 +213,8 @@ impl<'a> Run<'a> {
         let mut verdict = self.requisites[i].judge(&past);
         // Whoever comes before this step because of a prereq must not have failed.
         if matches!(verdict, Verdict::Run | Verdict::RunThenWatch) {
-            let failed = self.before(i).into_iter().filter(|j| self.past(*j).is_some_and(|p| p.failed()));
-            let failed: Vec<usize> = failed.collect();
+            let before = self.before[i].iter().copied();
+            let failed: Vec<usize> = before.filter(|j| self.past(*j).is_some_and(Past::failed)).collect();
             if !failed.is_empty() {
                 verdict = Verdict::Fail(failed);
             }
@@ -214,7 +224,7 @@ impl<'a> Run<'a> {
 
     fn past(&self, i: usize) -> Option<Past> {
         let step = self.report.steps.get(self.done[i]?)?;
-        Some(Past { outcome: step.outcome, changed: !step.changes.is_empty() })
+        Some(Past::new(step.outcome, &step.changes))
     }
 
     /// Judge, perform, record.
@@ -229,6 +239,7 @@ impl<'a> Run<'a> {
             Verdict::Skip(why) => (Return::ok(why), false),
             Verdict::Fail(culprits) => (self.blocked(i, &culprits), false),
         };
+        let ret = if is_set(chunk, "no_log") { ret.hidden() } else { ret };
         self.record(chunk, chunk.tag(), ret, ran, started);
         self.done[i] = Some(n);
         self.stop_if_hard(chunk, n);
@@ -340,6 +351,10 @@ impl<'a> Run<'a> {
         let ret = self.soften(ret, self.options.test);
         self.record(&listener, listener.tag(), ret, true, started);
     }
+}
+
+fn is_set(chunk: &Chunk, key: &str) -> bool {
+    chunk.arg(key).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn describe(chunk: &Chunk) -> String {

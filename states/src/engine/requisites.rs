@@ -4,7 +4,7 @@ use globset::GlobBuilder;
 
 use crate::low::{Chunk, LowState};
 use crate::report::Outcome;
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 /// What a requisite asks of its targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +71,9 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    pub(crate) fn of(ret: &super::step::Return) -> Self {
-        Self { outcome: ret.outcome, changed: !ret.changes.is_empty() || ret.outcome == Outcome::WouldChange }
+    /// What would change counts as changed: a rehearsal goes the way that the run will.
+    pub(crate) fn new(outcome: Outcome, changes: &Map) -> Self {
+        Self { outcome, changed: !changes.is_empty() || outcome == Outcome::WouldChange }
     }
 
     pub(crate) fn failed(self) -> bool {
@@ -285,7 +286,6 @@ impl Reference<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Map;
 
     fn chunk(id: &str, args: &[(&str, &[(&str, &str)])]) -> Chunk {
         let list = |refs: &[(&str, &str)]| {

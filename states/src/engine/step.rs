@@ -4,7 +4,7 @@ use crate::engine::{Context, Facts};
 use crate::low::{Chunk, LowState};
 use crate::modules::args::Args;
 use crate::report::Outcome;
-use crate::value::Map;
+use crate::value::{Map, Value};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +129,13 @@ impl Return {
 
     pub(crate) fn failed(comment: impl Into<String>) -> Self {
         Self { outcome: Outcome::Failed, ..Self::ok(comment) }
+    }
+
+    /// The same without anything that could be a secret (`no_log`).
+    pub(crate) fn hidden(self) -> Self {
+        let text = || Value::Str("<hidden>".to_owned());
+        let changes = self.changes.into_iter().map(|(key, _)| (key, text())).collect();
+        Self { changes, comment: "<hidden by no_log>".to_owned(), ..self }
     }
 
     fn from_failure(failure: &Failure) -> Self {

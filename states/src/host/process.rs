@@ -63,7 +63,9 @@ fn build(command: &Command, account: Option<&Account>, host: &dyn Host) -> std::
     built.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     built.current_dir(host.path(command.cwd.as_deref().unwrap_or("/")));
     environment(&mut built, command, account, host);
-    before_exec(&mut built, account.map(Identity::of), command.umask);
+    if account.is_some() || command.umask.is_some() {
+        before_exec(&mut built, account.map(Identity::of), command.umask);
+    }
     built
 }
 

@@ -32,7 +32,21 @@ impl Place {
         if name.contains('\0') || name.split('/').any(|part| part == "..") {
             return Err(Failure::declaration(format!("{name:?} must not hold `..` or a zero byte")));
         }
-        Ok(Self { path: call.context.host.path(&name), name })
+        let path = call.context.host.path(&name);
+        stays_inside(&path, call.context.host.root()).map(|()| Self { path, name })
+    }
+}
+
+/// With a root of its own, a link on the way must not lead out of it: the machine itself would be changed.
+fn stays_inside(path: &Path, root: &Path) -> Result<(), Failure> {
+    let there = path.ancestors().skip(1).find(|p| p.exists());
+    let (Some(there), true) = (there, root != Path::new("/") && path != root) else { return Ok(()) };
+    match fsys::canonical(there)?.starts_with(fsys::canonical(root)?) {
+        true => Ok(()),
+        false => Err(Failure::machine(format!(
+            "{} is reached by a link that leads out of the root",
+            path.display()
+        ))),
     }
 }
 

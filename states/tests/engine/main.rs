@@ -1,0 +1,14 @@
+//! The engine and the state modules on real files, processes, accounts and packages.
+
+// A helper of a test may fail like the test itself.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod accounts;
+mod bench;
+mod commands;
+mod crash;
+mod files;
+mod flow;
+mod odd;
+mod packages;
+mod services;

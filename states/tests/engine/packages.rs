@@ -1,0 +1,156 @@
+//! `pkg.installed` with the real apt and dpkg, on a copy of the machine's directories that only the test's thread sees.
+
+// Effects: tests touch the machine.
+#![allow(clippy::disallowed_methods)]
+
+use std::path::Path;
+use std::process::Command;
+
+use nix::mount::{MsFlags, mount};
+
+use crate::bench::{Bench, in_mount_namespace, json, only, step, words};
+use mayfly_states::report::Outcome;
+use mayfly_states::value::Value;
+
+/// Lay a writable layer over the directories that apt and dpkg write to, and make a repository the only source.
+fn with_repository(body: impl FnOnce(&Bench) + Send) {
+    in_mount_namespace(|| {
+        let bench = Bench::on_this_machine();
+        let layers = bench.scratch("layers");
+        std::fs::create_dir(&layers).unwrap();
+        mount(Some("tmpfs"), &layers, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        for dir in ["etc", "var", "usr", "opt"] {
+            overlay(&layers, dir);
+        }
+        let repository = layers.join("repository");
+        std::fs::create_dir(&repository).unwrap();
+        for (name, version, more) in [
+            ("mayfly-probe", "1.0-1", "Depends: mayfly-probe-lib"),
+            ("mayfly-probe", "2.0-1", "Depends: mayfly-probe-lib"),
+            ("mayfly-probe-lib", "0.5", "Provides: mayfly-virtual"),
+        ] {
+            build(&layers, &repository, name, version, more);
+        }
+        index(&repository);
+        let source = format!("deb [trusted=yes] file:{} ./\n", repository.display());
+        for entry in std::fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        std::fs::write("/etc/apt/sources.list", source).unwrap();
+        body(&bench);
+    });
+    assert!(!Path::new("/opt/mayfly-probe").exists(), "the machine itself was changed");
+}
+
+fn overlay(layers: &Path, dir: &str) {
+    let (upper, work) = (layers.join(format!("{dir}.upper")), layers.join(format!("{dir}.work")));
+    std::fs::create_dir(&upper).unwrap();
+    std::fs::create_dir(&work).unwrap();
+    let options = format!("lowerdir=/{dir},upperdir={},workdir={}", upper.display(), work.display());
+    let target = format!("/{dir}");
+    mount(Some("overlay"), target.as_str(), Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+        .unwrap();
+}
+
+fn build(layers: &Path, repository: &Path, name: &str, version: &str, more: &str) {
+    let tree = layers.join(format!("{name}-{version}"));
+    std::fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+    std::fs::create_dir_all(tree.join("opt").join(name)).unwrap();
+    std::fs::write(tree.join("opt").join(name).join("version"), version).unwrap();
+    let control = format!(
+        "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Mayfly <none@example.com>\n{more}\nDescription: probe\n"
+    );
+    std::fs::write(tree.join("DEBIAN/control"), control).unwrap();
+    let deb = repository.join(format!("{name}_{version}_all.deb"));
+    let built = Command::new("dpkg-deb")
+        .args(["--build", "--root-owner-group"])
+        .arg(&tree)
+        .arg(deb)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// A `Packages` index, as dpkg-scanpackages would make it.
+fn index(repository: &Path) {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(repository).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let control = Command::new("dpkg-deb").arg("-f").arg(&path).output().unwrap().stdout;
+        let sum = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
+        text.push_str(&String::from_utf8(control).unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        text.push_str(&format!(
+            "Filename: ./{name}\nSize: {}\nSHA256: {}\n\n",
+            bytes.len(),
+            hex::encode(sum)
+        ));
+    }
+    std::fs::write(repository.join("Packages"), text).unwrap();
+}
+
+fn versions(name: &str) -> Value {
+    crate::bench::value(json!({"old": "", "new": name}))
+}
+
+#[test]
+fn packages_are_installed_with_their_dependencies_and_then_left_alone() {
+    with_repository(|bench| {
+        let installed = step("pkg.installed", "mayfly-probe", json!({"version": "1.0-1"}));
+        let changed = bench.change(&installed);
+        assert_eq!(changed.changes.get("mayfly-probe"), Some(&versions("1.0-1")));
+        assert_eq!(changed.changes.get("mayfly-probe-lib"), Some(&versions("0.5")));
+        assert_eq!(std::fs::read_to_string("/opt/mayfly-probe/version").unwrap(), "1.0-1");
+
+        bench.same(&step(
+            "pkg.installed",
+            "x",
+            json!({"pkgs": ["mayfly-probe", {"mayfly-probe-lib": ">=0.4"}]}),
+        ));
+        bench.same(&step("pkg.installed", "mayfly-virtual", json!({})));
+        bench.change(&step("pkg.installed", "x", json!({"pkgs": [{"mayfly-probe": "2.*"}]})));
+        assert_eq!(std::fs::read_to_string("/opt/mayfly-probe/version").unwrap(), "2.0-1");
+        bench.change(&installed);
+    });
+}
+
+#[test]
+fn several_installs_read_the_lists_once() {
+    with_repository(|bench| {
+        let count = bench.scratch("layers/count");
+        let hook = format!("APT::Update::Pre-Invoke {{ \"echo x >> {}\"; }};\n", count.display());
+        std::fs::write("/etc/apt/apt.conf.d/99count", hook).unwrap();
+        let steps = [
+            step("pkg.installed", "mayfly-probe-lib", json!({})),
+            step("pkg.installed", "mayfly-probe", json!({"refresh": true})),
+        ];
+        let report = bench.run(&steps);
+        assert_eq!(words(&report), ["changed", "changed"], "{}", report.to_text());
+        assert_eq!(std::fs::read_to_string(count).unwrap(), "x\n");
+    });
+}
+
+#[test]
+fn a_package_that_nobody_has_fails_with_apts_own_words() {
+    with_repository(|bench| {
+        let failed = only(bench.run(&[step("pkg.installed", "mayfly-no-such", json!({}))]));
+        assert_eq!(failed.outcome, Outcome::Failed);
+        assert!(failed.comment.contains("Unable to locate package mayfly-no-such"), "{}", failed.comment);
+        let failed = only(bench.run(&[step("pkg.installed", "mayfly-probe", json!({"version": ">9"}))]));
+        assert_eq!(failed.outcome, Outcome::Failed);
+        assert!(failed.comment.contains("not as asked: mayfly-probe"), "{}", failed.comment);
+    });
+}
+
+#[test]
+fn names_that_are_options_or_not_of_dpkg_are_refused() {
+    let bench = Bench::new();
+    bench.write("/var/lib/dpkg/status", "");
+    let refused = |id: &str, args| bench.refuses(&step("pkg.installed", id, args));
+    assert_eq!(refused("-y", json!({})), "\"-y\" cannot be the name of a package");
+    assert!(refused("x", json!({"pkgs": []})).contains("`pkgs` must be a list"));
+    assert!(refused("x", json!({"version": "latest"})).contains("latest"));
+    std::fs::remove_file(bench.at("/var/lib/dpkg/status")).unwrap();
+    assert!(refused("x", json!({})).contains("only dpkg machines"));
+}
