@@ -1,6 +1,14 @@
 //! The supervisor that starts, stops and restarts services: supervisord, systemd or the built-in one.
 
 pub mod builtin;
+mod detect;
+mod supervisord;
+mod systemd;
+mod xmlrpc;
+
+pub use detect::{Kind, UnknownKind, detect, open};
+pub use supervisord::Supervisord;
+pub use systemd::Systemd;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,0 +1,227 @@
+//! systemd, through `systemctl`.
+
+use super::{Error, Status, Supervisor, valid_name};
+use crate::command;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const NAME: &str = "systemd";
+/// systemd has its own deadlines, of 90 s unless the unit says otherwise; this is for when it does not answer.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// systemd, by the `systemctl` found in the usual places.
+#[derive(Debug, Clone)]
+pub struct Systemd {
+    systemctl: PathBuf,
+}
+
+impl Default for Systemd {
+    fn default() -> Self {
+        Self::new("systemctl")
+    }
+}
+
+/// What `systemctl show` tells of a unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Shown {
+    load: String,
+    active: String,
+    main_pid: u32,
+    file_state: String,
+    reload_needed: bool,
+}
+
+impl Systemd {
+    /// systemd by this `systemctl`.
+    pub fn new(systemctl: impl Into<PathBuf>) -> Self {
+        Self { systemctl: systemctl.into() }
+    }
+
+    fn systemctl(&self, arguments: Vec<String>, service: &str, verb: &'static str) -> Result<String, Error> {
+        let argv: Vec<_> = [self.systemctl.display().to_string()].into_iter().chain(arguments).collect();
+        let finished = command::run(&argv, TIMEOUT).map_err(|error| match error {
+            command::Error::Start { source, .. } => {
+                Error::Unreachable { supervisor: NAME, endpoint: self.systemctl.clone(), source }
+            }
+            command::Error::Deadline { after, .. } => {
+                Error::Timeout { supervisor: NAME, service: service.to_owned(), verb, after }
+            }
+        })?;
+        if finished.status.success() {
+            return Ok(finished.stdout);
+        }
+        let reason = finished.stderr.trim().lines().collect::<Vec<_>>().join(" / ");
+        Err(Error::Failed { supervisor: NAME, service: service.to_owned(), verb, reason })
+    }
+
+    fn show(&self, service: &str) -> Result<Shown, Error> {
+        valid_name(NAME, service)?;
+        self.systemctl(show_arguments(service), service, "look at").map(|text| shown(&text))
+    }
+
+    /// Do something to a unit that exists, after systemd has read its file anew where that changed.
+    fn job(&self, service: &str, verb: &'static str) -> Result<(), Error> {
+        let shown = self.show(service)?;
+        // A unit file that was just written is not found until systemd has looked again.
+        if shown.reload_needed || shown.load == "not-found" {
+            self.systemctl(vec!["daemon-reload".into()], service, verb)?;
+        }
+        if shown.load == "not-found" && self.show(service)?.load == "not-found" {
+            return Err(Error::Unknown { supervisor: NAME, service: service.to_owned() });
+        }
+        self.systemctl(job_arguments(verb, service), service, verb).map(drop)
+    }
+}
+
+/// The unit's name: a service, unless another suffix is given.
+fn unit(service: &str) -> String {
+    let suffixes = [".service", ".socket", ".timer", ".target", ".path", ".mount", ".slice", ".scope"];
+    if suffixes.iter().any(|s| service.ends_with(s)) {
+        service.to_owned()
+    } else {
+        format!("{service}.service")
+    }
+}
+
+fn show_arguments(service: &str) -> Vec<String> {
+    let properties = "--property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload";
+    vec!["show".into(), properties.into(), "--".into(), unit(service)]
+}
+
+fn job_arguments(verb: &str, service: &str) -> Vec<String> {
+    vec!["--no-ask-password".into(), "--quiet".into(), verb.into(), "--".into(), unit(service)]
+}
+
+fn signal_arguments(signal: &str, service: &str) -> Vec<String> {
+    vec!["kill".into(), "--kill-who=main".into(), format!("--signal={signal}"), "--".into(), unit(service)]
+}
+
+/// Parse `Key=value` lines; unknown keys are left out.
+fn shown(text: &str) -> Shown {
+    let mut shown = Shown::default();
+    for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+        match key {
+            "LoadState" => shown.load = value.to_owned(),
+            "ActiveState" => shown.active = value.to_owned(),
+            "MainPID" => shown.main_pid = value.parse().unwrap_or_default(),
+            "UnitFileState" => shown.file_state = value.to_owned(),
+            "NeedDaemonReload" => shown.reload_needed = value == "yes",
+            _ => {}
+        }
+    }
+    shown
+}
+
+fn status_of(shown: &Shown) -> Status {
+    match (shown.load.as_str(), shown.active.as_str()) {
+        ("not-found", _) => Status::Unknown,
+        (_, "active" | "reloading" | "refreshing") => {
+            Status::Running(Some(shown.main_pid).filter(|pid| *pid > 0))
+        }
+        _ => Status::Stopped,
+    }
+}
+
+/// `None` for units that cannot be enabled: static, generated, transient, indirect.
+fn enabled_of(shown: &Shown) -> Option<bool> {
+    match shown.file_state.as_str() {
+        "enabled" | "enabled-runtime" | "linked" | "linked-runtime" | "alias" => Some(true),
+        "disabled" | "masked" | "masked-runtime" => Some(false),
+        _ => None,
+    }
+}
+
+impl Supervisor for Systemd {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn status(&self, service: &str) -> Result<Status, Error> {
+        match self.show(service) {
+            Ok(shown) => Ok(status_of(&shown)),
+            Err(Error::Unknown { .. }) => Ok(Status::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn start(&self, service: &str) -> Result<(), Error> {
+        self.job(service, "start")
+    }
+
+    fn stop(&self, service: &str) -> Result<(), Error> {
+        self.job(service, "stop")
+    }
+
+    fn restart(&self, service: &str) -> Result<(), Error> {
+        self.job(service, "restart")
+    }
+
+    fn reload(&self, service: &str) -> Result<(), Error> {
+        self.job(service, "reload")
+    }
+
+    fn signal(&self, service: &str, signal: &str) -> Result<(), Error> {
+        valid_name(NAME, service)?;
+        let failed =
+            |reason| Error::Failed { supervisor: NAME, service: service.to_owned(), verb: "signal", reason };
+        let signal = super::builtin::signal_named(signal).map_err(failed)?;
+        self.systemctl(signal_arguments(signal.as_str(), service), service, "signal").map(drop)
+    }
+
+    fn enabled(&self, service: &str) -> Result<Option<bool>, Error> {
+        Ok(enabled_of(&self.show(service)?))
+    }
+
+    fn set_enabled(&self, service: &str, enabled: bool) -> Result<(), Error> {
+        self.job(service, if enabled { "enable" } else { "disable" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_by_exact_text() {
+        assert_eq!(
+            show_arguments("web").join(" "),
+            "show --property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload -- web.service"
+        );
+        assert_eq!(
+            job_arguments("restart", "web").join(" "),
+            "--no-ask-password --quiet restart -- web.service"
+        );
+        assert_eq!(
+            signal_arguments("SIGHUP", "a.timer").join(" "),
+            "kill --kill-who=main --signal=SIGHUP -- a.timer"
+        );
+    }
+
+    #[test]
+    fn answers_are_understood() {
+        let text = "MainPID=42\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=yes\nX=y\n";
+        let running = shown(text);
+        assert_eq!(status_of(&running), Status::Running(Some(42)));
+        assert_eq!((enabled_of(&running), running.reload_needed), (Some(true), true));
+        let of = |load: &str, active: &str| {
+            status_of(&Shown { load: load.into(), active: active.into(), ..Shown::default() })
+        };
+        assert_eq!(of("not-found", "inactive"), Status::Unknown);
+        assert_eq!(of("loaded", "failed"), Status::Stopped);
+        assert_eq!(of("loaded", "activating"), Status::Stopped);
+        assert_eq!(of("loaded", "active"), Status::Running(None));
+        let enabled = |state: &str| enabled_of(&Shown { file_state: state.into(), ..Shown::default() });
+        assert_eq!(["disabled", "static", "masked", ""].map(enabled), [Some(false), None, Some(false), None]);
+    }
+
+    #[test]
+    fn a_missing_systemctl_is_said() {
+        let error = Systemd::new("/does/not/exist/systemctl").status("web").unwrap_err().to_string();
+        assert!(error.contains("/does/not/exist/systemctl"), "{error}");
+        assert_eq!(
+            Systemd::new("/x").status("--force").unwrap(),
+            Status::Unknown,
+            "no option slips in as a name"
+        );
+    }
+}
