@@ -1,0 +1,228 @@
+//! A sandbox of a test's own, and the few calls that a test makes to its cloud as an operator would beforehand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use mayfly_sandbox::status::InstanceStatus;
+use mayfly_sandbox::{Handle, SandboxConfig, up};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::programs::program;
+use crate::repo::Repo;
+use crate::wait;
+
+/// Where the starter's web service answers.
+pub const PORT: u16 = 8080;
+/// Where `mayfly-boot` answers.
+pub const STATUS_PORT: u16 = 9273;
+/// The image with `mayfly-boot` in it, as the sandbox names it.
+pub const IMAGE: &str = "{name: \"mayfly-bare-*\", owner: self}";
+
+/// Ends with all that runs in it when dropped, and when the test dies.
+pub struct Cloud {
+    /// A folder for the test's files.
+    pub folder: TempDir,
+    /// The states that instances follow.
+    pub repo: Repo,
+    handle: Handle,
+    runtime: Runtime,
+}
+
+impl Cloud {
+    /// A sandbox whose instances can fetch the starter tree.
+    pub fn start() -> Self {
+        Self::start_with(Repo::starter)
+    }
+
+    /// A sandbox with another repository.
+    pub fn start_with(repo: impl FnOnce(&Path, &Path) -> Repo) -> Self {
+        let folder = tempfile::Builder::new().prefix("mayfly-test-").tempdir().expect("a folder");
+        let git_root = folder.path().join("git");
+        std::fs::create_dir(&git_root).expect("a folder");
+        let repo = repo(&git_root, &folder.path().join("states"));
+        let config = SandboxConfig {
+            git_root: Some(git_root),
+            boot_binary: Some(program("mayfly-boot")),
+            program: Some(program("mayfly")),
+            die_with_starter: true,
+            ..SandboxConfig::private(folder.path().join("sandbox"))
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let handle = runtime.block_on(up(&config)).unwrap_or_else(|e| panic!("no sandbox: {e}"));
+        Self { folder, repo, handle, runtime }
+    }
+
+    /// `http://…` of the state repository, as instances see it.
+    pub fn repo_url(&self) -> String {
+        format!("{}/states.git", self.handle.instance_git_url().expect("git is served"))
+    }
+
+    /// Where the deployer asks for the same repository.
+    pub fn deploy_url(&self) -> String {
+        format!("file://{}", self.folder.path().join("git/states.git").display())
+    }
+
+    /// `mayfly` with the sandbox as its cloud, in the test's folder.
+    pub fn mayfly(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("mayfly"));
+        command.args(args).current_dir(self.folder.path()).envs(self.handle.env());
+        command
+    }
+
+    /// Writes `mayfly.yaml` for the starter's web service: short waits, and whatever `more` adds.
+    pub fn write_spec(&self, more: &str) {
+        let text = format!(
+            "service: greeter\nrole: web\ncount: 2\nimage: {IMAGE}\n\
+             states: {{url: \"{}\", deploy_url: \"{}\"}}\n\
+             schedule: \"* * * * * *\"\nlisten: 0.0.0.0:{STATUS_PORT}\n\
+             load_balancer: {{classic: greeter}}\n\
+             probe: {{port: {PORT}, path: /health, address: public, interval: 200ms}}\n\
+             timeouts: {{running: 30s, probe: 20s, in_service: 30s}}\n{more}",
+            self.repo_url(),
+            self.deploy_url()
+        );
+        std::fs::write(self.folder.path().join("mayfly.yaml"), text).expect("a spec");
+    }
+
+    /// A classic load balancer for the starter's web service; the address of its listener.
+    pub fn create_balancer(&self, name: &str) -> String {
+        let port = PORT.to_string();
+        let answer = self.elb(
+            "CreateLoadBalancer",
+            &[
+                ("LoadBalancerName", name),
+                ("Listeners.member.1.Protocol", "HTTP"),
+                ("Listeners.member.1.LoadBalancerPort", &port),
+                ("Listeners.member.1.InstancePort", &port),
+                ("AvailabilityZones.member.1", "us-east-1a"),
+                ("AvailabilityZones.member.2", "us-east-1b"),
+                ("AvailabilityZones.member.3", "us-east-1c"),
+            ],
+        );
+        self.elb(
+            "ConfigureHealthCheck",
+            &[
+                ("LoadBalancerName", name),
+                ("HealthCheck.Target", "HTTP:8080/health"),
+                ("HealthCheck.Interval", "5"),
+                ("HealthCheck.Timeout", "2"),
+                ("HealthCheck.UnhealthyThreshold", "2"),
+                ("HealthCheck.HealthyThreshold", "2"),
+            ],
+        );
+        self.elb(
+            "ModifyLoadBalancerAttributes",
+            &[
+                ("LoadBalancerName", name),
+                ("LoadBalancerAttributes.ConnectionDraining.Enabled", "true"),
+                ("LoadBalancerAttributes.ConnectionDraining.Timeout", "1"),
+            ],
+        );
+        let address =
+            answer.split_once("<DNSName>").and_then(|(_, rest)| rest.split_once('<')).map(|(name, _)| name);
+        format!("http://{}:{PORT}/", address.unwrap_or_else(|| panic!("no DNSName in {answer}")))
+    }
+
+    /// One instance with this user-data; its id.
+    pub fn run_instance(&self, image: &str, user_data: &str) -> String {
+        use base64::Engine as _;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(user_data);
+        let answer = self.call(
+            "ec2",
+            "2016-11-15",
+            "RunInstances",
+            &[
+                ("ImageId", image),
+                ("MinCount", "1"),
+                ("MaxCount", "1"),
+                ("InstanceType", "t3.micro"),
+                ("UserData", &encoded),
+            ],
+        );
+        let id =
+            answer.split_once("<instanceId>").and_then(|(_, rest)| rest.split_once('<')).map(|(id, _)| id);
+        id.unwrap_or_else(|| panic!("no instance in {answer}")).to_owned()
+    }
+
+    /// Ends one instance.
+    pub fn terminate(&self, id: &str) {
+        self.call("ec2", "2016-11-15", "TerminateInstances", &[("InstanceId.1", id)]);
+    }
+
+    fn elb(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        self.call("elasticloadbalancing", "2012-06-01", action, parameters)
+    }
+
+    /// A call as any client would make it, written out: the wire is what is under test elsewhere.
+    fn call(&self, service: &str, version: &str, action: &str, parameters: &[(&str, &str)]) -> String {
+        let mut form: BTreeMap<&str, &str> = parameters.iter().copied().collect();
+        form.extend([("Action", action), ("Version", version)]);
+        let scope = format!("sandbox/20260101/us-east-1/{service}/aws4_request");
+        let client = wait::client(Duration::from_secs(30)).expect("a client");
+        let request = client.post(self.handle.endpoint()).form(&form).header(
+            "Authorization",
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"),
+        );
+        let answer = request.send().unwrap_or_else(|e| panic!("{action}: {e:?}"));
+        let (status, body) = (answer.status(), answer.text().unwrap_or_default());
+        assert!(status.is_success(), "{action}: {status}\n{body}");
+        body
+    }
+
+    /// Id of the image with `mayfly-boot` in it.
+    pub fn bare_image(&self) -> String {
+        let status = self.runtime.block_on(self.handle.status()).expect("the sandbox answers");
+        let image = status.images.into_iter().find(|image| image.name.contains("mayfly-bare"));
+        image.expect("the sandbox has the image").id
+    }
+
+    /// Instances that are neither terminated nor about to be.
+    pub fn live(&self) -> Vec<InstanceStatus> {
+        let status = self.runtime.block_on(self.handle.status()).expect("the sandbox answers");
+        let gone = |state: &str| state == "terminated" || state == "shutting-down";
+        status.instances.into_iter().filter(|instance| !gone(&instance.state)).collect()
+    }
+
+    /// The host's address of an instance.
+    pub fn address(&self, id: &str) -> String {
+        let instance = self.live().into_iter().find(|instance| instance.id == id);
+        instance.unwrap_or_else(|| panic!("{id} is not alive")).public_ip
+    }
+
+    /// An instance's console.
+    pub fn console(&self, id: &str) -> String {
+        self.runtime.block_on(self.handle.logs(id)).unwrap_or_default()
+    }
+
+    /// Waits until an instance says what is asked on its console; the console.
+    pub fn until_console(&self, id: &str, text: &str) -> String {
+        wait::until(&format!("{text:?} on the console of {id}"), Duration::from_secs(60), || {
+            let console = self.console(id);
+            if console.contains(text) { Ok(console) } else { Err(console) }
+        })
+    }
+
+    /// Waits until `/ready` answers with this status; its body.
+    pub fn until_ready_says(&self, id: &str, code: u16) -> String {
+        let url = format!("http://{}:{STATUS_PORT}/ready", self.address(id));
+        wait::until(&format!("{code} from {url}"), Duration::from_secs(60), || match wait::get(&url) {
+            Ok((status, body)) if status == code => Ok(body),
+            other => Err((other, self.console(id))),
+        })
+    }
+}
+
+/// A `#mayfly` document for an instance of the role `web`, and whatever `more` adds.
+pub fn user_data(cloud: &Cloud, more: &str) -> String {
+    format!(
+        "#mayfly\nrole: web\nstates: {{url: \"{}\"}}\nschedule: \"* * * * * *\"\nlisten: 0.0.0.0:{STATUS_PORT}\n{more}",
+        cloud.repo_url()
+    )
+}
