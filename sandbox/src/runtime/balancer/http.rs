@@ -14,16 +14,14 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::connect::{NoBackend, connect};
+use super::exchange::{Connection, HEAD_LIMIT, exchange};
 use super::headers::{self, Origin};
 use super::idle::{Activity, Watched};
 use super::pool::Lease;
 
-/// The largest head of a request or an answer, as the classic balancer has it.
-const HEAD_LIMIT: usize = 64 << 10;
 /// The longest method that the classic balancer lets through.
 const METHOD_LIMIT: usize = 127;
 
@@ -136,30 +134,6 @@ async fn forward(
     };
     let body = Streamed { body, interrupted: Box::pin(interrupted), _lease: lease, _connection: connection };
     Ok(Response::from_parts(head, body.boxed()))
-}
-
-/// Sends the request and waits for the head of the answer. The connection task ends with its handle.
-async fn exchange(
-    stream: Watched,
-    request: Request<Incoming>,
-) -> hyper::Result<(Response<Incoming>, Connection)> {
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_header_size(HEAD_LIMIT)
-        .handshake(TokioIo::new(stream))
-        .await?;
-    // Its error is the exchange's too, and told there.
-    let connection = Connection(tokio::spawn(async move { connection.await.unwrap_or_default() }));
-    let response = sender.send_request(request).await?;
-    Ok((response, connection))
-}
-
-/// A backend's connection, closed on drop.
-struct Connection(JoinHandle<()>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Why an answer broke off; the client sees its connection closed.

@@ -30,7 +30,7 @@ impl Listeners {
         shared: &Arc<Shared>,
         reports: &mpsc::Sender<Report>,
     ) -> bool {
-        self.open.retain(|_, (listener, _)| plan.listeners.contains(listener));
+        self.close_all_but(&plan.listeners).await;
         self.failed.retain(|port, _| plan.listeners.iter().any(|listener| listener.port == *port));
         for wanted in &plan.listeners {
             if self.open.contains_key(&wanted.port) {
@@ -42,6 +42,18 @@ impl Listeners {
             }
         }
         self.failed.is_empty()
+    }
+
+    /// Closes all listeners and their connections.
+    pub(super) async fn close(&mut self) {
+        self.close_all_but(&[]).await;
+    }
+
+    /// The port of a closed listener is free when this returns: the next plan may want it for something else.
+    async fn close_all_but(&mut self, kept: &[Listener]) {
+        for (_, (_, mut task)) in self.open.extract_if(.., |_, (listener, _)| !kept.contains(listener)) {
+            task.shutdown().await;
+        }
     }
 
     /// What there is to tell of the attempt; a failure that is known already is not told again.

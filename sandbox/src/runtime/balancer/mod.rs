@@ -12,6 +12,7 @@
 //! Answers of its own have an empty body, with the codes of the classic balancer: 503 where no backend is in service or
 //! none accepts a connection, 504 where one is silent beyond the idle timeout or hangs up, 502 where it does not speak HTTP.
 mod connect;
+mod exchange;
 mod headers;
 mod http;
 mod idle;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::world::{BalancerPlan, Observation};
@@ -150,6 +151,7 @@ impl Report {
 #[derive(Debug)]
 pub struct Balancer {
     pool: Arc<Pool>,
+    stop: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -166,8 +168,9 @@ impl Balancer {
         let pool = Arc::new(Pool::default());
         let turns = Arc::new(Semaphore::new(options.max_connections));
         let shared = Shared { pool: Arc::clone(&pool), dial, options, turns, plans: plans.clone() };
-        let task = tokio::spawn(run(plans, Arc::new(shared), reports));
-        Self { pool, task }
+        let stop = Arc::new(Notify::new());
+        let task = tokio::spawn(run(plans, Arc::new(shared), reports, Arc::clone(&stop)));
+        Self { pool, stop, task }
     }
 
     /// Requests and connections of one instance that are under way; `None` when it is not a member.
@@ -182,10 +185,10 @@ impl Balancer {
         self.pool.members()
     }
 
-    /// Closes everything, and returns when it is closed.
+    /// Closes listeners and connections, and returns when the ports are free again.
     pub async fn stop(mut self) {
-        self.task.abort();
-        // Aborted is what was asked for.
+        self.stop.notify_one();
+        // A task that panicked has closed everything too.
         let _ = (&mut self.task).await;
     }
 }
@@ -211,15 +214,34 @@ impl Shared {
     }
 }
 
-async fn run(mut plans: watch::Receiver<BalancerPlan>, shared: Arc<Shared>, reports: mpsc::Sender<Report>) {
+async fn run(
+    plans: watch::Receiver<BalancerPlan>,
+    shared: Arc<Shared>,
+    reports: mpsc::Sender<Report>,
+    stop: Arc<Notify>,
+) {
     let mut listeners = listen::Listeners::default();
+    tokio::select! {
+        () = follow(plans, &shared, &reports, &mut listeners) => {}
+        () = stop.notified() => {}
+    }
+    listeners.close().await;
+}
+
+/// Carries out one plan after the other, until no more can come.
+async fn follow(
+    mut plans: watch::Receiver<BalancerPlan>,
+    shared: &Arc<Shared>,
+    reports: &mpsc::Sender<Report>,
+    listeners: &mut listen::Listeners,
+) {
     let mut probes = probe::Probes::default();
     loop {
         let plan = plans.borrow_and_update().clone();
         shared.pool.apply(&plan.backends);
-        probes.reconcile(&plan, &shared.dial, &reports);
-        let complete = listeners.reconcile(&plan, &shared, &reports).await;
-        if !until_next_plan(&mut plans, &plan.name, &shared.pool, &reports, complete).await {
+        probes.reconcile(&plan, &shared.dial, reports);
+        let complete = listeners.reconcile(&plan, shared, reports).await;
+        if !until_next_plan(&mut plans, &plan.name, &shared.pool, reports, complete).await {
             return;
         }
     }

@@ -9,19 +9,19 @@ use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::exchange::exchange;
 use super::{Dial, Report};
 use crate::world::{BalancerPlan, HealthCheck, ProbeTarget};
 
-/// The largest head that a probed backend may answer.
-const HEAD_LIMIT: usize = 64 << 10;
 /// How much of a failed probe's answer is kept for people.
 const EVIDENCE: usize = 200;
+/// How long it may take to come; less than the shortest timeout of a check.
+const EVIDENCE_WAIT: Duration = Duration::from_millis(500);
 /// As the classic balancer introduces itself; applications filter their logs by it.
 const AGENT: &str = "ELB-HealthChecker/1.0";
 
@@ -134,37 +134,26 @@ async fn get(stream: TcpStream, at: SocketAddrV4, path: &str) -> Result<Verdict,
         .header(USER_AGENT, AGENT)
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_header_size(HEAD_LIMIT)
-        .handshake(TokioIo::new(stream))
-        .await?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        if status == StatusCode::OK {
-            return Ok(Verdict { passed: true, detail: "HTTP 200".to_owned() });
-        }
-        Ok(failed(format!("HTTP {}{}", status.as_u16(), evidence(response.into_body()).await)))
-    };
-    // The connection moves only while it is polled; what it has to say of its own end, the exchange says too.
-    let driven = async {
-        let _ = connection.await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        verdict = exchange => verdict,
-        () = driven => Ok(failed("the connection ended".to_owned())),
+    let (response, _connection) = exchange(stream, request).await?;
+    let status = response.status();
+    if status == StatusCode::OK {
+        return Ok(Verdict { passed: true, detail: "HTTP 200".to_owned() });
     }
+    Ok(failed(format!("HTTP {}{}", status.as_u16(), evidence(response.into_body()).await)))
 }
 
-/// The beginning of an answer, in one line.
+/// The beginning of an answer, in one line; what is not there soon is left out.
 async fn evidence(mut body: Incoming) -> String {
     let mut bytes = Vec::new();
-    while bytes.len() < EVIDENCE
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
-    }
+    let read = async {
+        while bytes.len() < EVIDENCE
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
+        }
+    };
+    // The code alone decides; a body that hangs must not hide it.
+    let _ = tokio::time::timeout(EVIDENCE_WAIT, read).await;
     bytes.truncate(EVIDENCE);
     let text = String::from_utf8_lossy(&bytes);
     let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();

@@ -118,6 +118,7 @@ async fn stopping_closes_everything() {
     stream.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     bench.in_flight(1, 1).await;
     within("the stop", bench.balancer.stop()).await;
+    assert!(TcpStream::connect(bench.at).await.is_err());
     let mut rest = Vec::new();
     assert_eq!(within("the end", stream.read_to_end(&mut rest)).await.unwrap_or_default(), 0);
 }

@@ -6,7 +6,7 @@ use crate::runtime::balancer::probe::probe;
 use crate::world::{HealthCheck, Observation, ProbeTarget, Protocol, Traffic};
 
 use super::client::{body, get};
-use super::server::{App, blunt, nobody, silent};
+use super::server::{App, blunt, hanging, nobody, silent};
 use super::{Bench, Net, PORT};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -39,9 +39,16 @@ async fn an_http_probe_passes_on_200_alone_and_shows_what_came_instead() {
 #[tokio::test]
 async fn a_probe_asks_as_the_classic_balancer_does() {
     let app = App::start("a").await;
-    let (passed, _) = verdict(app.at, &page("/request")).await;
-    assert!(passed);
-    assert_eq!(app.served(), 1);
+    let (_, detail) = verdict(app.at, &page("/nowhere")).await;
+    for part in [r#""host": "10.77.0.1:8080""#, r#""user-agent": "ELB-HealthChecker/1.0""#] {
+        assert!(detail.contains(part), "{part} in {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_hangs_does_not_hide_the_code() {
+    let (at, _server) = hanging(b"HTTP/1.1 500 Oh\r\nContent-Length: 100\r\n\r\nstack trace").await;
+    assert_eq!(verdict(at, &page("/")).await, (false, "HTTP 500: stack trace".to_owned()));
 }
 
 #[tokio::test]

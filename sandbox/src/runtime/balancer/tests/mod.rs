@@ -8,6 +8,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 #[derive(Default)]
 struct Net {
     routes: Mutex<BTreeMap<Ipv4Addr, SocketAddr>>,
+    /// Whether the ports of listeners are taken by somebody else.
+    taken: AtomicBool,
 }
 
 impl Net {
@@ -49,6 +52,9 @@ impl Dial for Net {
     }
 
     fn listen(&self, _: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpListener>> {
+        if self.taken.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(io::ErrorKind::AddrInUse.into())));
+        }
         Box::pin(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
     }
 }

@@ -1,5 +1,6 @@
 //! Requests that go through, and the balancer's own answers where they cannot.
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 use super::client::{Client, body, get, request};
 use super::server::{App, PIECE, PIECES, blunt, mirror, nobody, silent};
 use super::{Bench, within};
-use crate::runtime::balancer::{ConnectRetry, Options};
+use crate::runtime::balancer::{ConnectRetry, Options, Report};
 use crate::world::{Protocol, Traffic};
 
 async fn bench_with(backends: &[SocketAddr]) -> Bench {
@@ -203,4 +204,21 @@ async fn a_tcp_listener_carries_bytes_and_closes_without_a_backend() {
     within("the echo", stream.read_to_end(&mut rest)).await.expect("read");
     assert_eq!(rest, b"to and fro");
     bench.in_flight(1, 0).await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_once_and_tried_again() {
+    let app = App::start("a").await;
+    let mut bench = bench_with(&[app.at]).await;
+    bench.net.taken.store(true, Ordering::SeqCst);
+    bench.plans.send_modify(|plan| plan.listeners[0].port = 81);
+    let told = bench.report().await;
+    assert!(
+        matches!(&told, Report::NotListening { port: 81, reason, .. } if reason.contains("in use")),
+        "{told:?}"
+    );
+    bench.net.taken.store(false, Ordering::SeqCst);
+    let Report::Listening { port: 81, at, .. } = bench.report().await else { panic!("it listens now") };
+    assert_eq!(body(at, "/").await, "a");
+    assert!(TcpStream::connect(bench.at).await.is_err(), "the old port is closed");
 }

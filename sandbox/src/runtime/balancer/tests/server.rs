@@ -103,6 +103,11 @@ async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Response<Body
         "/drip" => Response::new(drip(Arc::clone(state))),
         "/big" => Response::new(big()),
         "/echo" => Response::new(request.into_body().boxed()),
+        "/nowhere" => {
+            let mut answer = text(&format!("{:?}", request.headers()));
+            *answer.status_mut() = StatusCode::NOT_FOUND;
+            answer
+        }
         "/request" => text(&format!("{request:?}")),
         _ => text(state.name),
     }
@@ -146,13 +151,19 @@ pub(super) async fn blunt(reply: &'static [u8]) -> (SocketAddr, JoinSet<()>) {
     .await
 }
 
-/// A server that reads a request's head and never says anything.
-pub(super) async fn silent() -> (SocketAddr, JoinSet<()>) {
-    raw(|mut stream| async move {
+/// A server that reads a request's head, writes `reply`, and hangs on.
+pub(super) async fn hanging(reply: &'static [u8]) -> (SocketAddr, JoinSet<()>) {
+    raw(move |mut stream| async move {
         read_head(&mut stream).await;
+        stream.write_all(reply).await.expect("written");
         std::future::pending::<()>().await;
     })
     .await
+}
+
+/// A server that reads a request's head and never says anything.
+pub(super) async fn silent() -> (SocketAddr, JoinSet<()>) {
+    hanging(b"").await
 }
 
 /// A server that sends back what it gets.
