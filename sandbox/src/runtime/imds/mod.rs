@@ -5,6 +5,8 @@
 #![allow(clippy::disallowed_methods)]
 
 mod answer;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use tree::Identity;
@@ -20,7 +22,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use self::answer::{Query, Tokens};
@@ -35,8 +37,13 @@ pub trait Directory: Send + Sync + 'static {
 
 /// Connections served at once.
 const CONNECTIONS: usize = 1024;
+/// The largest request head.
+const HEAD_LIMIT: usize = 16 << 10;
 /// How long a client may take over its request's head.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Where the service takes the time from.
+type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
 /// Serves metadata in `fabric` until the daemon ends.
 ///
@@ -44,23 +51,27 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// When the address cannot be listened to.
 pub async fn serve(fabric: &Fabric, directory: Arc<dyn Directory>) -> std::io::Result<()> {
     let listener = fabric.listen(SocketAddrV4::new(METADATA_ADDRESS, 80)).await?;
-    let service = Arc::new(Service { directory, tokens: Mutex::default() });
-    let turns = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::spawn(async move {
-        while let Ok(turn) = Arc::clone(&turns).acquire_owned().await {
-            let Ok((stream, peer)) = super::accept(&listener).await else { return };
-            let service = Arc::clone(&service);
-            tokio::spawn(async move {
-                connection(service, stream, peer).await;
-                drop(turn);
-            });
-        }
-    });
+    tokio::spawn(serve_on(listener, directory, Arc::new(Instant::now)));
     Ok(())
+}
+
+/// Serves metadata on `listener` until that breaks.
+async fn serve_on(listener: TcpListener, directory: Arc<dyn Directory>, clock: Clock) {
+    let service = Arc::new(Service { directory, clock, tokens: Mutex::default() });
+    let turns = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(turn) = Arc::clone(&turns).acquire_owned().await {
+        let Ok((stream, peer)) = super::accept(&listener).await else { return };
+        let service = Arc::clone(&service);
+        tokio::spawn(async move {
+            connection(service, stream, peer).await;
+            drop(turn);
+        });
+    }
 }
 
 struct Service {
     directory: Arc<dyn Directory>,
+    clock: Clock,
     tokens: Mutex<Tokens>,
 }
 
@@ -77,6 +88,7 @@ async fn connection(service: Arc<Service>, stream: TcpStream, peer: SocketAddr) 
     let _ = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
+        .max_header_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(stream), answering)
         .await;
 }
@@ -93,13 +105,16 @@ impl Service {
         };
         let identity = self.directory.identity(peer);
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = answer::answer(&query, identity.as_ref(), &mut tokens, Instant::now(), rand::random);
+        let reply = answer::answer(&query, identity.as_ref(), &mut tokens, (self.clock)(), rand::random);
         drop(tokens);
         let mut response = Response::new(Full::new(Bytes::from(reply.body)));
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
         headers.insert("server", http::HeaderValue::from_static("EC2ws"));
-        headers.insert("content-type", http::HeaderValue::from_static("text/plain"));
+        headers.insert("content-type", http::HeaderValue::from_static(reply.kind));
+        if let Some(allow) = reply.allow {
+            headers.insert("allow", http::HeaderValue::from_static(allow));
+        }
         if let Some(ttl) = reply.ttl {
             headers.insert("x-aws-ec2-metadata-token-ttl-seconds", http::HeaderValue::from(ttl));
         }

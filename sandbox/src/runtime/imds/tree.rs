@@ -68,6 +68,10 @@ pub(super) fn look_up(identity: &Identity, resource: &str) -> Option<Vec<u8>> {
     if resource == "user-data" || resource == "user-data/" {
         return identity.user_data.as_ref().map(|data| data.to_vec());
     }
+    // The one directory whose names are not those of what lies below.
+    if resource.trim_end_matches('/') == "meta-data/public-keys" {
+        return identity.key_name.as_ref().map(|name| format!("0={name}").into_bytes());
+    }
     let mut tree = tree(identity);
     if let Some(value) = tree.remove(resource) {
         return Some(value.into_bytes());
@@ -103,7 +107,9 @@ fn tree(identity: &Identity) -> BTreeMap<String, String> {
     ] {
         tree.insert(format!("{interface}/{name}"), value);
     }
-    for (key, value) in identity.tags.iter().flatten() {
+    // EC2 refuses keys that cannot be a path's last part when tags are to be seen here.
+    let visible = |(key, _): &(&String, &String)| !key.contains(['/', ' ']);
+    for (key, value) in identity.tags.iter().flatten().filter(visible) {
         tree.insert(format!("meta-data/tags/instance/{key}"), value.clone());
     }
     if identity.user_data.is_some() {
@@ -254,5 +260,20 @@ pub(super) mod tests {
         let bare = Identity { tags: None, user_data: None, ..identity() };
         assert!(look_up(&bare, "meta-data/tags/instance").is_none());
         assert!(look_up(&bare, "user-data").is_none());
+        assert!(look_up(&bare, "meta-data/public-keys/").is_none());
+    }
+
+    #[test]
+    fn a_key_pair_is_listed_by_number_and_name() {
+        let who = Identity { key_name: Some("ops".into()), ..identity() };
+        assert_eq!(look_up(&who, "meta-data/public-keys/").as_deref(), Some(b"0=ops".as_slice()));
+        assert!(look_up(&who, "meta-data/public-keys/0/openssh-key").is_some());
+    }
+
+    #[test]
+    fn tag_keys_that_are_no_path_are_left_out() {
+        let tags = ["a/b", "a b", "Name"].map(|key| (key.to_owned(), "x".to_owned()));
+        let who = Identity { tags: Some(BTreeMap::from(tags)), ..identity() };
+        assert_eq!(look_up(&who, "meta-data/tags/instance/").as_deref(), Some(b"Name".as_slice()));
     }
 }
