@@ -20,14 +20,12 @@ pub(crate) const ARGS: &[&str] = &[
     "prepend_path",
     "success_retcodes",
     "hide_output",
-    "output_loglevel",
-    "python_shell",
-    "use_vt",
     "ignore_timeout",
     "stateful",
     "root",
     "bg",
 ];
+pub(crate) const IGNORED: &[&str] = &["output_loglevel", "python_shell", "use_vt", "output_encoding"];
 
 /// A command line with what is needed to run it and to read its end.
 pub(crate) struct Want {

@@ -102,8 +102,11 @@ const fn ignoring(entry: Entry, ignored: &'static [&'static str]) -> Entry {
 }
 
 static ENTRIES: &[Entry] = &[
-    watched(entry("cmd", "run", cmd::ARGS, perform::<cmd::Run>), perform::<cmd::Run>),
-    watched(entry("cmd", "wait", cmd::ARGS, perform::<cmd::Wait>), perform::<cmd::Run>),
+    watched(ignoring(entry("cmd", "run", cmd::ARGS, perform::<cmd::Run>), cmd::IGNORED), perform::<cmd::Run>),
+    watched(
+        ignoring(entry("cmd", "wait", cmd::ARGS, perform::<cmd::Wait>), cmd::IGNORED),
+        perform::<cmd::Run>,
+    ),
     entry("file", "absent", file::absent::ARGS, perform::<file::absent::Absent>),
     entry("file", "directory", file::directory::ARGS, perform::<file::directory::Directory>),
     Entry {
@@ -113,12 +116,18 @@ static ENTRIES: &[Entry] = &[
             file::managed::IGNORED,
         )
     },
-    entry("file", "symlink", file::symlink::ARGS, perform::<file::symlink::Symlink>),
+    ignoring(
+        entry("file", "symlink", file::symlink::ARGS, perform::<file::symlink::Symlink>),
+        file::symlink::IGNORED,
+    ),
     entry("group", "present", group::ARGS, perform::<group::Present>),
     ignoring(entry("pkg", "installed", pkg::ARGS, perform::<pkg::Installed>), pkg::IGNORED),
-    watched(entry("service", "dead", service::ARGS, perform::<service::Dead>), perform::<service::ReactDead>),
     watched(
-        entry("service", "running", service::ARGS, perform::<service::Running>),
+        ignoring(entry("service", "dead", service::ARGS, perform::<service::Dead>), service::IGNORED),
+        perform::<service::ReactDead>,
+    ),
+    watched(
+        ignoring(entry("service", "running", service::ARGS, perform::<service::Running>), service::IGNORED),
         perform::<service::React>,
     ),
     watched(
@@ -239,5 +248,21 @@ mod tests {
         assert!(has_mod_watch("cmd", "wait"));
         assert!(!has_mod_watch("file", "managed"));
         assert!(!known("file", "nothing"));
+    }
+
+    #[test]
+    fn the_page_of_state_functions_names_all_of_them_and_their_arguments() {
+        let page = include_str!("../../../docs/state-functions.md");
+        for entry in ENTRIES.iter().filter(|e| e.state != "test") {
+            let name = format!("`{}.{}`", entry.state, entry.fun);
+            let row = page.lines().find(|l| l.starts_with('|') && l.contains(&name));
+            let row = row.unwrap_or_else(|| panic!("{name} is not in docs/state-functions.md"));
+            for arg in entry.args {
+                assert!(
+                    page.contains(&format!("`{arg}`")),
+                    "{arg} of {name} is not in docs/state-functions.md: {row}"
+                );
+            }
+        }
     }
 }

@@ -5,8 +5,8 @@ use crate::host::{ServiceState, Services};
 use crate::modules::args::Args;
 use crate::value::{Map, Value};
 
-pub(crate) const ARGS: &[&str] =
-    &["enable", "reload", "full_restart", "sig", "init_delay", "no_block", "unmask"];
+pub(crate) const ARGS: &[&str] = &["enable", "reload", "full_restart"];
+pub(crate) const IGNORED: &[&str] = &["sig", "init_delay", "no_block", "unmask", "unmask_runtime", "force"];
 
 /// What is asked of a service.
 pub(crate) struct Want {

@@ -181,3 +181,17 @@ fn a_link_on_the_way_that_leads_out_of_the_root_is_refused() {
     assert!(comment.contains("leads out of the root"), "{comment}");
     assert!(!bench.scratch("outside").join("a").exists());
 }
+
+#[test]
+fn a_link_to_a_directory_will_do_but_nothing_is_changed_through_it() {
+    let bench = Bench::new();
+    bench.write("/srv/v1/file", "x");
+    symlink("v1", bench.at("/srv/app")).unwrap();
+    bench.same(&step("file.directory", "/srv/app", json!({})));
+    for args in
+        [json!({"mode": "0700"}), json!({"clean": true}), json!({"user": "1234", "recurse": ["user"]})]
+    {
+        let comment = bench.refuses(&step("file.directory", "/srv/app", args));
+        assert!(comment.contains("not changed through the link"), "{comment}");
+    }
+}

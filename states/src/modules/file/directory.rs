@@ -60,6 +60,8 @@ impl Recurse {
 /// The directory and what is below it.
 pub(crate) struct Observed {
     now: Stat,
+    /// The directory that a link at the path leads to.
+    behind: Option<Stat>,
     ids: Ids,
     parent: bool,
     below: Vec<(PathBuf, Stat)>,
@@ -99,13 +101,18 @@ impl StateFn for Directory {
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
         let now = fsys::stat(&want.place.path)?;
+        let behind = if now.kind == Kind::Symlink { behind(&want.place.path)? } else { None };
         let look = now.kind == Kind::Directory && (want.recurse.any() || want.clean.is_some());
         let below = if look { fsys::walk(&want.place.path)? } else { Vec::new() };
-        Ok(Observed { now, ids: want.wish.ids(call)?, parent: file::parent_exists(&want.place.path)?, below })
+        let parent = file::parent_exists(&want.place.path)?;
+        Ok(Observed { now, behind, ids: want.wish.ids(call)?, parent, below })
     }
 
     fn diff(want: &Want, observed: &Observed) -> Diff<Plan> {
         let name = &want.place.name;
+        if let Some(behind) = observed.behind.filter(|_| !want.force) {
+            return linked(want, observed, &behind);
+        }
         match observed.now.kind {
             Kind::Directory => existing(want, observed),
             Kind::Missing if !observed.parent && !want.makedirs => {
@@ -207,6 +214,28 @@ fn existing(want: &Want, observed: &Observed) -> Diff<Plan> {
         return Diff::Same(format!("Directory {} is as asked", want.place.name));
     }
     Diff::Change { plan, changes, would: format!("Directory {} would be changed", want.place.name) }
+}
+
+/// The directory that a link leads to, if it leads to one.
+fn behind(path: &Path) -> Result<Option<Stat>, Failure> {
+    match fsys::canonical(path) {
+        Ok(end) => Ok(Some(fsys::stat(&end)?).filter(|s| s.kind == Kind::Directory)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// A link to a directory will do as it is. Nothing is changed through it: whoever may place a link could have any
+/// directory given away.
+fn linked(want: &Want, observed: &Observed, behind: &Stat) -> Diff<Plan> {
+    let name = &want.place.name;
+    let through = observed.ids.over(behind, want.wish.mode) != Ids::default().over(behind, None);
+    match through || want.recurse.any() || want.clean.is_some() {
+        false => Diff::Same(format!("{name} is a link to a directory")),
+        true => Diff::Refuse(format!(
+            "{name} is a symbolic link to a directory, which is not changed through the link; name the directory itself, \
+             or set force: true to replace the link"
+        )),
+    }
 }
 
 /// Add what must change about one path.

@@ -35,7 +35,6 @@ pub(crate) const ARGS: &[&str] = &[
     "allow_empty",
     "follow_symlinks",
     "new_file_diff",
-    "encoding",
 ];
 pub(crate) const IGNORED: &[&str] = &[
     "keep_source",
@@ -47,6 +46,9 @@ pub(crate) const IGNORED: &[&str] = &[
     "use_etag",
     "selinux",
     "attrs",
+    "encoding",
+    "encoding_errors",
+    "source_hash_name",
 ];
 
 /// Copies of replaced files are kept here with `backup: minion`.

@@ -6,7 +6,8 @@ use crate::modules::args::Args;
 use crate::modules::file::{self, Ids, Place, Wish};
 use crate::value::{Map, Value};
 
-pub(crate) const ARGS: &[&str] = &["target", "force", "makedirs", "user", "group", "mode", "atomic"];
+pub(crate) const ARGS: &[&str] = &["target", "force", "makedirs", "user", "group"];
+pub(crate) const IGNORED: &[&str] = &["mode", "atomic", "follow_symlinks"];
 
 /// The declaration.
 pub(crate) struct Want {
