@@ -3,11 +3,11 @@
 // Effects: tests touch the machine.
 #![allow(clippy::disallowed_methods)]
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command};
 
-use crate::bench::{Bench, json, step, words};
+use crate::bench::{Bench, eventually, json, step, words};
 use mayfly_states::low::Chunk;
 
 const ROOM: &str = "MAYFLY_CRASH_ROOM";
@@ -38,10 +38,20 @@ fn the_process_that_is_killed() {
     }
 }
 
-fn start(room: &Path) -> Child {
+/// Killed when the test is over, however it ends.
+struct Victim(Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(room: &Path) -> Victim {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "crash::the_process_that_is_killed"]).env(ROOM, room);
-    command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    Victim(command.stdout(std::process::Stdio::null()).spawn().unwrap())
 }
 
 /// The versions that the files are of; panics when one is torn.
@@ -61,21 +71,18 @@ fn killed_at_any_moment_files_are_whole_and_the_next_run_completes() {
     assert!(bench.run(&steps(0)).ok());
     symlink("/srv/v0", bench.at("/srv/probe")).unwrap();
     for round in 0..12_u32 {
-        let mut child = start(&bench.root);
+        let victim = start(&bench.root);
         // Let it change a file some times, a different number each round, then a little further.
         let path = bench.at("/srv/app/0.conf");
-        let inode = || std::fs::metadata(&path).map(|m| std::os::unix::fs::MetadataExt::ino(&m)).unwrap();
+        let stamp = || std::fs::metadata(&path).map(|m| (m.ino(), m.mtime(), m.mtime_nsec())).unwrap();
         for _ in 0..=round % 3 {
-            let before = inode();
-            while inode() == before {
-                assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
-            }
+            let before = stamp();
+            assert!(eventually(|| stamp() != before), "nothing is converging");
         }
         for _ in 0..round * 3 {
             versions(&bench);
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        drop(victim);
         versions(&bench);
     }
     let target = (versions(&bench)[0] + 1) % 2;
