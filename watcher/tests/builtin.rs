@@ -352,3 +352,34 @@ fn stop_all_ends_everything_and_dropping_ends_nothing() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(left as i32), nix::sys::signal::Signal::SIGKILL)
         .unwrap();
 }
+
+#[test]
+fn members_of_the_group_may_finish_after_the_main_process() {
+    let house = House::new();
+    let (child, done) = (house.path("child"), house.path("done"));
+    // The main process ends at once on TERM; its child needs a moment for what it has begun.
+    let worker = format!(
+        "trap 'sleep 0.1; echo done > {}; exit' TERM; echo up > {}; while :; do sleep 0.01; done",
+        done.display(),
+        child.display()
+    );
+    std::fs::write(house.path("worker.sh"), worker).unwrap();
+    house.shell("web", &format!("/bin/sh {} & wait", house.path("worker.sh").display()), "");
+    house.supervisor.start("web").unwrap();
+    until("the child runs", || child.exists());
+    house.supervisor.restart("web").unwrap();
+    assert_eq!(lines(&done), ["done"]);
+}
+
+#[test]
+fn a_service_whose_unit_is_gone_can_be_stopped_and_is_unknown_then() {
+    let house = House::new();
+    house.shell("web", "exec sleep 1000", "");
+    house.supervisor.start("web").unwrap();
+    std::fs::remove_file(house.path("etc/systemd/system/web.service")).unwrap();
+    let running = pid(&house, "web");
+    assert!(matches!(house.supervisor.restart("web"), Err(Error::Unknown { .. })));
+    assert!(alive(running));
+    house.supervisor.stop("web").unwrap();
+    assert_eq!(house.supervisor.status("web").unwrap(), Status::Unknown);
+}

@@ -113,15 +113,6 @@ impl Builtin {
         answers.into_iter().filter_map(|answer| answer.recv().ok()).fold(Ok(()), Result::and)
     }
 
-    /// Cut the logs that are over the cap. To be called now and then.
-    pub fn cut_logs(&self) {
-        for service in self.keepers.lock().unwrap_or_else(PoisonError::into_inner).keys() {
-            if let Err(error) = self.house.logs.cut(service) {
-                tracing::warn!(service, "its log could not be cut: {error}");
-            }
-        }
-    }
-
     /// The keeper of a service that has a unit or is kept already.
     fn keeper(&self, service: &str) -> Result<Arc<Handle>, Error> {
         valid_name(NAME, service)?;
@@ -159,7 +150,12 @@ impl Supervisor for Builtin {
 
     fn status(&self, service: &str) -> Result<Status, Error> {
         match self.keeper(service) {
-            Ok(handle) => Ok(handle.status()),
+            Ok(handle) => match handle.status() {
+                Status::Stopped if self.house.units.find(service, ".service").is_none() => {
+                    Ok(Status::Unknown)
+                }
+                status => Ok(status),
+            },
             Err(Error::Unknown { .. }) => Ok(Status::Unknown),
             Err(error) => Err(error),
         }

@@ -192,3 +192,64 @@ fn no_instance(error: &notify::Error) -> String {
          everything is polled"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn an_overflowed_queue_asks_for_a_rescan() {
+        let dir = tempfile::tempdir().unwrap();
+        let (wake, woken) = channel();
+        let mut arms = Arms::new(None, move || _ = wake.send(()));
+        let path = dir.path().to_owned();
+        assert_eq!(arms.arm([&path].into_iter()), (true, false));
+        let capacity: usize = kernel_value("max_queued_events").parse().unwrap();
+        {
+            // The thread that empties the kernel's queue waits for this lock.
+            let held = arms.happened.clone();
+            let _held = held.lock().unwrap();
+            let (a, b) = (path.join("a"), path.join("b"));
+            std::fs::write(&a, "").unwrap();
+            // Two events each; what the thread had read already is made up for amply.
+            for _ in 0..capacity {
+                std::fs::rename(&a, &b).unwrap();
+                std::fs::rename(&b, &a).unwrap();
+            }
+        }
+        woken.recv_timeout(LONG).unwrap();
+        let deadline = std::time::Instant::now() + LONG;
+        while !arms.happened().rescan {
+            assert!(std::time::Instant::now() < deadline, "no rescan was asked for");
+            let _ = woken.recv_timeout(LONG);
+        }
+    }
+
+    #[test]
+    fn many_paths_at_once_are_told_as_a_rescan() {
+        let mut happened = Happened::default();
+        for number in 0..=MAX_TOLD {
+            let event = notify::Event::new(EventKind::Create(notify::event::CreateKind::File));
+            note(&mut happened, Ok(event.add_path(PathBuf::from(number.to_string()))));
+        }
+        assert!(happened.rescan && happened.paths.is_empty());
+    }
+
+    #[test]
+    fn reading_is_no_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let (wake, woken) = channel();
+        let mut arms = Arms::new(None, move || _ = wake.send(()));
+        let path = dir.path().to_owned();
+        std::fs::write(path.join("a"), "x").unwrap();
+        arms.arm([&path].into_iter());
+        std::fs::read(path.join("a")).unwrap();
+        std::fs::write(path.join("b"), "x").unwrap();
+        woken.recv_timeout(LONG).unwrap();
+        assert!(!arms.happened().paths.contains_key(&path.join("a")));
+    }
+}

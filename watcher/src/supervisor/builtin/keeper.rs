@@ -26,6 +26,9 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// How often the rest of a process group is looked at while it ends: nobody tells of processes that are not ours.
 const GROUP_INTERVAL: Duration = Duration::from_millis(5);
 
+/// How often the size of a running service's log is looked at.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What a keeper needs to know of its supervisor.
 #[derive(Debug)]
 pub(crate) struct House {
@@ -113,6 +116,8 @@ struct Keeper {
     noted: Vec<String>,
     /// Where the process tells that it is ready.
     ready_on: Option<PathBuf>,
+    /// Directories that go when the service is stopped.
+    fleeting: Vec<PathBuf>,
 }
 
 impl Handle {
@@ -131,6 +136,7 @@ impl Handle {
             seen: seen.clone(),
             noted: vec![],
             ready_on: None,
+            fleeting: vec![],
         };
         std::thread::Builder::new().name(format!("keep {service}")).spawn(move || keeper.live())?;
         Ok(Self { messages, seen, service: service.to_owned() })
@@ -190,7 +196,7 @@ impl Keeper {
         }
     }
 
-    /// The next message; `None` when the backoff is over.
+    /// The next message; `None` when the backoff is over, or it is time to look at the log.
     fn next(&mut self) -> Option<Message> {
         if let Some(message) = self.later.pop_front() {
             return Some(message);
@@ -199,16 +205,24 @@ impl Keeper {
             State::Backoff { until, .. } => {
                 self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
             }
+            State::Running(_) => match self.inbox.recv_timeout(LOG_INTERVAL) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Message::Detach),
+            },
             _ => Some(self.inbox.recv().unwrap_or(Message::Detach)),
         }
     }
 
     fn answer(&mut self, ask: &Ask) -> Result<(), Error> {
         match ask {
-            Ask::Start => match self.state {
-                State::Running(_) | State::Done => Ok(()),
-                _ => self.start("start", 0),
-            },
+            Ask::Start => {
+                self.notice_end();
+                match self.state {
+                    State::Running(_) | State::Done => Ok(()),
+                    _ => self.start("start", 0),
+                }
+            }
             Ask::Stop => self.stop(),
             Ask::Restart => self.restart(),
             Ask::Reload => self.reload(),
@@ -265,9 +279,9 @@ impl Keeper {
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        let setting = self.end("stop")?;
-        if let Some(setting) = setting {
-            setting.remove_directories();
+        self.end("stop")?;
+        for directory in self.fleeting.drain(..) {
+            let _ = std::fs::remove_dir_all(directory);
         }
         self.held.close(&self.house.root);
         Ok(())
@@ -303,6 +317,7 @@ impl Keeper {
         fd_name: &str,
         failures: u32,
     ) -> Result<(), Error> {
+        self.fleeting = setting.fleeting();
         setting.make_directories().map_err(|e| self.failed(verb, e))?;
         let timeout = setting.service.timeout_start.unwrap_or(LONGEST);
         for command in &setting.service.start_pre {
@@ -398,10 +413,10 @@ impl Keeper {
         kill(process.pid, signal).map_err(|e| self.failed("signal", e.desc()))
     }
 
-    /// Stop the process if there is one; the sockets stay. Gives what it ran with.
-    fn end(&mut self, verb: &'static str) -> Result<Option<Box<Setting>>, Error> {
+    /// Stop the process if there is one; the sockets stay.
+    fn end(&mut self, verb: &'static str) -> Result<(), Error> {
         let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else {
-            return Ok(None);
+            return Ok(());
         };
         let (pid, service) = (process.pid, &process.setting.service);
         let timeout = service.timeout_stop.unwrap_or(LONGEST);
@@ -423,16 +438,18 @@ impl Keeper {
             }
         };
         self.remember_end(how);
-        if service.kill_mode != KillMode::Process {
-            self.finish_group(pid, deadline.saturating_duration_since(Instant::now()));
+        match service.kill_mode {
+            KillMode::Group => self.finish_group(pid, deadline.saturating_duration_since(Instant::now())),
+            KillMode::Mixed => self.finish_group(pid, Duration::ZERO),
+            KillMode::Process => {}
         }
-        Ok(Some(process.setting))
+        Ok(())
     }
 
     /// Give the rest of a process group, whose leader is gone, this long to end; then kill it.
     fn finish_group(&mut self, group: Pid, grace: Duration) {
         let deadline = Instant::now() + grace;
-        while killpg(group, None).is_ok() {
+        while group_lives(group) {
             if Instant::now() >= deadline {
                 let _ = killpg(group, Signal::SIGKILL);
                 return;
@@ -445,18 +462,33 @@ impl Keeper {
 
     /// Our process ended, or one that does not matter any more did.
     fn on_end(&mut self, pid: Pid) {
-        let how = self.reap(pid);
         if !matches!(&self.state, State::Running(process) if process.pid == pid) {
+            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
             return;
         }
         let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else { return };
-        self.remember_end(how);
-        let _ = killpg(pid, process.setting.service.kill_signal);
-        self.finish_group(pid, process.setting.service.timeout_stop.unwrap_or(LONGEST));
-        let in_a_row = failures(process.failures, process.since.elapsed());
         let service = &process.setting.service;
-        tracing::warn!(service = self.service, "{how}");
+        if service.kill_mode != KillMode::Process {
+            // Before it is reaped, the group's number cannot be anybody else's.
+            let _ = killpg(pid, service.kill_signal);
+        }
+        let how = self.reap(pid);
+        self.remember_end(how);
+        tracing::warn!(service = self.service, "it {how}");
+        if service.kill_mode != KillMode::Process {
+            self.finish_group(pid, service.timeout_stop.unwrap_or(LONGEST));
+        }
+        let in_a_row = failures(process.failures, process.since.elapsed());
         self.back_off((service.restart, service.restart_sec, service.restart_max), how, in_a_row);
+    }
+
+    /// A process may have ended a moment ago, with the message still on its way.
+    fn notice_end(&mut self) {
+        let State::Running(Process { pid, .. }) = self.state else { return };
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        if !matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive)) {
+            self.on_end(pid);
+        }
     }
 
     fn back_off(&mut self, policy: (super::unit::Restart, Duration, Duration), how: Ended, failures: u32) {
@@ -467,7 +499,7 @@ impl Keeper {
     }
 
     fn on_deadline(&mut self) {
-        let State::Backoff { failures, until } = self.state else { return };
+        let State::Backoff { failures, until } = self.state else { return self.cut_log() };
         if Instant::now() < until {
             return;
         }
@@ -479,6 +511,12 @@ impl Keeper {
                     (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
                 self.state = State::Backoff { until: Instant::now() + pause, failures };
             }
+        }
+    }
+
+    fn cut_log(&self) {
+        if let Err(error) = self.house.logs.cut(&self.service) {
+            tracing::warn!(service = self.service, "its log could not be cut: {error}");
         }
     }
 
@@ -564,4 +602,23 @@ impl Keeper {
         })
         .map(Some)
     }
+}
+
+/// Whether the group has a member that is more than a zombie: those of children that lost their parent are reaped by
+/// process 1, whenever it likes.
+fn group_lives(group: Pid) -> bool {
+    if killpg(group, None).is_err() {
+        return false;
+    }
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut stats = processes
+        .filter(|e| e.file_name().to_str().is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())))
+        .filter_map(|e| std::fs::read_to_string(e.path().join("stat")).ok());
+    stats.any(|stat| {
+        // `pid (name) state ppid pgrp …`, and the name may hold anything.
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let (state, member_of) = (fields.next(), fields.nth(1));
+        state.is_some_and(|s| !matches!(s, "Z" | "X"))
+            && member_of.and_then(|g| g.parse().ok()) == Some(group.as_raw())
+    })
 }

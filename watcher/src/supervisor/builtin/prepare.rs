@@ -104,11 +104,10 @@ impl Setting {
         Ok(())
     }
 
-    /// Remove the directories that live as long as the service.
-    pub(crate) fn remove_directories(&self) {
-        for directory in self.service.directories.iter().filter(|d| d.fleeting) {
-            let _ = std::fs::remove_dir_all(self.root.join(&directory.path));
-        }
+    /// The directories that live as long as the service.
+    pub(crate) fn fleeting(&self) -> Vec<PathBuf> {
+        let fleeting = self.service.directories.iter().filter(|d| d.fleeting);
+        fleeting.map(|d| self.root.join(&d.path)).collect()
     }
 
     /// One process of the service. `extra` are variables of this process alone.
