@@ -65,6 +65,9 @@ pub struct Command {
     pub env: Vec<(String, Option<String>)>,
     /// Run as this user, with its groups and home.
     pub user: Option<String>,
+    /// What it reads on standard input, at most a pipe's 64 KiB; nothing when empty. Secrets go here, never into the
+    /// argument vector.
+    pub stdin: Vec<u8>,
     /// File creation mask.
     pub umask: Option<u32>,
     /// After this long the whole process group is terminated, then killed.
@@ -87,7 +90,7 @@ impl Command {
 
     fn new(program: Program) -> Self {
         let timeout = Self::DEFAULT_TIMEOUT;
-        Self { program, cwd: None, env: Vec::new(), user: None, umask: None, timeout }
+        Self { program, cwd: None, env: Vec::new(), user: None, stdin: Vec::new(), umask: None, timeout }
     }
 
     /// Set a variable.

@@ -3,7 +3,7 @@
 // Effects: processes are started and clocks read here.
 #![allow(clippy::disallowed_methods)]
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ExitStatus, Stdio};
@@ -21,6 +21,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(1);
 /// How often the cancel flag is looked at.
 const TICK: Duration = Duration::from_millis(200);
+/// What a pipe takes without a reader.
+const PIPE: usize = 64 * 1024;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Run `command` on `host`.
@@ -28,9 +30,18 @@ pub(super) fn run(command: &Command, host: &dyn Host) -> Result<Output, CommandE
     let name = label(&command.program);
     let account = lookup(command, host, &name)?;
     let mut built = build(command, account.as_ref(), host);
-    let child = built.spawn().map_err(|source| CommandError::Start { program: name.clone(), source })?;
+    let mut child = built.spawn().map_err(|source| CommandError::Start { program: name.clone(), source })?;
     drop(built);
+    feed(&mut child, &command.stdin);
     Running::new(child, name, command.timeout)?.wait(host)
+}
+
+/// Give the command its input. It fits into the pipe, so this does not block; who does not read it says so by its exit
+/// code.
+fn feed(child: &mut Child, input: &[u8]) {
+    if let Some(mut pipe) = child.stdin.take() {
+        let _ = pipe.write_all(input.get(..PIPE).unwrap_or(input));
+    }
 }
 
 fn label(program: &Program) -> String {
@@ -60,7 +71,8 @@ fn build(command: &Command, account: Option<&Account>, host: &dyn Host) -> std::
             built
         }
     };
-    built.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let stdin = if command.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+    built.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     built.current_dir(host.path(command.cwd.as_deref().unwrap_or("/")));
     environment(&mut built, command, account, host);
     if account.is_some() || command.umask.is_some() {

@@ -1,9 +1,11 @@
 //! `user.present`, with useradd and usermod.
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
+use crate::fsys;
+use crate::host::Command;
 use crate::modules::accounts::Accounts;
 use crate::modules::args::Args;
-use crate::modules::cmd::{TOOL_TIMEOUT, tool};
+use crate::modules::cmd::{TOOL_TIMEOUT, last_words, tool};
 use crate::modules::group::{account_name, account_tool, read, texts};
 use crate::value::{Map, Value};
 
@@ -21,9 +23,12 @@ pub(crate) const ARGS: &[&str] = &[
     "fullname",
     "unique",
     "nologinit",
+    "password",
+    "enforce_password",
 ];
-pub(crate) const IGNORED: &[&str] =
-    &["persist_home", "allow_uid_change", "allow_gid_change", "local", "enforce_password"];
+pub(crate) const IGNORED: &[&str] = &["persist_home", "allow_uid_change", "allow_gid_change", "local"];
+
+const SHADOW_LIMIT: usize = 64 << 20;
 
 /// The declaration.
 pub(crate) struct Want {
@@ -41,6 +46,15 @@ pub(crate) struct Want {
     unique: bool,
     nologinit: bool,
     fullname: Option<String>,
+    /// A crypt(3) hash.
+    password: Option<String>,
+    enforce_password: bool,
+}
+
+/// Who is on the machine, and the hash of the user's password.
+pub(crate) struct Observed {
+    accounts: Accounts,
+    password: Option<String>,
 }
 
 /// What is to be done: the options of useradd or usermod.
@@ -48,6 +62,8 @@ pub(crate) struct Want {
 pub(crate) struct Plan {
     create: bool,
     options: Vec<String>,
+    /// Set this hash.
+    password: bool,
 }
 
 /// `user.present`.
@@ -55,13 +71,12 @@ pub(crate) struct Present;
 
 impl StateFn for Present {
     type Want = Want;
-    type Observed = Accounts;
+    type Observed = Observed;
     type Plan = Plan;
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        let why = "a password hash would be seen in the process list; log in with keys, or use cmd.run with chpasswd -e";
-        for key in ["password", "hash_password", "empty_password"] {
-            args.refuse(key, why)?;
+        for key in ["hash_password", "empty_password"] {
+            args.refuse(key, "give `password` as a hash (mkpasswd makes one)")?;
         }
         let names = |key: &str| -> Result<Option<Vec<String>>, Failure> {
             let list = args.list(key)?;
@@ -82,14 +97,18 @@ impl StateFn for Present {
             unique: args.flag("unique", true)?,
             nologinit: args.flag("nologinit", false)?,
             fullname: field("fullname", args)?,
+            password: password(args)?,
+            enforce_password: args.flag("enforce_password", true)?,
         })
     }
 
-    fn observe(_: &Want, call: &Call<'_>) -> Result<Accounts, Failure> {
-        read(call)
+    fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
+        let password = if want.password.is_some() { shadow(&want.name, call)? } else { None };
+        Ok(Observed { accounts: read(call)?, password })
     }
 
-    fn diff(want: &Want, accounts: &Accounts) -> Diff<Plan> {
+    fn diff(want: &Want, observed: &Observed) -> Diff<Plan> {
+        let accounts = &observed.accounts;
         let missing = missing_groups(want, accounts);
         if !missing.is_empty() {
             return Diff::Refuse(format!("these groups are not there: {}", missing.join(", ")));
@@ -101,21 +120,79 @@ impl StateFn for Present {
         if create {
             birth(want, &mut wishes);
         }
+        let password = want.password.is_some()
+            && want.password != observed.password
+            && (create || want.enforce_password || observed.password.is_none());
+        if password {
+            wishes.changes.insert("passwd".to_owned(), Value::Str("<hidden>".to_owned()));
+        }
         if wishes.changes.is_empty() {
             return Diff::Same(format!("The user {} is as asked", want.name));
         }
         let word = if create { "added" } else { "changed" };
         let would = format!("The user {} would be {word}", want.name);
-        Diff::Change { plan: Plan { create, options: wishes.options }, changes: wishes.changes, would }
+        Diff::Change {
+            plan: Plan { create, options: wishes.options, password },
+            changes: wishes.changes,
+            would,
+        }
     }
 
     fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
-        let mut argv = account_tool(if plan.create { "useradd" } else { "usermod" }, call);
-        argv.extend(plan.options);
-        argv.push(want.name.clone());
-        tool(call, &argv, TOOL_TIMEOUT)?;
+        if plan.create || !plan.options.is_empty() {
+            let mut argv = account_tool(if plan.create { "useradd" } else { "usermod" }, call);
+            argv.extend(plan.options);
+            argv.push(want.name.clone());
+            tool(call, &argv, TOOL_TIMEOUT)?;
+        }
+        if let (true, Some(hash)) = (plan.password, &want.password) {
+            set_password(&want.name, hash, call)?;
+        }
         let word = if plan.create { "added" } else { "changed" };
         Ok(Applied::done(format!("User {} {word}", want.name)))
+    }
+}
+
+/// A crypt(3) hash; a password itself is refused, because it would be readable in the tree and in this process.
+fn password(args: &Args<'_>) -> Result<Option<String>, Failure> {
+    let Some(hash) = args.text("password")? else { return Ok(None) };
+    let odd = |c: char| c == ':' || c.is_whitespace() || c.is_control();
+    match hash.starts_with(['$', '*', '!', '_']) && !hash.contains(odd) {
+        true => Ok(Some(hash)),
+        false => Err(Failure::declaration(
+            "`password` must be a crypt(3) hash such as $6$…, not the password itself",
+        )),
+    }
+}
+
+/// The hash in shadow(5).
+fn shadow(user: &str, call: &Call<'_>) -> Result<Option<String>, Failure> {
+    let path = call.context.host.path("/etc/shadow");
+    if fsys::stat(&path)?.kind == fsys::Kind::Missing {
+        return Ok(None);
+    }
+    let text = fsys::read_text(&path, SHADOW_LIMIT)?;
+    let mut fields = text.lines().map(|l| l.split(':'));
+    let found = fields.find_map(|mut f| (f.next() == Some(user)).then(|| f.next().map(str::to_owned)));
+    Ok(found.flatten())
+}
+
+/// By way of chpasswd's standard input: an argument would be seen in the process list.
+fn set_password(user: &str, hash: &str, call: &Call<'_>) -> Result<(), Failure> {
+    if call.context.host.root() != std::path::Path::new("/") {
+        return Err(Failure::machine(
+            "passwords cannot be set below another root: chpasswd only knows this machine",
+        ));
+    }
+    let mut command = Command::argv(["chpasswd", "-e"]);
+    command.stdin = format!("{user}:{hash}\n").into_bytes();
+    command.timeout = TOOL_TIMEOUT;
+    let output = call.context.host.run(&command)?;
+    match output.code {
+        0 => Ok(()),
+        code => {
+            Err(Failure::machine(format!("`chpasswd -e` ended with exit code {code}{}", last_words(&output))))
+        }
     }
 }
 

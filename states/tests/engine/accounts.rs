@@ -3,7 +3,7 @@
 // Effects: tests touch the machine.
 #![allow(clippy::disallowed_methods)]
 
-use crate::bench::{Bench, json, need_root, step, words};
+use crate::bench::{Bench, in_mount_namespace, json, layer, need_root, overlay, step, words};
 use mayfly_states::value::Value;
 
 /// A root with account databases of its own.
@@ -87,7 +87,8 @@ fn wrong_accounts_are_refused() {
     assert_eq!(ghost, "these groups are not there: ghost");
     assert_eq!(refused("user.present", "-rf", json!({})), "\"-rf\" cannot be the name of a user");
     assert!(refused("user.present", "app", json!({"home": "/a:b"})).contains("`home` must not hold"));
-    assert!(refused("user.present", "app", json!({"password": "$6$x"})).contains("process list"));
+    let plain = refused("user.present", "app", json!({"password": "hunter2"}));
+    assert!(plain.contains("must be a crypt(3) hash") && !plain.contains("hunter2"), "{plain}");
     assert!(refused("user.present", "app", json!({"uid": "many"})).contains("`uid` must be a number"));
     let both = refused("group.present", "g", json!({"addusers": ["a"], "delusers": ["a"]}));
     assert_eq!(both, "`a` is in addusers and in delusers");
@@ -108,4 +109,27 @@ fn files_of_a_new_user_are_unknown_in_test_mode_and_right_in_the_run() {
     assert_eq!(words(&report), ["changed", "changed", "changed"], "{}", report.to_text());
     assert_eq!(words(&bench.run(&steps)), ["ok", "ok", "ok"]);
     assert_eq!(report.steps[1].changes.get("uid"), Some(&Value::Int(4242)));
+}
+
+#[test]
+fn a_password_hash_is_set_and_never_shown() {
+    in_mount_namespace(|| {
+        let bench = Bench::on_this_machine();
+        let layers = layer(&bench);
+        overlay(&layers, "etc");
+        let user = |hash: &str| {
+            let args = json!({"password": hash, "createhome": false, "system": true, "nologinit": true});
+            step("user.present", "mayfly-probe", args)
+        };
+        let hash = "$6$salt$aaaaaaaa";
+        let changed = bench.change(&user(hash));
+        assert!(std::fs::read_to_string("/etc/shadow").unwrap().contains(&format!("mayfly-probe:{hash}:")));
+        assert!(!format!("{changed:?}").contains(hash));
+        let changed = bench.change(&user("$6$salt$bbbbbbbb"));
+        assert_eq!(changed.changes.keys().collect::<Vec<_>>(), ["passwd"]);
+        let mut lenient = user(hash);
+        lenient.args.insert("enforce_password".into(), Value::Bool(false));
+        bench.same(&lenient);
+    });
+    assert!(!std::fs::read_to_string("/etc/passwd").unwrap().contains("mayfly-probe"));
 }

@@ -242,6 +242,32 @@ pub(crate) fn in_mount_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> T 
     })
 }
 
+/// A file system of their own for the writable layers of a mount namespace.
+pub(crate) fn layer(bench: &Bench) -> PathBuf {
+    use nix::mount::{MsFlags, mount};
+    let layers = bench.scratch("layers");
+    std::fs::create_dir(&layers).unwrap();
+    mount(Some("tmpfs"), &layers, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    layers
+}
+
+/// Lay a writable layer over a directory of the root.
+pub(crate) fn overlay(layers: &std::path::Path, dir: &str) {
+    let (upper, work) = (layers.join(format!("{dir}.upper")), layers.join(format!("{dir}.work")));
+    std::fs::create_dir(&upper).unwrap();
+    std::fs::create_dir(&work).unwrap();
+    let options = format!("lowerdir=/{dir},upperdir={},workdir={}", upper.display(), work.display());
+    let target = format!("/{dir}");
+    nix::mount::mount(
+        Some("overlay"),
+        target.as_str(),
+        Some("overlay"),
+        nix::mount::MsFlags::empty(),
+        Some(options.as_str()),
+    )
+    .unwrap();
+}
+
 /// Services that are processes of `sleep`, and what was asked of them.
 #[derive(Default)]
 pub(crate) struct Processes {

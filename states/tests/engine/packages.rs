@@ -6,9 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use nix::mount::{MsFlags, mount};
-
-use crate::bench::{Bench, in_mount_namespace, json, only, step, words};
+use crate::bench::{Bench, in_mount_namespace, json, layer, only, overlay, step, words};
 use mayfly_states::report::Outcome;
 use mayfly_states::value::Value;
 
@@ -16,9 +14,7 @@ use mayfly_states::value::Value;
 fn with_repository(body: impl FnOnce(&Bench) + Send) {
     in_mount_namespace(|| {
         let bench = Bench::on_this_machine();
-        let layers = bench.scratch("layers");
-        std::fs::create_dir(&layers).unwrap();
-        mount(Some("tmpfs"), &layers, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        let layers = layer(&bench);
         for dir in ["etc", "var", "usr", "opt"] {
             overlay(&layers, dir);
         }
@@ -40,16 +36,6 @@ fn with_repository(body: impl FnOnce(&Bench) + Send) {
         body(&bench);
     });
     assert!(!Path::new("/opt/mayfly-probe").exists(), "the machine itself was changed");
-}
-
-fn overlay(layers: &Path, dir: &str) {
-    let (upper, work) = (layers.join(format!("{dir}.upper")), layers.join(format!("{dir}.work")));
-    std::fs::create_dir(&upper).unwrap();
-    std::fs::create_dir(&work).unwrap();
-    let options = format!("lowerdir=/{dir},upperdir={},workdir={}", upper.display(), work.display());
-    let target = format!("/{dir}");
-    mount(Some("overlay"), target.as_str(), Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-        .unwrap();
 }
 
 fn build(layers: &Path, repository: &Path, name: &str, version: &str, more: &str) {
