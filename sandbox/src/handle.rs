@@ -44,7 +44,7 @@ pub enum SandboxError {
         /// Where.
         state_dir: PathBuf,
         /// Who, when it has said so yet.
-        running: Option<DaemonInfo>,
+        running: Option<Box<DaemonInfo>>,
     },
     /// Nothing runs there.
     #[error("no sandbox runs in {}; start one with `mayfly sandbox up`", .0.display())]
@@ -190,7 +190,7 @@ pub(crate) fn lock(state_dir: &Path) -> Result<Flock<File>, SandboxError> {
     let file = file.map_err(SandboxError::io(format!("open {}", path.display())))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| SandboxError::AlreadyRunning {
         state_dir: state_dir.to_path_buf(),
-        running: read_info(state_dir),
+        running: read_info(state_dir).map(Box::new),
     })
 }
 

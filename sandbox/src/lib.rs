@@ -11,8 +11,11 @@
 //! program run again; it and all it started die together, whatever the way.
 
 pub mod api;
+pub mod cli;
 pub mod config;
+mod control;
 mod daemon;
+mod engine;
 pub mod entry;
 pub mod git_server;
 pub mod handle;

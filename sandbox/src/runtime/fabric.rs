@@ -16,11 +16,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::guest::{INTERFACE, link_index};
-use super::spec::{HOST_ADDRESS, METADATA_ADDRESS, PREFIX_LENGTH};
+use super::spec::{HOST_ADDRESS, HOST_MAC, METADATA_ADDRESS, PREFIX_LENGTH, mac};
 
 const BRIDGE: &str = "mayfly0";
-/// Fixed, so that instances need not ask again when the bridge's first port changes.
-const BRIDGE_MAC: [u8; 6] = [0x02, 0x4d, 0x46, 0xff, 0xff, 0xfe];
 
 /// Why the network could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +158,7 @@ async fn build() -> Result<(Handle, u32), FabricError> {
         .execute()
         .await
         .map_err(link("loopback"))?;
-    let bridge = LinkBridge::new(BRIDGE).address(BRIDGE_MAC.to_vec()).up().build();
+    let bridge = LinkBridge::new(BRIDGE).address(HOST_MAC.to_vec()).up().build();
     handle.link().add(bridge).execute().await.map_err(link("bridge"))?;
     let index = link_index(&handle, BRIDGE).await.map_err(link("bridge"))?;
     for (address, prefix) in [(HOST_ADDRESS, PREFIX_LENGTH), (METADATA_ADDRESS, 32)] {
@@ -184,7 +182,7 @@ async fn plug(
     let [_, _, high, low] = address.octets();
     let peer = LinkMessageBuilder::<LinkUnspec>::default()
         .name(INTERFACE.to_owned())
-        .address(vec![0x02, 0x4d, 0x46, 0x00, high, low])
+        .address(mac(address).to_vec())
         .setns_by_fd(namespace.as_raw_fd())
         .build();
     let pair = LinkMessageBuilder::<LinkVeth>::new(&format!("i{high}-{low}"), INTERFACE)
@@ -192,7 +190,10 @@ async fn plug(
         .controller(bridge)
         .up()
         .build();
-    handle.link().add(pair).execute().await.map_err(link(format!("interface for {address}")))
+    handle.link().add(pair).execute().await.map_err(link(format!("interface for {address}")))?;
+    // Known without asking: a question lost in the interface's first moments is repeated only after a second.
+    let neighbour = handle.neighbours().add(bridge, address.into()).link_layer_address(&mac(address));
+    neighbour.replace().execute().await.map_err(link(format!("neighbour {address}")))
 }
 
 fn listen(address: SocketAddrV4) -> io::Result<std::net::TcpListener> {

@@ -20,11 +20,14 @@ const CONNECTIONS: usize = 1024;
 /// The most ports of one instance that are opened on the host: security groups may open ranges.
 pub const PORT_LIMIT: usize = 64;
 
+/// Open ports of one instance, each with the task that serves it.
+type Ports = HashMap<u16, JoinHandle<()>>;
+
 /// The host-side ports of all instances: `public address:port` leads to `private address:port`.
 #[derive(Debug, Clone)]
 pub struct Forwards {
     fabric: Fabric,
-    open: Arc<Mutex<HashMap<String, HashMap<u16, JoinHandle<()>>>>>,
+    open: Arc<Mutex<HashMap<String, Ports>>>,
 }
 
 impl Forwards {
@@ -74,7 +77,7 @@ impl Forwards {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, HashMap<u16, JoinHandle<()>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Ports>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,7 +15,7 @@ use crate::entry;
 
 /// Why the kernel does not let us.
 #[derive(Debug, thiserror::Error)]
-pub enum PrivilegeError {
+pub(crate) enum PrivilegeError {
     /// User namespaces are off for this user; the text says how to turn them on.
     #[error("this kernel does not let an ordinary user make namespaces ({reason}). {advice}")]
     UserNamespace {
@@ -37,19 +37,19 @@ pub enum PrivilegeError {
 
 /// Facts of the host that decide over user namespaces, read from /proc/sys; `None` where the kernel has no such switch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Switches {
+pub(crate) struct Switches {
     /// `kernel.apparmor_restrict_unprivileged_userns` (Ubuntu 23.10 and newer).
-    pub apparmor_restricts: Option<u64>,
+    pub(crate) apparmor_restricts: Option<u64>,
     /// `kernel.unprivileged_userns_clone` (older Debian).
-    pub debian_clone: Option<u64>,
+    pub(crate) debian_clone: Option<u64>,
     /// `user.max_user_namespaces`.
-    pub max_user_namespaces: Option<u64>,
+    pub(crate) max_user_namespaces: Option<u64>,
 }
 
 impl Switches {
     /// Reads them.
     #[must_use]
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let value =
             |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse().ok();
         Self {
@@ -61,7 +61,7 @@ impl Switches {
 
     /// What to do about a refusal.
     #[must_use]
-    pub fn advice(self) -> String {
+    pub(crate) fn advice(self) -> String {
         let command = if self.max_user_namespaces == Some(0) {
             "sudo sysctl -w user.max_user_namespaces=15000"
         } else if self.debian_clone == Some(0) {
@@ -79,7 +79,7 @@ impl Switches {
 ///
 /// # Errors
 /// When the kernel refuses, saying what to do.
-pub fn enter() -> Result<(), PrivilegeError> {
+pub(crate) fn enter() -> Result<(), PrivilegeError> {
     if !Uid::effective().is_root() {
         user_namespace()?;
     }

@@ -9,8 +9,17 @@ use serde::{Deserialize, Serialize};
 pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 255, 254);
 /// Where instance metadata answers, as on EC2.
 pub const METADATA_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// The hardware address behind both. Fixed, so that instances need not ask for it.
+pub const HOST_MAC: [u8; 6] = [0x02, 0x4d, 0x46, 0xff, 0xff, 0xfe];
 /// Length of the network prefix that instances share.
 pub const PREFIX_LENGTH: u8 = 16;
+
+/// The hardware address of the instance that has `address`.
+#[must_use]
+pub fn mac(address: Ipv4Addr) -> [u8; 6] {
+    let [_, _, high, low] = address.octets();
+    [0x02, 0x4d, 0x46, 0x00, high, low]
+}
 
 /// One directory that is grafted into an instance's root by an overlay of its own.
 ///

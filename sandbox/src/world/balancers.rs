@@ -39,8 +39,9 @@ impl World {
             self.groups.get(id).ok_or_else(|| elb_group(id))?;
         }
         let used: BTreeSet<Ipv4Addr> = self.balancers.values().map(|balancer| balancer.address).collect();
+        let octet = self.config.balancer_octet();
         let free =
-            (1..=254).map(|host| Ipv4Addr::new(127, 78, 0, host)).find(|address| !used.contains(address));
+            (1..=254).map(|host| Ipv4Addr::new(127, octet, 0, host)).find(|address| !used.contains(address));
         let address =
             free.ok_or_else(|| ApiError::client("TooManyLoadBalancers", "There are 254 balancers already."))?;
         let groups =

@@ -170,6 +170,26 @@ pub struct Config {
     pub impaired_zones: Vec<String>,
     /// The account's ceiling on live instances.
     pub max_instances: u32,
+    /// Which pair of loopback networks the addresses on the host come from: 0 is 127.77 for instances and 127.78 for
+    /// balancers, 1 is 127.79 and 127.80, and so on. Several sandboxes of one host differ in it.
+    pub loopback_block: u8,
+}
+
+impl Config {
+    /// How many blocks there are.
+    pub const BLOCKS: u8 = 32;
+
+    /// Second octet of instances' addresses on the host.
+    #[must_use]
+    pub fn public_octet(&self) -> u8 {
+        77 + 2 * (self.loopback_block % Self::BLOCKS)
+    }
+
+    /// Second octet of balancers' addresses on the host.
+    #[must_use]
+    pub fn balancer_octet(&self) -> u8 {
+        self.public_octet() + 1
+    }
 }
 
 impl Default for Config {
@@ -181,6 +201,7 @@ impl Default for Config {
             throttles: Vec::new(),
             impaired_zones: Vec::new(),
             max_instances: 256,
+            loopback_block: 0,
         }
     }
 }

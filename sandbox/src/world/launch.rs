@@ -329,7 +329,7 @@ impl World {
             subnet_id: subnet.id.clone(),
             zone: subnet.zone.clone(),
             private_ip: address,
-            public_ip: Ipv4Addr::new(127, 77, x, y),
+            public_ip: Ipv4Addr::new(127, self.config.public_octet(), x, y),
             groups: order.groups.clone(),
             instance_profile: order.spec.instance_profile.as_deref().map(profile_name),
             terminate_on_shutdown: order.terminate_on_shutdown,

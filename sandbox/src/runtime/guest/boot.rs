@@ -17,6 +17,8 @@ pub(crate) const BOOT_BINARY: &str = "usr/local/bin/mayfly-boot";
 const CLOUD: &str = "/var/lib/cloud/instances";
 /// How long the metadata service may take to answer at boot.
 const METADATA_DEADLINE: Duration = Duration::from_secs(30);
+/// A first packet may fall into the moment before the bridge forwards; the kernel would send it again after a second.
+const CONNECT_PATIENCE: Duration = Duration::from_millis(100);
 /// User-data is at most 16 KiB; headers come on top.
 const ANSWER_LIMIT: u64 = 64 * 1024;
 
@@ -93,7 +95,7 @@ fn user_data() -> std::io::Result<Option<Vec<u8>>> {
 fn ask(line: &str, headers: &str, deadline: Instant) -> std::io::Result<(u16, Vec<u8>)> {
     let address = SocketAddr::from((METADATA_ADDRESS, 80));
     let mut stream = loop {
-        match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+        match TcpStream::connect_timeout(&address, CONNECT_PATIENCE) {
             Ok(stream) => break stream,
             Err(error) if Instant::now() >= deadline => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_millis(20)),

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
 use super::GuestError;
-use crate::runtime::spec::{METADATA_ADDRESS, PREFIX_LENGTH};
+use crate::runtime::spec::{HOST_ADDRESS, HOST_MAC, METADATA_ADDRESS, PREFIX_LENGTH};
 
 /// Name of the instance's interface.
 pub(crate) const INTERFACE: &str = "eth0";
@@ -33,7 +33,11 @@ async fn apply(address: Ipv4Addr) -> Result<(), rtnetlink::Error> {
         .destination_prefix(METADATA_ADDRESS, 32)
         .output_interface(eth0)
         .build();
-    handle.route().add(metadata).execute().await
+    handle.route().add(metadata).execute().await?;
+    for host in [METADATA_ADDRESS, HOST_ADDRESS] {
+        handle.neighbours().add(eth0, host.into()).link_layer_address(&HOST_MAC).replace().execute().await?;
+    }
+    Ok(())
 }
 
 /// The index of the interface called `name`.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use crate::runtime::spec::mac;
+
 /// All that the metadata service knows of one instance.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -58,8 +60,7 @@ pub struct Identity {
 
 impl Identity {
     fn mac(&self) -> String {
-        let [_, _, high, low] = self.private_ip.octets();
-        format!("02:4d:46:00:{high:02x}:{low:02x}")
+        mac(self.private_ip).map(|byte| format!("{byte:02x}")).join(":")
     }
 }
 
