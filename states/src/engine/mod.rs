@@ -283,12 +283,8 @@ impl<'a> Run<'a> {
         let call = Call { chunk, low: self.low, context: self.context, facts: &self.facts, test };
         let mut ret = retry::perform(&call, entry);
         ret.warnings.extend(modules::misspelt(entry, &chunk.args));
-        if let (true, true, false, Some(react)) = (watch, ret.changes.is_empty(), ret.skip_watch, entry.watch)
-            && ret.outcome != Outcome::Failed
-        {
-            let warnings = std::mem::take(&mut ret.warnings);
-            ret = react(&call);
-            ret.warnings.extend(warnings);
+        if watch && still(entry, &ret) {
+            ret = react(&call, entry, ret);
         }
         self.soften(ret, test)
     }
@@ -351,6 +347,21 @@ impl<'a> Run<'a> {
         let ret = self.soften(ret, self.options.test);
         self.record(&listener, listener.tag(), ret, true, started);
     }
+}
+
+/// Whether a step left the thing itself alone, so that its mod_watch is due. To be enabled at boot is no restart.
+fn still(entry: &modules::Entry, ret: &Return) -> bool {
+    let alone = |key: &String| entry.state == "service" && key == "enabled";
+    ret.outcome != Outcome::Failed && !ret.skip_watch && ret.changes.keys().all(alone)
+}
+
+/// The return of mod_watch, with what the step itself had to say.
+fn react(call: &Call<'_>, entry: &modules::Entry, own: Return) -> Return {
+    let Some(watch) = entry.watch else { return own };
+    let mut ret = watch(call);
+    ret.warnings.extend(own.warnings);
+    ret.changes.extend(own.changes);
+    ret
 }
 
 fn is_set(chunk: &Chunk, key: &str) -> bool {

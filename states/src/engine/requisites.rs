@@ -104,7 +104,8 @@ impl Requisites {
             let mut targets = Vec::new();
             for reference in references(value) {
                 let hits = reference.find(low, i);
-                if hits.is_empty() {
+                // An SLS may hold nothing but includes; whether it exists at all is for the compiler to say.
+                if hits.is_empty() && reference.state != Some("sls") {
                     found.missing.push(format!("{key}: {reference}"));
                 }
                 targets.extend(hits.into_iter().filter(|t| *t != i));
@@ -269,7 +270,7 @@ impl Reference<'_> {
             low.chunks.iter().enumerate().filter(|(_, c)| test(c)).map(|(i, _)| i).collect()
         };
         if self.state == Some("sls") {
-            let inside = by(&|c| c.sls == self.name);
+            let inside = by(&|c| c.sls == self.name || included_from(c, &self.name));
             return inside.into_iter().filter(|i| *i != own).collect();
         }
         let module = |c: &Chunk| self.state.is_none_or(|s| c.state == s);
@@ -281,6 +282,12 @@ impl Reference<'_> {
         let Ok(glob) = glob.map(|g| g.compile_matcher()) else { return Vec::new() };
         by(&|c| module(c) && (glob.is_match(&c.id) || glob.is_match(&c.name)))
     }
+}
+
+/// Whether a step is in an SLS that the named one includes, as the compiler notes it.
+fn included_from(chunk: &Chunk, sls: &str) -> bool {
+    let from = chunk.arg("__sls_included_from__").and_then(Value::as_list).unwrap_or_default();
+    from.iter().any(|s| s.as_str() == Some(sls))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod lock;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{
     DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown, symlink,
 };
@@ -344,17 +345,24 @@ pub fn set_owner(path: &Path, uid: u32, gid: u32) -> Result<()> {
     lchown(path, Some(uid), Some(gid)).map_err(Error::at("change the owner of", path))
 }
 
-/// Set the permission bits of a file or directory; a link is refused.
+/// Set the permission bits of a file or directory; a link is refused, even one that was put there a moment ago.
 pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
-    let now = stat(path)?;
-    if now.kind == Kind::Symlink {
-        return Err(Error::at("change the mode of", path)(io::Error::other("it is a symbolic link")));
-    }
-    if now.mode == mode {
-        return Ok(());
-    }
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(Error::at("change the mode of", path))
+    let failed = Error::at("change the mode of", path);
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // A handle on the very thing that was looked at; chmod by way of /proc follows nothing else.
+    let change = || -> io::Result<()> {
+        let handle = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let now = Stat::of(&handle.metadata()?);
+        match now.kind {
+            Kind::Symlink => Err(io::Error::other("it is a symbolic link")),
+            _ if now.mode == mode => Ok(()),
+            _ => {
+                let itself = format!("/proc/self/fd/{}", handle.as_raw_fd());
+                std::fs::set_permissions(itself, std::fs::Permissions::from_mode(mode))
+            }
+        }
+    };
+    change().map_err(failed)
 }
 
 /// Make `path` a link to `target` in one step, whatever file or link stood there.

@@ -36,6 +36,18 @@ pub(super) fn run(command: &Command, host: &dyn Host) -> Result<Output, CommandE
     Running::new(child, name, command.timeout)?.wait(host)
 }
 
+/// The search path with the system's own directories at its end: a service manager may have given us a short one.
+fn search_path(inherited: Option<&str>) -> String {
+    let mut all: Vec<&str> =
+        inherited.into_iter().flat_map(|p| p.split(':')).filter(|p| !p.is_empty()).collect();
+    for dir in DEFAULT_PATH.split(':') {
+        if !all.contains(&dir) {
+            all.push(dir);
+        }
+    }
+    all.join(":")
+}
+
 /// Give the command its input. It fits into the pipe, so this does not block; who does not read it says so by its exit
 /// code.
 fn feed(child: &mut Child, input: &[u8]) {
@@ -87,9 +99,7 @@ fn environment(
     account: Option<&Account>,
     host: &dyn Host,
 ) {
-    if std::env::var_os("PATH").is_none() {
-        built.env("PATH", DEFAULT_PATH);
-    }
+    built.env("PATH", search_path(std::env::var("PATH").ok().as_deref()));
     if host.root() != std::path::Path::new("/") {
         built.env("MAYFLY_ROOT", host.root());
     }
@@ -199,23 +209,33 @@ enum End {
 
 impl Running {
     fn new(mut child: Child, program: String, limit: Duration) -> Result<Self, CommandError> {
-        let lost = |source: io::Error| CommandError::Watch { program: program.clone(), source };
-        let pid = Pid::from_child(&child);
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|e| lost(e.into()))?;
+        match Self::ends(&mut child) {
+            Ok((pidfd, pipes)) => Ok(Self { child, pidfd, program, limit, pipes }),
+            Err(source) => {
+                // Nobody could watch over it: it must not run on.
+                let _ = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
+                let _ = child.wait();
+                Err(CommandError::Watch { program, source })
+            }
+        }
+    }
+
+    fn ends(child: &mut Child) -> io::Result<(OwnedFd, [Pipe; 2])> {
+        let pidfd = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
         let gone = || io::Error::other("its output could not be opened");
-        let out = child.stdout.take().ok_or_else(gone).and_then(|p| Pipe::new(p.into())).map_err(lost)?;
-        let err = child.stderr.take().ok_or_else(gone).and_then(|p| Pipe::new(p.into())).map_err(lost)?;
-        Ok(Self { child, pidfd, program, limit, pipes: [out, err] })
+        let out = Pipe::new(child.stdout.take().ok_or_else(gone)?.into())?;
+        let err = Pipe::new(child.stderr.take().ok_or_else(gone)?.into())?;
+        Ok((pidfd, [out, err]))
     }
 
     fn wait(mut self, host: &dyn Host) -> Result<Output, CommandError> {
-        let end = self.watch(host).map_err(|source| self.lost(source))?;
-        if !matches!(end, End::Exited) {
+        let end = self.watch(host);
+        if !matches!(end, Ok(End::Exited)) {
             self.kill_group().map_err(|source| self.lost(source))?;
         }
         let status = self.child.wait().map_err(|source| self.lost(source))?;
         self.linger().map_err(|source| self.lost(source))?;
-        match end {
+        match end.map_err(|source| self.lost(source))? {
             End::Exited => Ok(self.output(status)),
             End::TimedOut => Err(self.timed_out()),
             End::Cancelled => Err(CommandError::Cancelled { program: self.program }),
@@ -315,5 +335,17 @@ impl Running {
             false => format!("; its last words: {}", last.into_iter().rev().collect::<Vec<_>>().join(" | ")),
         };
         CommandError::TimedOut { program: self.program, seconds, tail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_search_path_gets_the_systems_directories_behind_it() {
+        assert_eq!(search_path(None), DEFAULT_PATH);
+        let rest = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin";
+        assert_eq!(search_path(Some("/opt/x:/usr/bin::/bin")), format!("/opt/x:/usr/bin:/bin:{rest}"));
     }
 }

@@ -164,3 +164,15 @@ fn the_observer_hears_of_every_step_in_order() {
     Bench::new().go(&[ok("a", json!({})), fails("b")], Options::default(), &mut heard);
     assert_eq!(heard.0, ["0/2 a", "a Ok", "1/2 b", "b Failed"]);
 }
+
+#[test]
+fn an_sls_of_includes_stands_for_what_it_includes() {
+    let bench = Bench::new();
+    let inner = step("test.fail_without_changes", "a", json!({"__sls_included_from__": ["outer"]}));
+    let report = bench.run(&[
+        inner,
+        ok("b", json!({"require": [{"sls": "outer"}]})),
+        ok("c", json!({"require": [{"sls": "empty"}]})),
+    ]);
+    assert_eq!(words(&report), ["failed", "failed", "ok"]);
+}

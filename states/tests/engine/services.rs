@@ -66,3 +66,18 @@ fn test_mode_takes_a_service_for_possible_when_its_unit_is_yet_to_come() {
     ]);
     assert_eq!(words(&report), ["would", "would"]);
 }
+
+#[test]
+fn a_service_that_is_only_enabled_is_still_restarted_by_its_watch() {
+    let bench = Bench::new();
+    bench.services.define("web");
+    bench.run(&[step("service.running", "web", json!({}))]);
+    bench.services.asked();
+    let steps = [
+        step("file.managed", "/etc/web.conf", json!({"contents": "x"})),
+        step("service.running", "web", json!({"enable": true, "watch": [{"file": "/etc/web.conf"}]})),
+    ];
+    let report = bench.run(&steps);
+    assert_eq!(bench.services.asked(), ["enable web", "restart web"]);
+    assert_eq!(report.steps[1].changes.keys().collect::<Vec<_>>(), ["web", "enabled"]);
+}

@@ -158,7 +158,8 @@ fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
 /// A file of the tree; links that lead out of it are refused.
 fn in_tree(rest: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let own = if call.chunk.env.is_empty() { "base" } else { call.chunk.env.as_str() };
+    let asked = call.chunk.arg("saltenv").and_then(Value::as_str);
+    let own = asked.unwrap_or(if call.chunk.env.is_empty() { "base" } else { &call.chunk.env });
     let env = query.strip_prefix("saltenv=").unwrap_or(own);
     if rest.is_empty() || rest.split('/').any(|part| part == "..") {
         return Err(Failure::declaration(format!("salt://{rest} must name a file inside the tree")));
