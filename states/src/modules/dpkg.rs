@@ -218,4 +218,27 @@ mod tests {
         assert!(packages.has("awk") && packages.has("x") && !packages.has("gone") && !packages.has("torn"));
         assert_eq!(packages.unfinished, ["torn"]);
     }
+
+    /// What the real dpkg says.
+    #[allow(clippy::disallowed_methods)]
+    fn dpkg_says(a: &str, relation: &str, b: &str) -> bool {
+        let mut dpkg = std::process::Command::new("dpkg");
+        dpkg.args(["--compare-versions", a, relation, b]).status().unwrap().success()
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(150))]
+        #[test]
+        fn versions_order_as_the_real_dpkg_orders_them(
+            a in "([01]:)?[0-9][a-c0-2.+~]{0,5}(-[a-c0-2.+~]{1,3})?",
+            b in "([01]:)?[0-9][a-c0-2.+~]{0,5}(-[a-c0-2.+~]{1,3})?",
+        ) {
+            let says = match compare(&a, &b) {
+                Ordering::Less => "lt",
+                Ordering::Equal => "eq",
+                Ordering::Greater => "gt",
+            };
+            proptest::prop_assert!(dpkg_says(&a, says, &b), "not {} {} {}", a, says, b);
+        }
+    }
 }

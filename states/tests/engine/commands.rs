@@ -100,7 +100,7 @@ fn a_cancelled_run_ends_the_command_at_hand_and_starts_no_other() {
     let bench = Bench::on_this_machine();
     let started = bench.scratch("started");
     let steps = [
-        step("cmd.run", &format!("touch {}; sleep 1000", started.display()), json!({})),
+        step("cmd.run", &format!("touch {}; sleep 1000", started.display()), json!({"timeout": 30})),
         step("cmd.run", "true", json!({})),
     ];
     let report = std::thread::scope(|scope| {

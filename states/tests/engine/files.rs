@@ -230,3 +230,15 @@ fn leftovers_of_a_killed_run_are_swept_by_the_next_write() {
     bench.change(&step("file.managed", "/etc/a", json!({"contents": "x"})));
     assert!(!bench.at("/etc/.mayfly-tmp-dead").exists());
 }
+
+#[test]
+fn a_new_owner_does_not_cost_a_file_its_set_id_bits() {
+    need_root();
+    let bench = Bench::new();
+    bench.write("/srv/run", "x");
+    std::fs::set_permissions(bench.at("/srv/run"), std::os::unix::fs::PermissionsExt::from_mode(0o4755))
+        .unwrap();
+    bench.change(&step("file.managed", "/srv/run", json!({"user": "4242", "group": "4343", "mode": "4755"})));
+    let meta = bench.at("/srv/run").metadata().unwrap();
+    assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o4755, 4242, 4343));
+}
