@@ -252,42 +252,39 @@ fn references(value: &Value) -> Vec<Reference<'_>> {
 fn reference(item: &Value) -> Vec<Reference<'_>> {
     let text = |v: &Value| crate::modules::args::scalar(v).unwrap_or_default();
     match item {
-        Value::Map(map) => map
-            .iter()
-            .map(|(state, name)| Reference {
-                state: Some(state).filter(|s| *s != "id").map(String::as_str),
-                name: text(name),
-            })
-            .collect(),
+        Value::Map(map) => {
+            map.iter().map(|(key, name)| Reference { state: module(key), name: text(name) }).collect()
+        }
         other => vec![Reference { state: None, name: text(other) }],
     }
 }
 
+/// The state module of a reference: `file.managed: x` means the same as `file: x`, and `id` any module.
+fn module(key: &str) -> Option<&str> {
+    Some(key.split('.').next().unwrap_or(key)).filter(|module| *module != "id")
+}
+
 impl Reference<'_> {
-    /// The steps meant: by id or name (of that state module), all of an SLS, or by shell pattern when nothing is named so.
+    /// The steps meant: by id or name or a shell pattern of them (of that state module), or all of an SLS.
     fn find(&self, low: &LowState, own: usize) -> Vec<usize> {
         let by = |test: &dyn Fn(&Chunk) -> bool| -> Vec<usize> {
             low.chunks.iter().enumerate().filter(|(_, c)| test(c)).map(|(i, _)| i).collect()
         };
+        let pattern =
+            GlobBuilder::new(&self.name).literal_separator(false).build().map(|g| g.compile_matcher());
+        let fits = |text: &str| text == self.name || pattern.as_ref().is_ok_and(|p| p.is_match(text));
         if self.state == Some("sls") {
-            let inside = by(&|c| c.sls == self.name || included_from(c, &self.name));
+            let inside = by(&|c| fits(&c.sls) || included_from(c).any(fits));
             return inside.into_iter().filter(|i| *i != own).collect();
         }
-        let module = |c: &Chunk| self.state.is_none_or(|s| c.state == s);
-        let exact = by(&|c| module(c) && (c.id == self.name || c.name == self.name));
-        if !exact.is_empty() {
-            return exact;
-        }
-        let glob = GlobBuilder::new(&self.name).literal_separator(false).build();
-        let Ok(glob) = glob.map(|g| g.compile_matcher()) else { return Vec::new() };
-        by(&|c| module(c) && (glob.is_match(&c.id) || glob.is_match(&c.name)))
+        by(&|c| self.state.is_none_or(|s| c.state == s) && (fits(&c.id) || fits(&c.name)))
     }
 }
 
-/// Whether a step is in an SLS that the named one includes, as the compiler notes it.
-fn included_from(chunk: &Chunk, sls: &str) -> bool {
+/// The SLS files that include a step's own, as the compiler notes them.
+fn included_from(chunk: &Chunk) -> impl Iterator<Item = &str> {
     let from = chunk.arg("__sls_included_from__").and_then(Value::as_list).unwrap_or_default();
-    from.iter().any(|s| s.as_str() == Some(sls))
+    from.iter().filter_map(Value::as_str)
 }
 
 #[cfg(test)]
@@ -356,7 +353,7 @@ mod tests {
         let mut named = chunk("web-conf", &[]);
         named.name = "/etc/web.conf".into();
         let refs: &[(&str, &str)] =
-            &[("test", "web-conf"), ("test", "/etc/*"), ("sls", "s"), ("file", "web-conf")];
+            &[("test", "web-conf"), ("test.nop", "/etc/*"), ("sls", "s*"), ("file", "web-conf")];
         let low = LowState { chunks: vec![named, chunk("x", &[("require", refs)])], pillar: Map::new() };
         let found = Requisites::resolve(&low, 1);
         assert_eq!(found.targets(Kind::Require), vec![0]);
