@@ -270,9 +270,10 @@ impl Reference<'_> {
         let by = |test: &dyn Fn(&Chunk) -> bool| -> Vec<usize> {
             low.chunks.iter().enumerate().filter(|(_, c)| test(c)).map(|(i, _)| i).collect()
         };
-        let pattern =
-            GlobBuilder::new(&self.name).literal_separator(false).build().map(|g| g.compile_matcher());
-        let fits = |text: &str| text == self.name || pattern.as_ref().is_ok_and(|p| p.is_match(text));
+        let is_pattern = self.name.contains(['*', '?', '[']);
+        let pattern = || GlobBuilder::new(&self.name).literal_separator(false).build().ok();
+        let pattern = is_pattern.then(pattern).flatten().map(|glob| glob.compile_matcher());
+        let fits = |text: &str| text == self.name || pattern.as_ref().is_some_and(|p| p.is_match(text));
         if self.state == Some("sls") {
             let inside = by(&|c| fits(&c.sls) || included_from(c).any(fits));
             return inside.into_iter().filter(|i| *i != own).collect();

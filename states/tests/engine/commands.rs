@@ -111,6 +111,11 @@ fn a_cancelled_run_ends_the_command_at_hand_and_starts_no_other() {
     });
     assert_eq!(words(&report), ["failed"]);
     assert_eq!(report.stopped.as_deref(), Some("the run was cancelled"));
+    assert!(
+        report.steps[0].comment.contains("was stopped because the run was cancelled"),
+        "{:?}",
+        report.steps
+    );
     assert!(!report.ok());
 }
 
