@@ -134,8 +134,8 @@ fn default_death() -> String {
 }
 
 /// A fault waiting for its call.
+// Unknown keys fall through to the flattened kind, which refuses them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Action name, for instance `RunInstances`; `*` is any action.
     pub action: String,

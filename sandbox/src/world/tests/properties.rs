@@ -1,0 +1,125 @@
+//! Random histories: whatever is called, the world's records stay consistent and its runs repeatable.
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Act {
+    Launch(u32, bool),
+    Terminate(usize),
+    Stop(usize),
+    Start(usize),
+    Register(usize),
+    Deregister(usize),
+    Probe(usize, bool),
+    PowerOff(usize),
+    Die(usize),
+    Pass(u16),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        (1..4u32, any::<bool>()).prop_map(|(count, token)| Act::Launch(count, token)),
+        (0..8usize).prop_map(Act::Terminate),
+        (0..8usize).prop_map(Act::Stop),
+        (0..8usize).prop_map(Act::Start),
+        (0..8usize).prop_map(Act::Register),
+        (0..8usize).prop_map(Act::Deregister),
+        (0..8usize, any::<bool>()).prop_map(|(n, passed)| Act::Probe(n, passed)),
+        (0..8usize).prop_map(Act::PowerOff),
+        (0..8usize).prop_map(Act::Die),
+        (0..3000u16).prop_map(Act::Pass),
+    ]
+}
+
+fn history(acts: &[Act]) -> Bench {
+    let mut bench = Bench::with(Delays::default());
+    let create = CreateBalancer {
+        name: "web".to_owned(),
+        listeners: vec![Listener {
+            protocol: Protocol::Tcp,
+            port: 80,
+            instance_protocol: Protocol::Tcp,
+            instance_port: 80,
+        }],
+        zones: vec!["us-east-1a".to_owned()],
+        ..CreateBalancer::default()
+    };
+    bench.elb(ElbRequest::CreateLoadBalancer(create)).expect("a balancer");
+    let draining = ModifyBalancer {
+        name: "web".to_owned(),
+        draining: Some((true, Some(2))),
+        ..ModifyBalancer::default()
+    };
+    bench.elb(ElbRequest::ModifyLoadBalancerAttributes(draining)).expect("attributes");
+    for act in acts {
+        perform(&mut bench, act);
+        check(&bench);
+    }
+    bench
+}
+
+/// Refusals are part of any history.
+fn perform(bench: &mut Bench, act: &Act) {
+    let known: Vec<String> = bench.world.instances().map(|instance| instance.id.clone()).collect();
+    let pick = |n: usize| known.get(n % known.len().max(1)).cloned().unwrap_or_default();
+    let one = |n: usize| InstanceIds { ids: vec![pick(n)], force: false };
+    let member = |n: usize| BalancerInstances { name: "web".to_owned(), ids: vec![pick(n)] };
+    match act {
+        Act::Launch(count, token) => {
+            let client_token = token.then(|| "the-token".to_owned());
+            let _ = bench.launch(RunInstances { client_token, ..run(1, *count) });
+        }
+        Act::Terminate(n) => drop(bench.ec2(Ec2Request::TerminateInstances(one(*n)))),
+        Act::Stop(n) => drop(bench.ec2(Ec2Request::StopInstances(one(*n)))),
+        Act::Start(n) => drop(bench.ec2(Ec2Request::StartInstances(one(*n)))),
+        Act::Register(n) => drop(bench.elb(ElbRequest::RegisterInstancesWithLoadBalancer(member(*n)))),
+        Act::Deregister(n) => drop(bench.elb(ElbRequest::DeregisterInstancesFromLoadBalancer(member(*n)))),
+        Act::Probe(n, passed) => {
+            let (balancer, instance_id) = ("web".to_owned(), pick(*n));
+            bench.observe(&Observation::Probed { balancer, instance_id, passed: *passed });
+        }
+        Act::PowerOff(n) => bench.observe(&Observation::MachinePoweredOff { id: pick(*n) }),
+        Act::Die(n) => bench.observe(&Observation::MachineDied { id: pick(*n), reason: "died".to_owned() }),
+        Act::Pass(milliseconds) => bench.pass(i64::from(*milliseconds)),
+    }
+}
+
+fn check(bench: &Bench) {
+    let live: Vec<&Instance> = bench.world.instances().filter(|i| i.state.is_alive()).collect();
+    let addresses: std::collections::BTreeSet<_> = live.iter().map(|i| i.private_ip).collect();
+    assert_eq!(addresses.len(), live.len(), "two live instances share an address");
+    for balancer in bench.world.balancers() {
+        for id in balancer.members.keys() {
+            assert!(live.iter().any(|i| i.id == *id), "a dead instance is registered");
+        }
+    }
+    let plan = bench.effects.iter().rev().find_map(|effect| match effect {
+        Effect::BalancerChanged(plan) => Some(plan),
+        _ => None,
+    });
+    for backend in &plan.expect("a plan").backends {
+        let running =
+            bench.world.instance(&backend.instance_id).is_some_and(|i| i.state == InstanceState::Running);
+        assert!(
+            running || (backend.traffic == Traffic::None && !backend.probe),
+            "traffic to what does not run"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_is_consistent_and_repeatable(acts in prop::collection::vec(act(), 1..60)) {
+        let (first, second) = (history(&acts), history(&acts));
+        prop_assert_eq!(&first.effects, &second.effects);
+        // A machine that was started is destroyed once or still there.
+        for instance in first.world.instances() {
+            let destroyed = first.effects.iter().filter(|e| matches!(e, Effect::DestroyMachine { id } if *id == instance.id));
+            prop_assert_eq!(destroyed.count(), usize::from(!matches!(instance.state,
+                InstanceState::Pending | InstanceState::Running | InstanceState::Stopping | InstanceState::Stopped)));
+        }
+    }
+}
