@@ -106,10 +106,12 @@ fn parse_templates(action: &str, p: &Params<'_>) -> ApiResult<Ec2Request> {
             max: p.number("MaxVersion")?,
             describe: describe(p, "")?,
         }),
-        "ModifyLaunchTemplate" => R::ModifyLaunchTemplate(ModifyTemplate {
-            template: template(p),
-            default_version: p.need("SetDefaultVersion")?,
-        }),
+        "ModifyLaunchTemplate" => {
+            // The call is idempotent as it is.
+            p.text("ClientToken");
+            let default_version = p.need("SetDefaultVersion")?;
+            R::ModifyLaunchTemplate(ModifyTemplate { template: template(p), default_version })
+        }
         "DeleteLaunchTemplate" => R::DeleteLaunchTemplate(template(p)),
         "DeleteLaunchTemplateVersions" => R::DeleteLaunchTemplateVersions(DeleteTemplateVersions {
             template: template(p),

@@ -111,18 +111,25 @@ fn ids_are_malformed_before_they_are_absent() {
 fn fact_08_stopping_waits_for_the_machine_and_starting_boots_its_disk_again() {
     let mut bench = Bench::with(Delays { stopping_ms: 200, pending_ms: 100, ..Delays::none() });
     let id = bench.boot(1).remove(0);
-    assert_eq!(code(bench.ec2(Ec2Request::StopInstances(ids_of(&[id.clone()])))), "IncorrectInstanceState");
+    assert_eq!(
+        code(bench.ec2(Ec2Request::StopInstances(ids_of(std::slice::from_ref(&id))))),
+        "IncorrectInstanceState"
+    );
     bench.pass(100);
     let address = bench.world.instance(&id).unwrap().private_ip;
-    let Ok(Response::StateChanges(changes)) = bench.ec2(Ec2Request::StopInstances(ids_of(&[id.clone()])))
+    let Ok(Response::StateChanges(changes)) =
+        bench.ec2(Ec2Request::StopInstances(ids_of(std::slice::from_ref(&id))))
     else {
         panic!()
     };
     assert_eq!((changes[0].previous, changes[0].current), (InstanceState::Running, InstanceState::Stopping));
-    assert_eq!(code(bench.ec2(Ec2Request::StartInstances(ids_of(&[id.clone()])))), "IncorrectInstanceState");
+    assert_eq!(
+        code(bench.ec2(Ec2Request::StartInstances(ids_of(std::slice::from_ref(&id))))),
+        "IncorrectInstanceState"
+    );
     bench.pass(200);
     assert_eq!(bench.state(&id), InstanceState::Stopped);
-    bench.ec2(Ec2Request::StartInstances(ids_of(&[id.clone()]))).unwrap();
+    bench.ec2(Ec2Request::StartInstances(ids_of(std::slice::from_ref(&id)))).unwrap();
     assert_eq!(bench.state(&id), InstanceState::Pending);
     bench.pass(100);
     assert_eq!(bench.state(&id), InstanceState::Running);
@@ -185,7 +192,7 @@ fn fact_12_shutdown_from_inside_stops_by_default_and_terminates_when_told_so() {
     // Protection is against the API only.
     body.spec.termination_protection = Some(true);
     let id = bench.launch(body).unwrap().remove(0).id;
-    assert_eq!(code(bench.terminate(&[id.clone()])), "OperationNotPermitted");
+    assert_eq!(code(bench.terminate(std::slice::from_ref(&id))), "OperationNotPermitted");
     bench.observe(&Observation::MachinePoweredOff { id: id.clone() });
     assert_eq!(bench.state(&id), InstanceState::Terminated);
 }
@@ -234,7 +241,7 @@ fn fact_13_one_bad_id_terminates_none() {
 fn fact_13_corpses_stay_visible_for_about_an_hour() {
     let mut bench = Bench::quick();
     let id = bench.boot(1).remove(0);
-    bench.terminate(&[id.clone()]).unwrap();
+    bench.terminate(std::slice::from_ref(&id)).unwrap();
     bench.pass(3_599_000);
     assert_eq!(bench.describe(by_ids(&[&id])).unwrap()[0].state, InstanceState::Terminated);
     bench.pass(2_000);
@@ -246,8 +253,8 @@ fn fact_13_corpses_stay_visible_for_about_an_hour() {
 fn a_stopped_machine_is_terminated_too_and_its_address_is_given_back() {
     let mut bench = Bench::quick();
     let id = bench.boot(1).remove(0);
-    bench.ec2(Ec2Request::StopInstances(ids_of(&[id.clone()]))).unwrap();
-    bench.terminate(&[id.clone()]).unwrap();
+    bench.ec2(Ec2Request::StopInstances(ids_of(std::slice::from_ref(&id)))).unwrap();
+    bench.terminate(std::slice::from_ref(&id)).unwrap();
     assert_eq!(bench.state(&id), InstanceState::Terminated);
     let address = bench.world.instance(&id).unwrap().private_ip;
     let mut body = RunInstances { private_ip: Some(address.to_string()), ..run(1, 1) };
@@ -269,9 +276,9 @@ fn attributes_are_read_back_and_some_need_a_stop() {
     };
     assert_eq!(code(bench.ec2(change(Some("t3.large"), None))), "IncorrectInstanceState");
     bench.ec2(change(None, Some(true))).unwrap();
-    assert_eq!(code(bench.terminate(&[id.clone()])), "OperationNotPermitted");
+    assert_eq!(code(bench.terminate(std::slice::from_ref(&id))), "OperationNotPermitted");
     bench.ec2(change(None, Some(false))).unwrap();
-    bench.ec2(Ec2Request::StopInstances(ids_of(&[id.clone()]))).unwrap();
+    bench.ec2(Ec2Request::StopInstances(ids_of(std::slice::from_ref(&id)))).unwrap();
     bench.ec2(change(Some("t3.large"), None)).unwrap();
     let body = InstanceAttribute { id: id.clone(), attribute: "instanceType".to_owned() };
     let Ok(Response::Attribute { value, .. }) = bench.ec2(Ec2Request::DescribeInstanceAttribute(body)) else {
@@ -285,7 +292,7 @@ fn fact_30_the_console_of_a_machine_that_has_not_started_is_empty() {
     let mut bench = Bench::quick();
     bench.obliging = false;
     let id = bench.boot(1).remove(0);
-    let mut started = |bench: &mut Bench| match bench.ec2(Ec2Request::GetConsoleOutput(id.clone())) {
+    let started = |bench: &mut Bench| match bench.ec2(Ec2Request::GetConsoleOutput(id.clone())) {
         Ok(Response::Console { started, .. }) => started,
         other => panic!("{other:?}"),
     };
