@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The deployer: `mayfly.yaml` to running instances behind a load balancer, and back when they do not serve.
+//!
+//! In order: [`spec`] reads and checks what is wanted; [`git_ref`] resolves the state branch to a commit;
+//! [`snapshot`] reads what the cloud has; [`plan`] makes, purely, the ordered steps with their undo; [`run`] takes the
+//! [`lock`], runs the steps and undoes them on failure; [`history`] reads the records back. [`cloud`] is the narrow
+//! view of AWS that all of it shares, [`report`] shows the progress, [`bake`] makes seed images, and [`cli`] is the
+//! operator's command line.
+
+pub mod bake;
+pub mod cli;
+pub mod cloud;
+pub mod demo;
+pub mod exit;
+pub mod git_ref;
+pub mod history;
+pub mod lock;
+pub mod naming;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod snapshot;
+pub mod spec;
+pub mod system;

@@ -1,0 +1,221 @@
+//! Runs the plan that `mayfly_ami::bake` makes: a builder converges, powers off, is imaged, and goes.
+
+use crate::cloud::{Answer, BuilderLaunch, Cloud, CloudError, ImageFilter, InstanceState, Tags};
+use crate::run::{Cancel, Event, Failure, Look, Sink, Wait, poll};
+use base64::Engine;
+use mayfly_ami::bake::{Plan, Step, Verdict, verdict};
+use std::time::Duration;
+
+/// Lines of the console that a failure shows.
+const CONSOLE_LINES: usize = 40;
+
+/// What the caller decides besides the plan.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// Subnet of the builder, if not a default one.
+    pub subnet: Option<String>,
+    /// Its security groups.
+    pub security_groups: Vec<String>,
+    /// Its instance profile.
+    pub instance_profile: Option<String>,
+    /// How long it may take to converge.
+    pub deadline: Duration,
+}
+
+/// The outer world of a bake.
+pub struct Baker<'a> {
+    /// The cloud.
+    pub cloud: &'a dyn Cloud,
+    /// Where progress goes.
+    pub sink: &'a dyn Sink,
+    /// Asked to stop.
+    pub cancel: &'a Cancel,
+}
+
+/// Why there is no image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BakeError {
+    /// It failed, and nothing is left.
+    #[error("{0}; the builder is gone and there is no image")]
+    Undone(Failure),
+    /// It failed, and this is left.
+    #[error("{cause}; left over: {left}")]
+    Dirty {
+        /// Why.
+        cause: Failure,
+        /// What is left, and how it can be found.
+        left: String,
+    },
+}
+
+impl BakeError {
+    /// Why, and with which evidence.
+    #[must_use]
+    pub fn cause(&self) -> &Failure {
+        match self {
+            Self::Undone(cause) | Self::Dirty { cause, .. } => cause,
+        }
+    }
+}
+
+impl Baker<'_> {
+    /// Bakes and answers the image's id. Whatever happens the builder is terminated; an unfinished image is removed.
+    ///
+    /// # Errors
+    /// [`BakeError`] with the cause; its evidence ends with the builder's console.
+    pub async fn bake(&self, plan: &Plan, place: &Place) -> Result<String, BakeError> {
+        let mut image = None;
+        let builder = match self.launch(plan, place).await {
+            Ok(builder) => builder,
+            Err(error) => return Err(BakeError::Undone(error.into())),
+        };
+        let made = self.make(plan, place, &builder, &mut image).await;
+        let cleaned = self.clean(&builder, image.filter(|_| made.is_err())).await;
+        match (made, cleaned) {
+            (Ok(id), Ok(())) => Ok(id),
+            (Err(cause), Ok(())) => Err(BakeError::Undone(cause)),
+            (Ok(id), Err(error)) => Err(BakeError::Dirty {
+                cause: error.into(),
+                left: format!("the builder {builder}, beside the good image {id}"),
+            }),
+            (Err(cause), Err(error)) => {
+                let left = format!("the builder {builder}, tagged mayfly:bake={} ({error})", plan.image_name);
+                Err(BakeError::Dirty { cause, left })
+            }
+        }
+    }
+
+    async fn launch(&self, plan: &Plan, place: &Place) -> Answer<String> {
+        self.say(format!("{}: boot a {} from {}", Step::Launch.name(), plan.instance_type, plan.base_image));
+        let mut tags: Tags = plan.tags.iter().cloned().collect();
+        tags.insert("Name".to_owned(), format!("{}-builder", plan.image_name));
+        let launch = BuilderLaunch {
+            image: plan.base_image.clone(),
+            instance_type: plan.instance_type.clone(),
+            subnet: place.subnet.clone(),
+            security_groups: place.security_groups.clone(),
+            instance_profile: place.instance_profile.clone(),
+            user_data: base64::engine::general_purpose::STANDARD.encode(&plan.user_data),
+            token: plan.image_name.chars().take(64).collect(),
+            tags,
+        };
+        Ok(self.cloud.launch_builder(&launch).await?.id)
+    }
+
+    async fn make(
+        &self,
+        plan: &Plan,
+        place: &Place,
+        builder: &str,
+        image: &mut Option<String>,
+    ) -> Result<String, Failure> {
+        self.wait_stopped(builder, place.deadline).await?;
+        self.check_console(builder).await?;
+        self.say(format!("{}: {}", Step::CreateImage.name(), plan.image_name));
+        let tags: Tags = plan.tags.iter().cloned().collect();
+        let id = self.cloud.create_image(builder, &plan.image_name, &tags).await?;
+        *image = Some(id.clone());
+        self.wait_available(&id).await?;
+        Ok(id)
+    }
+
+    async fn wait_stopped(&self, builder: &str, deadline: Duration) -> Result<(), Failure> {
+        self.say(format!("{}: wait until {builder} has converged and powered off", Step::WaitStopped.name()));
+        let wait = self.wait(format!("{builder} to converge and power off"), deadline);
+        let ids = [builder.to_owned()];
+        let waited = poll(wait, async || {
+            let instances = self.cloud.instances(&ids).await?;
+            let Some(instance) = instances.first() else {
+                return Ok(Look::NotYet { done: 0, total: 1, evidence: "not visible yet".to_owned() });
+            };
+            match instance.state {
+                InstanceState::Stopped => Ok(Look::Done(())),
+                state if state.is_ending() => {
+                    let reason = instance.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+                    let what = format!("{builder} is {}: {reason}", state.word());
+                    Err(Failure::Hopeless { what, evidence: Vec::new() })
+                }
+                state => Ok(Look::NotYet { done: 0, total: 1, evidence: state.word().to_owned() }),
+            }
+        });
+        match waited.await {
+            Err(mut failure) => {
+                failure.add_evidence(self.console(builder).await);
+                Err(failure)
+            }
+            done => done,
+        }
+    }
+
+    /// The builder's own word that it converged; a console can be late, so it is asked for a while.
+    async fn check_console(&self, builder: &str) -> Result<(), Failure> {
+        let wait = self.wait(
+            format!("the console of {builder} to say `{}`", mayfly_ami::bake::READY),
+            Duration::from_secs(120),
+        );
+        poll(wait, async || match verdict(&self.cloud.console(builder).await?) {
+            Verdict::Ready => Ok(Look::Done(())),
+            Verdict::Failed(line) => {
+                let evidence = self.console(builder).await;
+                Err(Failure::Hopeless { what: format!("the builder did not converge: {line}"), evidence })
+            }
+            Verdict::Unproven => Ok(Look::NotYet {
+                done: 0,
+                total: 1,
+                evidence: "the console says nothing of it yet".to_owned(),
+            }),
+        })
+        .await
+    }
+
+    async fn wait_available(&self, image: &str) -> Result<(), Failure> {
+        self.say(format!("{}: wait until {image} can be launched from", Step::WaitAvailable.name()));
+        let wait = self.wait(format!("{image} to be available"), Duration::from_secs(3600));
+        let filter = ImageFilter::Id(image.to_owned());
+        poll(wait, async || {
+            let images = self.cloud.images(&filter).await?;
+            let Some(found) = images.first() else {
+                return Ok(Look::NotYet { done: 0, total: 1, evidence: "not visible yet".to_owned() });
+            };
+            match found.state.as_str() {
+                "available" => Ok(Look::Done(())),
+                "pending" => Ok(Look::NotYet { done: 0, total: 1, evidence: "pending".to_owned() }),
+                other => {
+                    let reason = found.reason.clone().unwrap_or_default();
+                    let what = format!("the image {image} is {other}: {reason}");
+                    Err(Failure::Hopeless { what, evidence: Vec::new() })
+                }
+            }
+        })
+        .await
+    }
+
+    async fn clean(&self, builder: &str, image: Option<String>) -> Result<(), CloudError> {
+        self.say(format!("{}: {builder}", Step::Terminate.name()));
+        if let Some(image) = image {
+            self.cloud.delete_image(&image).await?;
+        }
+        self.cloud.terminate(&[builder.to_owned()]).await
+    }
+
+    async fn console(&self, builder: &str) -> Vec<String> {
+        let console = self.cloud.console(builder).await.unwrap_or_default();
+        let mut tail: Vec<String> = console
+            .lines()
+            .rev()
+            .take(CONSOLE_LINES)
+            .map(|line| format!("console: {}", line.trim_end()))
+            .collect();
+        tail.reverse();
+        tail
+    }
+
+    fn say(&self, text: String) {
+        self.sink.event(&Event::Note { text });
+    }
+
+    fn wait<'w>(&'w self, what: String, deadline: Duration) -> Wait<'w> {
+        let interval = (Duration::from_millis(500), Duration::from_secs(10));
+        Wait { what, deadline, interval, cancel: Some(self.cancel), sink: self.sink }
+    }
+}

@@ -1,0 +1,462 @@
+//! A model of EC2 and classic ELB in memory, in the time of the test's clock, with faults and a monitor of capacity.
+
+use super::*;
+use crate::naming;
+use crate::run::{ProbeAnswer, Prober};
+use chrono::DateTime;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const TO_RUN: Duration = Duration::from_secs(5);
+const TO_SERVE: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone)]
+struct Machine {
+    instance: Instance,
+    born: Instant,
+    token: String,
+    user_data: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Membership {
+    Since(Instant),
+    DrainingSince(Instant),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum When {
+    Before,
+    After,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    machines: BTreeMap<String, Machine>,
+    templates: BTreeMap<String, (Template, Vec<Version>)>,
+    members: BTreeMap<String, Membership>,
+    faults: Vec<(&'static str, u32, When, Kind)>,
+    calls: Vec<&'static str>,
+    /// Instances whose image is this one never answer 200.
+    sick_image: Option<String>,
+    capacity: Option<usize>,
+    floor: usize,
+    breaches: Vec<String>,
+    next: u32,
+}
+
+/// The model.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<State>);
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test thread panicked with it")
+    }
+
+    /// The `nth` call of an action (from 1) fails without effect.
+    pub(crate) fn fail_before(&self, action: &'static str, nth: u32, kind: Kind) {
+        self.state().faults.push((action, nth, When::Before, kind));
+    }
+
+    /// The `nth` call of an action (from 1) takes effect and then fails.
+    pub(crate) fn fail_after(&self, action: &'static str, nth: u32, kind: Kind) {
+        self.state().faults.push((action, nth, When::After, kind));
+    }
+
+    pub(crate) fn make_sick(&self, image: &str) {
+        self.state().sick_image = Some(image.to_owned());
+    }
+
+    /// Room for this many launches in the first subnet, none in it after.
+    pub(crate) fn limit_capacity(&self, most: usize) {
+        self.state().capacity = Some(most);
+    }
+
+    /// From now on fewer instances in service than there are now is a breach.
+    pub(crate) fn watch_capacity(&self) {
+        let mut state = self.state();
+        state.floor = state.serving();
+        state.breaches.clear();
+    }
+
+    pub(crate) fn breaches(&self) -> Vec<String> {
+        self.state().breaches.clone()
+    }
+
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        self.state().calls.clone()
+    }
+
+    pub(crate) fn clear_calls(&self) {
+        self.state().calls.clear();
+    }
+
+    /// Live instances as `id deployment`.
+    pub(crate) fn live(&self) -> Vec<(String, String)> {
+        let state = self.state();
+        let live = state.machines.values().map(|m| &m.instance).filter(|i| !i.state.is_ending());
+        live.map(|i| (i.id.clone(), i.tags.get(naming::DEPLOYMENT).cloned().unwrap_or_default())).collect()
+    }
+
+    pub(crate) fn in_service(&self) -> Vec<String> {
+        self.state()
+            .member_list()
+            .into_iter()
+            .filter(|m| m.health == Health::InService)
+            .map(|m| m.instance)
+            .collect()
+    }
+
+    pub(crate) fn template_names(&self) -> Vec<String> {
+        self.state().templates.keys().cloned().collect()
+    }
+
+    pub(crate) fn default_description(&self, name: &str) -> String {
+        let state = self.state();
+        let (template, versions) = &state.templates[name];
+        let found = versions.iter().find(|version| version.number == template.default_version);
+        found.map(|version| version.description.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn retag(&self, id: &str, key: &str, value: &str) {
+        if let Some(machine) = self.state().machines.get_mut(id) {
+            machine.instance.tags.insert(key.to_owned(), value.to_owned());
+        }
+    }
+
+    fn call<T>(&self, action: &'static str, act: impl FnOnce(&mut State) -> Answer<T>) -> Answer<T> {
+        let mut state = self.state();
+        state.advance();
+        state.watch(action);
+        state.calls.push(action);
+        let count = u32::try_from(state.calls.iter().filter(|c| **c == action).count()).unwrap_or(0);
+        let fault = state.faults.iter().find(|f| f.0 == action && f.1 == count).copied();
+        if let Some((_, _, When::Before, kind)) = fault {
+            return Err(CloudError::new(action, kind, "asked for by the test"));
+        }
+        let answer = act(&mut state);
+        state.watch(action);
+        match fault {
+            Some((_, _, When::After, kind)) => {
+                Err(CloudError::new(action, kind, "lost after it took effect"))
+            }
+            _ => answer,
+        }
+    }
+}
+
+impl State {
+    fn advance(&mut self) {
+        for machine in self.machines.values_mut() {
+            if machine.instance.state == InstanceState::Pending && machine.born.elapsed() >= TO_RUN {
+                machine.instance.state = InstanceState::Running;
+            }
+        }
+        self.members.retain(|_, membership| match membership {
+            Membership::DrainingSince(since) => since.elapsed() < DRAIN,
+            Membership::Since(_) => true,
+        });
+    }
+
+    fn watch(&mut self, action: &str) {
+        let serving = self.serving();
+        if serving < self.floor {
+            self.breaches.push(format!("{serving} in service at {action}, {} are needed", self.floor));
+        }
+    }
+
+    fn serving(&self) -> usize {
+        self.member_list().iter().filter(|member| member.health == Health::InService).count()
+    }
+
+    fn is_well(&self, id: &str) -> bool {
+        self.machines.get(id).is_some_and(|m| {
+            m.instance.state == InstanceState::Running && self.sick_image.as_ref() != Some(&m.instance.image)
+        })
+    }
+
+    fn member_list(&self) -> Vec<Member> {
+        let member = |(id, membership): (&String, &Membership)| {
+            let health = match membership {
+                Membership::DrainingSince(_) => Health::Draining,
+                Membership::Since(since) if since.elapsed() >= TO_SERVE && self.is_well(id) => {
+                    Health::InService
+                }
+                Membership::Since(_) => Health::OutOfService,
+            };
+            Member { instance: id.clone(), health, reason_code: None, description: None }
+        };
+        let live = |id: &str| self.machines.get(id).is_some_and(|m| !m.instance.state.is_ending());
+        self.members.iter().filter(|(id, _)| live(id)).map(member).collect()
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Answer<Vec<Instance>> {
+        let same: Vec<Instance> =
+            self.machines.values().filter(|m| m.token == launch.token).map(|m| m.instance.clone()).collect();
+        if !same.is_empty() {
+            return Ok(same);
+        }
+        let mut count = launch.count as usize;
+        if launch.subnet.as_deref() == Some("subnet-a")
+            && let Some(room) = &mut self.capacity
+        {
+            count = count.min(*room);
+            *room -= count;
+        }
+        if count == 0 {
+            return Err(CloudError::new("RunInstances", Kind::Capacity, "no room"));
+        }
+        let data =
+            self.templates.values().find(|(t, _)| t.id == launch.template).and_then(|(_, versions)| {
+                versions.iter().find(|v| v.number == launch.version).map(|v| v.data.clone())
+            });
+        let data = data.ok_or_else(|| CloudError::new("RunInstances", Kind::NotFound, "no such version"))?;
+        Ok((0..count).map(|_| self.start(launch, &data)).collect())
+    }
+
+    fn start(&mut self, launch: &Launch, data: &TemplateData) -> Instance {
+        self.next += 1;
+        let id = format!("i-{:04}", self.next);
+        let instance = Instance {
+            id: id.clone(),
+            state: InstanceState::Pending,
+            reason: None,
+            private_ip: Some(format!("10.0.0.{}", self.next)),
+            public_ip: None,
+            subnet: launch.subnet.clone(),
+            zone: None,
+            instance_type: launch.instance_type.clone(),
+            image: data.image.clone(),
+            launched: None,
+            tags: launch.tags.clone(),
+        };
+        let user_data = data.user_data.clone();
+        let machine = Machine {
+            instance: instance.clone(),
+            born: Instant::now(),
+            token: launch.token.clone(),
+            user_data,
+        };
+        self.machines.insert(id, machine);
+        instance
+    }
+
+    fn template_by_id(&mut self, id: &str) -> Answer<&mut (Template, Vec<Version>)> {
+        let found = self.templates.values_mut().find(|(template, _)| template.id == id);
+        found.ok_or_else(|| CloudError::new("DescribeLaunchTemplates", Kind::NotFound, "no such template"))
+    }
+}
+
+fn version(number: i64, description: &str, data: &TemplateData) -> Version {
+    let description = description.to_owned();
+    Version {
+        number,
+        description,
+        created: DateTime::from_timestamp(number, 0),
+        created_by: None,
+        data: data.clone(),
+    }
+}
+
+#[async_trait]
+impl Cloud for Memory {
+    async fn images(&self, filter: &ImageFilter) -> Answer<Vec<Image>> {
+        let id = match filter {
+            ImageFilter::Id(id) => id.clone(),
+            ImageFilter::Named { .. } => "ami-named".to_owned(),
+        };
+        let image =
+            Image { name: id.clone(), id, state: "available".into(), reason: None, created: "2026".into() };
+        self.call("DescribeImages", |_| Ok(vec![image]))
+    }
+
+    async fn subnets(&self, _ids: &[String]) -> Answer<Vec<Subnet>> {
+        let subnet = |letter: &str| Subnet { id: format!("subnet-{letter}"), zone: format!("z-{letter}") };
+        self.call("DescribeSubnets", |_| Ok(vec![subnet("a"), subnet("b")]))
+    }
+
+    async fn instances_tagged(&self, tags: &Tags) -> Answer<Vec<Instance>> {
+        let tagged = |i: &&Instance| tags.iter().all(|(key, value)| i.tags.get(key) == Some(value));
+        self.call("DescribeInstances", |state| {
+            Ok(state.machines.values().map(|m| &m.instance).filter(tagged).cloned().collect())
+        })
+    }
+
+    async fn instances(&self, ids: &[String]) -> Answer<Vec<Instance>> {
+        self.call("DescribeInstances", |state| {
+            Ok(ids.iter().filter_map(|id| state.machines.get(id)).map(|m| m.instance.clone()).collect())
+        })
+    }
+
+    async fn launch(&self, launch: &Launch) -> Answer<Vec<Instance>> {
+        self.call("RunInstances", |state| state.launch(launch))
+    }
+
+    async fn launch_builder(&self, _launch: &BuilderLaunch) -> Answer<Instance> {
+        Err(CloudError::new("RunInstances", Kind::Invalid, "the model bakes no images"))
+    }
+
+    async fn terminate(&self, ids: &[String]) -> Answer<()> {
+        self.call("TerminateInstances", |state| {
+            for id in ids {
+                if let Some(machine) = state.machines.get_mut(id) {
+                    machine.instance.state = InstanceState::ShuttingDown;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn console(&self, id: &str) -> Answer<String> {
+        self.call("GetConsoleOutput", |state| {
+            Ok(state
+                .machines
+                .get(id)
+                .map(|m| format!("user-data of {} bytes\nmayfly: failed: test\n", m.user_data.len())))
+        })
+        .map(Option::unwrap_or_default)
+    }
+
+    async fn tag(&self, id: &str, tags: &Tags) -> Answer<()> {
+        self.call("CreateTags", |state| {
+            state.template_by_id(id)?.0.tags.extend(tags.clone());
+            Ok(())
+        })
+    }
+
+    async fn template(&self, name: &str) -> Answer<Option<Template>> {
+        self.call("DescribeLaunchTemplates", |state| Ok(state.templates.get(name).map(|(t, _)| t.clone())))
+    }
+
+    async fn create_template(
+        &self,
+        name: &str,
+        tags: &Tags,
+        description: &str,
+        data: &TemplateData,
+    ) -> Answer<Template> {
+        self.call("CreateLaunchTemplate", |state| {
+            if state.templates.contains_key(name) {
+                return Err(CloudError::new("CreateLaunchTemplate", Kind::Duplicate, "taken"));
+            }
+            state.next += 1;
+            let id = format!("lt-{}", state.next);
+            let (name, tags) = (name.to_owned(), tags.clone());
+            let template = Template {
+                id,
+                name: name.clone(),
+                default_version: 1,
+                latest_version: 1,
+                tags,
+                created: None,
+            };
+            state.templates.insert(name, (template.clone(), vec![version(1, description, data)]));
+            Ok(template)
+        })
+    }
+
+    async fn create_version(&self, template: &str, description: &str, data: &TemplateData) -> Answer<i64> {
+        self.call("CreateLaunchTemplateVersion", |state| {
+            let (template, versions) = state.template_by_id(template)?;
+            template.latest_version += 1;
+            versions.push(version(template.latest_version, description, data));
+            Ok(template.latest_version)
+        })
+    }
+
+    async fn versions(&self, template: &str) -> Answer<Vec<Version>> {
+        self.call("DescribeLaunchTemplateVersions", |state| {
+            Ok(state.template_by_id(template)?.1.iter().rev().cloned().collect())
+        })
+    }
+
+    async fn set_default(&self, template: &str, version: i64) -> Answer<()> {
+        self.call("ModifyLaunchTemplate", |state| {
+            state.template_by_id(template)?.0.default_version = version;
+            Ok(())
+        })
+    }
+
+    async fn delete_template(&self, template: &str) -> Answer<()> {
+        self.call("DeleteLaunchTemplate", |state| {
+            let name = state.template_by_id(template)?.0.name.clone();
+            state.templates.remove(&name);
+            Ok(())
+        })
+    }
+
+    async fn balancer(&self, name: &str) -> Answer<Balancer> {
+        self.call("DescribeLoadBalancers", |_| {
+            let zones = vec!["z-a".to_owned(), "z-b".to_owned()];
+            Ok(Balancer {
+                name: name.to_owned(),
+                dns_name: None,
+                zones,
+                drain: Some(DRAIN),
+                health_check: None,
+            })
+        })
+    }
+
+    async fn members(&self, _balancer: &str) -> Answer<Vec<Member>> {
+        self.call("DescribeInstanceHealth", |state| Ok(state.member_list()))
+    }
+
+    async fn register(&self, _balancer: &str, ids: &[String]) -> Answer<()> {
+        self.call("RegisterInstancesWithLoadBalancer", |state| {
+            for id in ids {
+                match state.members.get(id) {
+                    Some(Membership::Since(_)) => {}
+                    _ => {
+                        state.members.insert(id.clone(), Membership::Since(Instant::now()));
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn deregister(&self, _balancer: &str, ids: &[String]) -> Answer<()> {
+        self.call("DeregisterInstancesFromLoadBalancer", |state| {
+            for id in ids {
+                if !state.members.contains_key(id) {
+                    let text = format!("{id} is not registered");
+                    return Err(CloudError::new("DeregisterInstancesFromLoadBalancer", Kind::Invalid, text));
+                }
+                state.members.insert(id.clone(), Membership::DrainingSince(Instant::now()));
+            }
+            Ok(())
+        })
+    }
+
+    async fn create_image(&self, _instance: &str, _name: &str, _tags: &Tags) -> Answer<String> {
+        Err(CloudError::new("CreateImage", Kind::Invalid, "the model bakes no images"))
+    }
+
+    async fn delete_image(&self, _image: &str) -> Answer<()> {
+        Err(CloudError::new("DeregisterImage", Kind::Invalid, "the model bakes no images"))
+    }
+}
+
+#[async_trait]
+impl Prober for Memory {
+    async fn probe(&self, url: &str, _timeout: Duration) -> ProbeAnswer {
+        let mut state = self.state();
+        state.advance();
+        let host = url.split('/').nth(2).and_then(|host| host.split(':').next()).unwrap_or_default();
+        let id = state.machines.values().find(|m| m.instance.private_ip.as_deref() == Some(host));
+        match id.map(|machine| machine.instance.id.clone()) {
+            Some(id) if state.is_well(&id) => ProbeAnswer::Ready,
+            Some(_) => ProbeAnswer::Status(503, "starting".into()),
+            None => ProbeAnswer::Nothing("no such host".into()),
+        }
+    }
+}

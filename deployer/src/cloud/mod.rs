@@ -1,0 +1,73 @@
+//! The cloud as the deployer needs it: a narrow trait, AWS behind it, and a model of it for tests.
+
+pub mod aws;
+mod error;
+#[cfg(test)]
+pub(crate) mod memory;
+mod model;
+
+pub use aws::{Aws, AwsOptions};
+pub use error::{CloudError, Kind, classify};
+pub use model::*;
+
+use async_trait::async_trait;
+
+/// What a call answers.
+pub type Answer<T> = Result<T, CloudError>;
+
+/// Everything the deployer asks of a cloud. Each method is one action (all its pages), bounded in time; it retries
+/// throttling by itself, and never retries what may have taken effect unless repeating is harmless.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// Images that match, in no order.
+    async fn images(&self, filter: &ImageFilter) -> Answer<Vec<Image>>;
+    /// The named subnets, or the default ones of the region when none is named.
+    async fn subnets(&self, ids: &[String]) -> Answer<Vec<Subnet>>;
+    /// Instances that carry all these tags, in any state that EC2 still shows.
+    async fn instances_tagged(&self, tags: &Tags) -> Answer<Vec<Instance>>;
+    /// Instances by id. Ids that EC2 does not know (yet, or any more) are left out.
+    async fn instances(&self, ids: &[String]) -> Answer<Vec<Instance>>;
+    /// Launches up to `launch.count` instances, at least one. One attempt only: the caller reconciles.
+    async fn launch(&self, launch: &Launch) -> Answer<Vec<Instance>>;
+    /// Launches one image builder. It stops, and does not terminate, when it powers off.
+    async fn launch_builder(&self, launch: &BuilderLaunch) -> Answer<Instance>;
+    /// Terminates. Idempotent.
+    async fn terminate(&self, ids: &[String]) -> Answer<()>;
+    /// What an instance wrote to its console; best effort.
+    async fn console(&self, id: &str) -> Answer<String>;
+    /// Writes tags on any resource.
+    async fn tag(&self, id: &str, tags: &Tags) -> Answer<()>;
+
+    /// The launch template of that name.
+    async fn template(&self, name: &str) -> Answer<Option<Template>>;
+    /// Makes a launch template with its first version. [`Kind::Duplicate`] when the name is taken.
+    async fn create_template(
+        &self,
+        name: &str,
+        tags: &Tags,
+        description: &str,
+        data: &TemplateData,
+    ) -> Answer<Template>;
+    /// Adds a version and answers its number.
+    async fn create_version(&self, template: &str, description: &str, data: &TemplateData) -> Answer<i64>;
+    /// All versions of a launch template, newest first.
+    async fn versions(&self, template: &str) -> Answer<Vec<Version>>;
+    /// Sets the default version.
+    async fn set_default(&self, template: &str, version: i64) -> Answer<()>;
+    /// Deletes a launch template by id.
+    async fn delete_template(&self, template: &str) -> Answer<()>;
+
+    /// A classic load balancer with its attributes.
+    async fn balancer(&self, name: &str) -> Answer<Balancer>;
+    /// Its members, draining ones included.
+    async fn members(&self, balancer: &str) -> Answer<Vec<Member>>;
+    /// Registers. Idempotent.
+    async fn register(&self, balancer: &str, ids: &[String]) -> Answer<()>;
+    /// Deregisters. Idempotent.
+    async fn deregister(&self, balancer: &str, ids: &[String]) -> Answer<()>;
+
+    /// Makes an image of a stopped instance, tagged from birth, and answers its id.
+    async fn create_image(&self, instance: &str, name: &str, tags: &Tags) -> Answer<String>;
+    /// Deregisters an image and deletes its snapshots where the cloud can.
+    async fn delete_image(&self, image: &str) -> Answer<()>;
+}

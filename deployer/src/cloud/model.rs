@@ -1,0 +1,246 @@
+//! The deployer's picture of a cloud: instances, balancers, launch templates, images, without any SDK's types.
+
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// The life of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceState {
+    /// Starting.
+    Pending,
+    /// Running.
+    Running,
+    /// On its way to be stopped.
+    Stopping,
+    /// Stopped.
+    Stopped,
+    /// On its way to be gone.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+    /// A state this program does not know: nothing is decided on it.
+    Unknown,
+}
+
+impl InstanceState {
+    /// Whether it is gone or going.
+    #[must_use]
+    pub fn is_ending(self) -> bool {
+        matches!(self, Self::ShuttingDown | Self::Terminated)
+    }
+
+    /// EC2's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// Its state.
+    pub state: InstanceState,
+    /// Why it is in that state, in EC2's words.
+    pub reason: Option<String>,
+    /// Its private address.
+    pub private_ip: Option<String>,
+    /// Its public address.
+    pub public_ip: Option<String>,
+    /// Its subnet.
+    pub subnet: Option<String>,
+    /// Its availability zone.
+    pub zone: Option<String>,
+    /// Its type.
+    pub instance_type: String,
+    /// Its image.
+    pub image: String,
+    /// When it was launched.
+    pub launched: Option<DateTime<Utc>>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// What one member of a balancer is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It gets requests.
+    InService,
+    /// It gets none.
+    OutOfService,
+    /// It is being taken out; classic ELB still calls that `InService`.
+    Draining,
+    /// The balancer does not know.
+    Unknown,
+}
+
+/// One member of a balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The instance.
+    pub instance: String,
+    /// What it is doing.
+    pub health: Health,
+    /// `ELB` or `Instance`, when it is out of service.
+    pub reason_code: Option<String>,
+    /// The balancer's words.
+    pub description: Option<String>,
+}
+
+/// A load balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balancer {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub dns_name: Option<String>,
+    /// Zones it sends requests to.
+    pub zones: Vec<String>,
+    /// How long it drains; `None`: it does not.
+    pub drain: Option<Duration>,
+    /// Its health check, as `HTTP:8080/health`.
+    pub health_check: Option<String>,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// Its id.
+    pub id: String,
+    /// Its availability zone.
+    pub zone: String,
+}
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `available`, `pending`, `failed`, …
+    pub state: String,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// When it was made, in ISO 8601, which sorts as text.
+    pub created: String,
+}
+
+/// Which images are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageFilter {
+    /// The one with this id.
+    Id(String),
+    /// Available ones whose name matches.
+    Named {
+        /// Pattern with `*` and `?`.
+        name: String,
+        /// `self`, `amazon`, or an account id.
+        owner: String,
+    },
+}
+
+/// What a launch template tells EC2.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TemplateData {
+    /// AMI id.
+    pub image: String,
+    /// Preferred type.
+    pub instance_type: String,
+    /// User-data in base64, as EC2 keeps it.
+    pub user_data: String,
+    /// Security group ids.
+    pub security_groups: Vec<String>,
+    /// Instance profile name.
+    pub instance_profile: Option<String>,
+    /// Key pair.
+    pub key_name: Option<String>,
+    /// Tags of the instances.
+    pub tags: Tags,
+}
+
+/// A launch template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its default version.
+    pub default_version: i64,
+    /// Its newest version.
+    pub latest_version: i64,
+    /// Its tags.
+    pub tags: Tags,
+    /// When it was made.
+    pub created: Option<DateTime<Utc>>,
+}
+
+/// One version of a launch template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number.
+    pub number: i64,
+    /// Its description.
+    pub description: String,
+    /// When it was made.
+    pub created: Option<DateTime<Utc>>,
+    /// Who made it, as AWS knows them.
+    pub created_by: Option<String>,
+    /// What it says.
+    pub data: TemplateData,
+}
+
+/// One request for instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// Launch template id.
+    pub template: String,
+    /// Its version.
+    pub version: i64,
+    /// How many at most; at least one.
+    pub count: u32,
+    /// Type, in place of the template's.
+    pub instance_type: String,
+    /// Subnet; EC2 chooses a default one when there is none.
+    pub subnet: Option<String>,
+    /// Idempotency token, at most 64 characters.
+    pub token: String,
+    /// Tags at birth.
+    pub tags: Tags,
+}
+
+/// A single instance without a template: an image builder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuilderLaunch {
+    /// AMI id.
+    pub image: String,
+    /// Type.
+    pub instance_type: String,
+    /// Subnet, if not the default.
+    pub subnet: Option<String>,
+    /// Security group ids.
+    pub security_groups: Vec<String>,
+    /// Instance profile name.
+    pub instance_profile: Option<String>,
+    /// User-data in base64.
+    pub user_data: String,
+    /// Idempotency token.
+    pub token: String,
+    /// Tags at birth.
+    pub tags: Tags,
+}

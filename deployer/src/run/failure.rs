@@ -1,0 +1,70 @@
+//! Why a run did not go to its end, with the evidence.
+
+use crate::cloud::CloudError;
+use crate::lock::LockError;
+use crate::plan::PlanError;
+use std::time::Duration;
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A call failed for good.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// A wait came to its deadline.
+    #[error("waited {} for {what}", humantime::format_duration(*.deadline))]
+    TimedOut {
+        /// What for.
+        what: String,
+        /// How long.
+        deadline: Duration,
+        /// What was seen last.
+        evidence: Vec<String>,
+    },
+    /// It cannot come true any more: no use in waiting.
+    #[error("{what}")]
+    Hopeless {
+        /// Why.
+        what: String,
+        /// What was seen.
+        evidence: Vec<String>,
+    },
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The lock is taken or was lost.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// There is no plan that does no harm.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The cloud changed between the plan that was shown and the one to be run.
+    #[error("the cloud changed since the plan was shown; look at `mayfly plan` again")]
+    PlanChanged,
+    /// Instances that do not carry the tags they should, just before their end.
+    #[error("{0} no longer carries this service's tags; it is left alone")]
+    NotOurs(String),
+    /// The process was told to die at this point; only tests ask for that.
+    #[error("killed at {0}")]
+    Killed(String),
+}
+
+impl Failure {
+    /// What was seen, a line each.
+    #[must_use]
+    pub fn evidence(&self) -> Vec<String> {
+        match self {
+            Self::TimedOut { evidence, .. } | Self::Hopeless { evidence, .. } => {
+                evidence.iter().filter(|line| !line.is_empty()).cloned().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Adds to what was seen.
+    pub(crate) fn add_evidence(&mut self, more: Vec<String>) {
+        if let Self::TimedOut { evidence, .. } | Self::Hopeless { evidence, .. } = self {
+            evidence.extend(more);
+        }
+    }
+}

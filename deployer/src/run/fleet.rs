@@ -1,0 +1,280 @@
+//! Launching, watching and ending instances.
+
+use super::{Failure, Look, ProbeAnswer, Run, poll};
+use crate::cloud::{Instance, InstanceState, Kind, Launch, Tags};
+use crate::naming;
+use crate::plan::{Batch, Plan};
+use crate::spec::{Address, Probe};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Requests for instances side by side.
+const LAUNCHES: usize = 8;
+/// Probes side by side.
+const PROBES: usize = 64;
+/// Consoles that are read when something fails, and lines of each that are shown.
+const CONSOLES: usize = 2;
+const CONSOLE_LINES: usize = 15;
+
+impl Run<'_> {
+    pub(super) async fn launch(&self) -> Result<(), Failure> {
+        let plan = self.current_plan()?;
+        self.still_ours().await?;
+        self.journal().launched = true;
+        stream::iter(plan.batches.iter())
+            .map(|batch| self.launch_batch(&plan, batch))
+            .buffer_unordered(LAUNCHES)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(())
+    }
+
+    /// Launches one batch, going from place to place while there is no room: each subnet with the first type, then each
+    /// with the next. What a place gives short is topped up elsewhere.
+    async fn launch_batch(&self, plan: &Plan, batch: &Batch) -> Result<(), Failure> {
+        let mut have = BTreeSet::new();
+        let mut refusals = Vec::new();
+        for (instance_type, subnet) in places(plan, batch) {
+            let rest = batch.count.saturating_sub(u32::try_from(have.len()).unwrap_or(u32::MAX));
+            if rest == 0 {
+                break;
+            }
+            let launch = self.request(plan, batch, &instance_type, subnet.as_deref(), rest)?;
+            match self.launch_once(&launch, &mut have).await {
+                Ok(()) => {}
+                Err(Failure::Cloud(error)) if error.kind == Kind::Capacity => {
+                    let place = subnet.as_deref().unwrap_or("any subnet");
+                    self.note(format!("no room for {instance_type} in {place}: {error}"));
+                    refusals.push(format!("{instance_type} in {place}: {error}"));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        if have.len() >= batch.count as usize {
+            return Ok(());
+        }
+        let what = format!("only {} of {} instances could be launched", have.len(), batch.count);
+        Err(Failure::Hopeless { what, evidence: refusals })
+    }
+
+    fn request(
+        &self,
+        plan: &Plan,
+        batch: &Batch,
+        instance_type: &str,
+        subnet: Option<&str>,
+        count: u32,
+    ) -> Result<Launch, Failure> {
+        let Some((template, version)) = self.journal().record.clone() else {
+            return Err(Failure::PlanChanged);
+        };
+        let mut tags = plan.tags.clone();
+        tags.insert(naming::SLOT.to_owned(), batch.slot.to_string());
+        Ok(Launch {
+            template,
+            version,
+            count,
+            instance_type: instance_type.to_owned(),
+            subnet: subnet.map(str::to_owned),
+            token: naming::token(&plan.identity.deployment, batch.slot, subnet, instance_type, count),
+            tags,
+        })
+    }
+
+    /// One request until it is answered. When an answer is lost, the tags tell what came of it before it is repeated;
+    /// the token keeps a repetition from launching twice even if the tags are slow to show.
+    async fn launch_once(&self, launch: &Launch, have: &mut BTreeSet<String>) -> Result<(), Failure> {
+        let before = have.clone();
+        let mut pause = Duration::from_millis(500);
+        for _ in 0..6 {
+            match self.context.cloud.launch(launch).await {
+                Ok(instances) => {
+                    self.launched(instances, have);
+                    return Ok(());
+                }
+                Err(error) if error.kind == Kind::Throttled => {}
+                Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::NotFound) => {
+                    self.journal().launch_unsure = true;
+                    self.note(format!("{error}; looking for what came of it"));
+                    tokio::time::sleep(pause).await;
+                    self.launched(self.batch_instances(launch).await?, have);
+                    if have.len() > before.len() {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.pause(pause).await?;
+            pause *= 2;
+        }
+        Ok(self.context.cloud.launch(launch).await.map(|instances| self.launched(instances, have))?)
+    }
+
+    fn launched(&self, instances: Vec<Instance>, have: &mut BTreeSet<String>) {
+        let ids: Vec<String> = instances.into_iter().filter(|i| !i.state.is_ending()).map(|i| i.id).collect();
+        have.extend(ids.iter().cloned());
+        self.journal().new.extend(ids);
+    }
+
+    async fn batch_instances(&self, launch: &Launch) -> Result<Vec<Instance>, Failure> {
+        let keys = [naming::SERVICE, naming::ENVIRONMENT, naming::DEPLOYMENT, naming::SLOT];
+        let tags: Tags = keys
+            .iter()
+            .filter_map(|&key| launch.tags.get(key).map(|value| (key.to_owned(), value.clone())))
+            .collect();
+        let cloud = &self.context.cloud;
+        self.persist(async || cloud.instances_tagged(&tags).await).await
+    }
+
+    async fn pause(&self, pause: Duration) -> Result<(), Failure> {
+        tokio::select! {
+            biased;
+            () = self.cancel.asked() => Err(Failure::Interrupted),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+
+    pub(super) async fn wait_running(&self) -> Result<(), Failure> {
+        let plan = self.current_plan()?;
+        let ids = self.new_ids();
+        let wait = self.wait(format!("{} instances to run", ids.len()), plan.timeouts.running, true);
+        poll(wait, async || {
+            let instances = self.alive_new(&ids).await?;
+            let running = instances.iter().filter(|i| i.state == InstanceState::Running).count();
+            if running == ids.len() {
+                return Ok(Look::Done(()));
+            }
+            let others = instances.iter().filter(|i| i.state != InstanceState::Running);
+            let mut words: Vec<String> = others.map(|i| format!("{} {}", i.id, i.state.word())).collect();
+            words.extend(unseen(&ids, &instances));
+            Ok(Look::NotYet { done: running, total: ids.len(), evidence: words.join(", ") })
+        })
+        .await
+    }
+
+    /// The new instances as EC2 shows them now. One that is ending cannot come back: that is the end of the wait.
+    pub(super) async fn alive_new(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
+        let instances = self.context.cloud.instances(ids).await?;
+        let dead = |i: &&Instance| !matches!(i.state, InstanceState::Pending | InstanceState::Running);
+        match instances.iter().find(dead) {
+            Some(dead) => {
+                let reason = dead.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+                let what = format!("{} is {}: {reason}", dead.id, dead.state.word());
+                Err(Failure::Hopeless { what, evidence: Vec::new() })
+            }
+            None => Ok(instances),
+        }
+    }
+
+    pub(super) async fn wait_ready(&self) -> Result<(), Failure> {
+        let plan = self.current_plan()?;
+        let Some(probe) = &plan.probe else { return Ok(()) };
+        let ids = self.new_ids();
+        let mut ready = BTreeSet::new();
+        let what = format!("{} instances to answer 200 at :{}{}", ids.len(), probe.port, probe.path);
+        let mut wait = self.wait(what, plan.timeouts.probe, true);
+        wait.interval = (probe.interval, probe.interval);
+        poll(wait, async || {
+            let instances = self.alive_new(&ids).await?;
+            let mut answers = self.ask(probe, instances, &ready).await;
+            ready.extend(
+                answers.iter().filter(|(_, answer)| **answer == ProbeAnswer::Ready).map(|(id, _)| id.clone()),
+            );
+            if ready.len() == ids.len() {
+                return Ok(Look::Done(()));
+            }
+            answers.retain(|_, answer| *answer != ProbeAnswer::Ready);
+            let words: Vec<String> =
+                answers.iter().map(|(id, answer)| format!("{id} {}", answer.words())).collect();
+            Ok(Look::NotYet { done: ready.len(), total: ids.len(), evidence: words.join("; ") })
+        })
+        .await
+    }
+
+    async fn ask(
+        &self,
+        probe: &Probe,
+        instances: Vec<Instance>,
+        ready: &BTreeSet<String>,
+    ) -> BTreeMap<String, ProbeAnswer> {
+        let asked = instances.into_iter().filter(|instance| !ready.contains(&instance.id));
+        stream::iter(asked)
+            .map(|instance| async move {
+                let answer = match url(probe, &instance) {
+                    Some(url) => self.context.prober.probe(&url, probe.timeout).await,
+                    None => ProbeAnswer::Nothing("it has no such address".to_owned()),
+                };
+                (instance.id, answer)
+            })
+            .buffer_unordered(PROBES)
+            .collect()
+            .await
+    }
+
+    /// Terminates those of `ids` that still carry this service's tags, read now, and sees that they end.
+    pub(super) async fn terminate(&self, ids: &[String]) -> Result<(), Failure> {
+        let cloud = &self.context.cloud;
+        let (service, environment) = (&self.order.spec.service, &self.order.spec.environment);
+        let live = self.persist(async || cloud.instances(ids).await).await?;
+        let mut doomed = Vec::new();
+        for instance in live.into_iter().filter(|instance| !instance.state.is_ending()) {
+            if naming::owned_by(&instance.tags, service, environment) {
+                doomed.push(instance.id);
+            } else {
+                self.note(Failure::NotOurs(instance.id).to_string());
+            }
+        }
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        self.persist(async || cloud.terminate(&doomed).await).await?;
+        let wait = self.wait(format!("{} instances to end", doomed.len()), Duration::from_secs(120), false);
+        poll(wait, async || {
+            let instances = cloud.instances(&doomed).await?;
+            let live: Vec<&str> =
+                instances.iter().filter(|i| !i.state.is_ending()).map(|i| i.id.as_str()).collect();
+            if live.is_empty() {
+                return Ok(Look::Done(()));
+            }
+            let (done, total) = (doomed.len() - live.len(), doomed.len());
+            Ok(Look::NotYet { done, total, evidence: format!("{} not ending yet", live.join(", ")) })
+        })
+        .await
+    }
+
+    /// The end of the console of some new instances, when a wait for them failed.
+    pub(super) async fn consoles(&self, cause: &Failure) -> Vec<String> {
+        if !matches!(cause, Failure::TimedOut { .. } | Failure::Hopeless { .. }) || self.is_past_return() {
+            return Vec::new();
+        }
+        let mut lines = Vec::new();
+        for id in self.new_ids().iter().take(CONSOLES) {
+            let Ok(console) = self.context.cloud.console(id).await else { continue };
+            let tail: Vec<&str> =
+                console.lines().rev().filter(|line| !line.trim().is_empty()).take(CONSOLE_LINES).collect();
+            lines.extend(tail.iter().rev().map(|line| format!("{id} console: {}", line.trim_end())));
+        }
+        lines
+    }
+}
+
+fn places(plan: &Plan, batch: &Batch) -> Vec<(String, Option<String>)> {
+    let subnets: Vec<Option<String>> =
+        if batch.subnets.is_empty() { vec![None] } else { batch.subnets.iter().cloned().map(Some).collect() };
+    let types = plan.instance_types.iter();
+    types.flat_map(|kind| subnets.iter().map(move |subnet| (kind.clone(), subnet.clone()))).collect()
+}
+
+fn unseen(ids: &[String], seen: &[Instance]) -> Vec<String> {
+    let missing = ids.iter().filter(|id| !seen.iter().any(|instance| instance.id == **id));
+    missing.map(|id| format!("{id} not visible yet")).collect()
+}
+
+fn url(probe: &Probe, instance: &Instance) -> Option<String> {
+    let host = match probe.address {
+        Address::Private => instance.private_ip.as_ref(),
+        Address::Public => instance.public_ip.as_ref(),
+    }?;
+    Some(format!("{}://{host}:{}{}", probe.scheme, probe.port, probe.path))
+}

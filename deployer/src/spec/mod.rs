@@ -1,0 +1,208 @@
+//! `mayfly.yaml`: text → tree with places → environment merged over it → validated [`Spec`]. `docs/spec.md` is its page.
+
+mod error;
+mod node;
+mod read;
+mod table;
+
+pub use error::{Problem, SpecError, nearest};
+pub use node::{At, Node};
+
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The environment when none is named.
+pub const DEFAULT_ENVIRONMENT: &str = "production";
+
+/// What is to be deployed, complete and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Name of the service.
+    pub service: String,
+    /// The environment this spec was merged for.
+    pub environment: String,
+    /// Role in the user-data.
+    pub role: String,
+    /// How many instances.
+    pub count: u32,
+    /// What they boot from.
+    pub image: ImageRef,
+    /// Their types, tried in order when capacity runs out; never empty.
+    pub instance_types: Vec<String>,
+    /// Subnet ids; empty for the default subnets.
+    pub subnets: Vec<String>,
+    /// Security group ids; empty for the VPC's default.
+    pub security_groups: Vec<String>,
+    /// Name of the IAM instance profile.
+    pub instance_profile: Option<String>,
+    /// Name of the key pair.
+    pub key_name: Option<String>,
+    /// Name of the classic load balancer they serve behind.
+    pub load_balancer: Option<String>,
+    /// The state tree.
+    pub states: StatesSpec,
+    /// Pillar, with `--set` merged over it.
+    pub pillar: Map<String, Value>,
+    /// Grains.
+    pub grains: Map<String, Value>,
+    /// Cron expression of the instances' schedule.
+    pub schedule: Option<String>,
+    /// Their splay, as written.
+    pub splay: Option<String>,
+    /// Where their `/ready` answers.
+    pub listen: Option<String>,
+    /// Their supervisor.
+    pub supervisor: Option<String>,
+    /// Watch rules, as written.
+    pub watch: Vec<Value>,
+    /// How readiness is asked, or nothing.
+    pub probe: Option<Probe>,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Tags beside Mayfly's own.
+    pub tags: BTreeMap<String, String>,
+    /// Region, when the SDK's chain is not to decide.
+    pub region: Option<String>,
+}
+
+/// What instances boot from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageRef {
+    /// An AMI id.
+    Id(String),
+    /// The newest available image whose name matches.
+    Newest {
+        /// Pattern with `*` and `?`.
+        name: String,
+        /// `self`, `amazon`, or an account id.
+        owner: String,
+    },
+}
+
+/// The state tree as the spec names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StatesSpec {
+    /// Address for the instances.
+    pub url: String,
+    /// Address for the deployer, when it differs.
+    pub deploy_url: Option<String>,
+    /// Branch or tag, `main` when not said.
+    pub reference: String,
+    /// `Some(false)`: instances stay on the commit they were deployed with.
+    pub follow: Option<bool>,
+    /// Folder of the SLS files.
+    pub file_root: Option<String>,
+    /// Folder of the pillar files.
+    pub pillar_root: Option<String>,
+    /// Token file on the image.
+    pub token_file: Option<String>,
+    /// SSH key on the image.
+    pub ssh_key_file: Option<String>,
+    /// Known hosts on the image.
+    pub known_hosts_file: Option<String>,
+}
+
+/// Which address of an instance is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Address {
+    /// The private one.
+    #[default]
+    Private,
+    /// The public one.
+    Public,
+}
+
+/// How an instance is asked whether it is ready; 200 is the only good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Port.
+    pub port: u16,
+    /// Path, starting with `/`.
+    pub path: String,
+    /// Which address.
+    pub address: Address,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Time from one question to the next.
+    pub interval: Duration,
+    /// How long one answer may take.
+    pub timeout: Duration,
+}
+
+/// How long each wait may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Launched to running.
+    pub running: Duration,
+    /// Running to ready.
+    pub probe: Duration,
+    /// Registered to in service.
+    pub in_service: Duration,
+    /// Beyond the balancer's own draining time.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let five_minutes = Duration::from_secs(300);
+        Self { running: five_minutes, probe: five_minutes, in_service: five_minutes, drain: Duration::ZERO }
+    }
+}
+
+/// One `--set`: a dotted path into the pillar and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Keys from the outside in; never empty.
+    pub path: Vec<String>,
+    /// The value.
+    pub value: Value,
+}
+
+impl std::str::FromStr for Setting {
+    type Err = String;
+
+    /// `a.b=text`, or `a.b:=JSON` for anything that is not text.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("write it as KEY=TEXT or KEY:=JSON")?;
+        let (key, value) = match key.strip_suffix(':') {
+            Some(key) => {
+                (key, serde_json::from_str(value).map_err(|e| format!("`{value}` is not JSON: {e}"))?)
+            }
+            None => (key, Value::String(value.to_owned())),
+        };
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        if path.iter().any(String::is_empty) {
+            return Err(format!("`{key}` has an empty part"));
+        }
+        Ok(Self { path, value })
+    }
+}
+
+impl Spec {
+    /// Reads a spec for one environment. `file` is only for error messages.
+    ///
+    /// # Errors
+    /// [`SpecError`] with the file, line and column.
+    pub fn parse(text: &str, file: &str, environment: &str, settings: &[Setting]) -> Result<Self, SpecError> {
+        let mut spec = read::spec(text, file, environment)?;
+        for setting in settings {
+            spec.set(setting);
+        }
+        Ok(spec)
+    }
+
+    fn set(&mut self, setting: &Setting) {
+        let Some((last, parents)) = setting.path.split_last() else { return };
+        let mut map = &mut self.pillar;
+        for key in parents {
+            let entry = map.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
+            if !entry.is_object() {
+                *entry = Value::Object(Map::new());
+            }
+            let Some(inner) = entry.as_object_mut() else { return };
+            map = inner;
+        }
+        map.insert(last.clone(), setting.value.clone());
+    }
+}
