@@ -6,6 +6,10 @@ use mayfly_deployer::cli::{self, Cli};
 use mayfly_deployer::exit::ExitCode;
 
 fn main() -> anyhow::Result<std::process::ExitCode> {
+    // The sandbox runs this program again as its daemon and its instances' first process; that has to come before any thread.
+    if let Some(code) = mayfly_sandbox::entry::maybe_run() {
+        return Ok(code);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -5,6 +5,7 @@ use crate::report::Output;
 use crate::spec::{DEFAULT_ENVIRONMENT, Setting};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use mayfly_sandbox::cli::SandboxCommand;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ pub enum Command {
     Unlock(UnlockArgs),
     /// Make a seed image
     Bake(BakeArgs),
+    /// EC2 and a load balancer on this machine, to try things on
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
     /// Watch a service being deployed, edited, broken and saved, all on this machine
     Demo(DemoArgs),
     /// Print completions for a shell

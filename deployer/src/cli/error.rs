@@ -30,6 +30,9 @@ pub enum CliError {
     /// An image recipe.
     #[error(transparent)]
     Recipe(#[from] mayfly_ami::recipe::RecipeError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] mayfly_sandbox::SandboxError),
     /// Arguments that do not go together.
     #[error("{0}")]
     Usage(String),
@@ -67,7 +70,9 @@ impl CliError {
             Self::Lock(LockError::Taken(_)) => ExitCode::Locked,
             Self::Plan(_) | Self::Declined | Self::Lock(LockError::Foreign(_)) => ExitCode::Refused,
             Self::Ref(RefError::NoSuchRef { .. } | RefError::BadUrl(_)) => ExitCode::Usage,
-            Self::Ref(_) | Self::Cloud(_) | Self::Machine(_) | Self::Lock(_) => ExitCode::RolledBack,
+            Self::Ref(_) | Self::Cloud(_) | Self::Machine(_) | Self::Lock(_) | Self::Sandbox(_) => {
+                ExitCode::RolledBack
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ async fn dispatch(cli: Cli, json: bool) -> Result<ExitCode, CliError> {
         Command::History(target) => show::history(&target, json).await,
         Command::Unlock(args) => show::unlock(&args).await,
         Command::Bake(args) => bake::bake(&args, output).await,
+        Command::Sandbox(command) => show::sandbox(command, json).await,
         Command::Demo(args) => crate::demo::run(args, json).await.map_err(CliError::demo),
         Command::Completions { shell } => {
             show::completions(shell);

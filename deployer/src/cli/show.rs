@@ -1,4 +1,4 @@
-//! `mayfly status`, `history`, `unlock` and `completions`.
+//! `mayfly status`, `history`, `unlock`, `sandbox` and `completions`.
 
 use super::args::{Cli, Target, UnlockArgs};
 use super::deploy::{cloud, spec};
@@ -12,6 +12,7 @@ use crate::spec::Spec;
 use crate::{naming, system};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::CommandFactory;
+use mayfly_sandbox::cli::SandboxCommand;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -151,6 +152,20 @@ pub(super) fn completions(shell: clap_complete::Shell) {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mayfly", &mut script);
     print(&String::from_utf8_lossy(&script));
+}
+
+/// The sandbox has its own commands; `--output json` means their `--json`.
+pub(super) async fn sandbox(mut command: SandboxCommand, json: bool) -> Result<ExitCode, CliError> {
+    if let SandboxCommand::Down(place)
+    | SandboxCommand::Status(place)
+    | SandboxCommand::Env(place)
+    | SandboxCommand::Logs { place, .. }
+    | SandboxCommand::Image { place } = &mut command
+    {
+        place.json |= json;
+    }
+    mayfly_sandbox::cli::run(command, &mut std::io::stdout()).await?;
+    Ok(ExitCode::Done)
 }
 
 fn time(time: DateTime<Utc>) -> String {

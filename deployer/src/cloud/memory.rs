@@ -132,6 +132,10 @@ impl Memory {
         }
     }
 
+    pub(crate) fn drop_template(&self, name: &str) {
+        self.state().templates.remove(name);
+    }
+
     fn call<T>(&self, action: &'static str, act: impl FnOnce(&mut State) -> Answer<T>) -> Answer<T> {
         let mut state = self.state();
         state.advance();

@@ -27,7 +27,7 @@ pub fn build(spec: &Spec, snapshot: &Snapshot, identity: &Identity) -> Result<Pl
         template: template(spec, snapshot, identity)?,
         tags,
         instance_types: spec.instance_types.clone(),
-        batches: batches(spec.count, &snapshot.subnets),
+        batches: batches(spec.count, &usable_subnets(spec, snapshot)),
         probe: spec.probe.clone(),
         balancer: snapshot.balancer.as_ref().map(|(balancer, _)| balancer_plan(balancer)),
         timeouts: spec.timeouts,
@@ -50,18 +50,27 @@ fn check(spec: &Spec, snapshot: &Snapshot) -> Result<(), PlanError> {
         return Err(PlanError::ForeignRecord(record.name.clone()));
     }
     let Some((balancer, _)) = &snapshot.balancer else { return Ok(()) };
-    match snapshot.subnets.iter().find(|subnet| !balancer.zones.contains(&subnet.zone)) {
-        // A balancer that lists no zone is one whose zones cannot be read, not one without any.
-        Some(subnet) if !balancer.zones.is_empty() && !spec.subnets.is_empty() => {
-            Err(PlanError::ZoneNotEnabled {
-                balancer: balancer.name.clone(),
-                subnet: subnet.id.clone(),
-                zone: subnet.zone.clone(),
-                zones: balancer.zones.join(", "),
-            })
-        }
-        _ => Ok(()),
+    match unserved(spec, snapshot, balancer) {
+        Some(subnet) => Err(PlanError::ZoneNotEnabled {
+            balancer: balancer.name.clone(),
+            subnet: subnet.id.clone(),
+            zone: subnet.zone.clone(),
+            zones: balancer.zones.join(", "),
+        }),
+        None => Ok(()),
     }
+}
+
+/// A subnet that would be used although the balancer does not serve its zone: any that the spec names, or a default
+/// one when no default one is served. A balancer that lists no zone is one whose zones cannot be read.
+fn unserved<'a>(spec: &Spec, snapshot: &'a Snapshot, balancer: &Balancer) -> Option<&'a Subnet> {
+    let is_unserved = |subnet: &&Subnet| !balancer.zones.contains(&subnet.zone);
+    if balancer.zones.is_empty()
+        || (spec.subnets.is_empty() && !snapshot.subnets.iter().all(|s| is_unserved(&s)))
+    {
+        return None;
+    }
+    snapshot.subnets.iter().find(is_unserved)
 }
 
 /// Left over: out of service while others serve, so that nobody misses it; what an unfinished deployment launched or
@@ -156,6 +165,16 @@ pub(crate) fn states(spec: &StatesSpec, commit: Option<String>) -> States {
         ssh_key_file: spec.ssh_key_file.clone(),
         known_hosts_file: spec.known_hosts_file.clone(),
     }
+}
+
+/// Default subnets are narrowed to the zones that the balancer serves; subnets that the spec names are its own choice,
+/// which was checked.
+fn usable_subnets(spec: &Spec, snapshot: &Snapshot) -> Vec<Subnet> {
+    let zones = snapshot.balancer.as_ref().map_or(&[][..], |(balancer, _)| &balancer.zones);
+    if zones.is_empty() || !spec.subnets.is_empty() {
+        return snapshot.subnets.clone();
+    }
+    snapshot.subnets.iter().filter(|subnet| zones.contains(&subnet.zone)).cloned().collect()
 }
 
 /// Spreads the count evenly over the subnets, the first ones taking what is odd. Each batch tries its own subnet

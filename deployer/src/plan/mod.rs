@@ -2,6 +2,8 @@
 
 mod build;
 mod show;
+#[cfg(test)]
+mod tests;
 
 pub use build::build;
 pub(crate) use build::states;

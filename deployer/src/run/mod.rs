@@ -9,6 +9,8 @@ mod failure;
 mod fleet;
 mod probe;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod traffic;
 mod undo;
 mod wait;
