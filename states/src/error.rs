@@ -73,7 +73,14 @@ pub enum Fault {
 pub struct Error {
     /// What is wrong.
     pub fault: Fault,
-    /// Where.
+    /// Where it is, how one came there and what to do.
+    pub place: Box<Place>,
+}
+
+/// Where an error is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// File, line and column.
     pub origin: Option<Origin>,
     /// The text of the line at `origin`.
     pub line: Option<String>,
@@ -86,22 +93,22 @@ pub struct Error {
 impl Error {
     /// An error without a place yet.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, origin: None, line: None, chain: Vec::new(), help: None }
+        Self { fault, place: Box::default() }
     }
 
     /// The same error, at a place; an error that has one already keeps it.
     #[must_use]
     pub fn at(mut self, origin: Origin) -> Self {
-        self.origin.get_or_insert(origin);
+        self.place.origin.get_or_insert(origin);
         self
     }
 
     /// The same error, with the offending line cut out of the file's text.
     #[must_use]
     pub fn in_text(mut self, text: &str) -> Self {
-        if let (None, Some(origin)) = (&self.line, &self.origin) {
+        if let (None, Some(origin)) = (&self.place.line, &self.place.origin) {
             let line = text.lines().nth(origin.line.saturating_sub(1));
-            self.line = line.map(|l| l.chars().take(200).collect());
+            self.place.line = line.map(|l| l.chars().take(200).collect());
         }
         self
     }
@@ -109,15 +116,15 @@ impl Error {
     /// The same error, with advice; the first advice given stays.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.get_or_insert_with(|| help.into());
+        self.place.help.get_or_insert_with(|| help.into());
         self
     }
 
     /// The same error, seen from one file further out.
     #[must_use]
     pub fn through(mut self, how: &'static str, origin: Origin) -> Self {
-        if self.chain.len() < 32 {
-            self.chain.push((how, origin));
+        if self.place.chain.len() < 32 {
+            self.place.chain.push((how, origin));
         }
         self
     }
@@ -125,22 +132,22 @@ impl Error {
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(origin) = &self.origin {
+        if let Some(origin) = &self.place.origin {
             write!(f, "{origin}: ")?;
         }
         write!(f, "{}", self.fault)?;
-        if let Some(line) = &self.line {
-            let number = self.origin.as_ref().map_or(0, |o| o.line);
-            let column = self.origin.as_ref().map_or(1, |o| o.column);
+        if let Some(line) = &self.place.line {
+            let number = self.place.origin.as_ref().map_or(0, |o| o.line);
+            let column = self.place.origin.as_ref().map_or(1, |o| o.column);
             let number = number.to_string();
             write!(f, "\n  {number} | {line}")?;
             let indent = " ".repeat(number.len() + column.saturating_sub(1).min(200));
             write!(f, "\n     {indent}^")?;
         }
-        for (how, origin) in &self.chain {
+        for (how, origin) in &self.place.chain {
             write!(f, "\n  {how} {origin}")?;
         }
-        match &self.help {
+        match &self.place.help {
             Some(help) => write!(f, "\n  help: {help}"),
             None => Ok(()),
         }

@@ -1,10 +1,16 @@
 //! Text to text and text to data: the renderers that a file names, and templates at apply time.
 
-use crate::error::Error;
+use std::path::PathBuf;
+
+use crate::error::{Error, Fault};
+use crate::files;
+use crate::functions::{self, Known, SALT_VERSION};
+use crate::jinja::{self, CallArgs, Dict, Key, Limits, Py, Res, Source, World};
 use crate::minion::Minion;
-use crate::session::Functions;
+use crate::session::{Functions, Session};
 use crate::tree::Tree;
-use crate::value::Map;
+use crate::value::{Map, Value};
+use crate::yaml::{self, Data, Node, Pos};
 
 /// What a template sees when the engine renders one (`file.managed` with `template: jinja`).
 #[derive(Clone, Copy)]
@@ -32,6 +38,255 @@ pub struct TemplateContext<'a> {
 /// # Errors
 /// The first fault of the template, with `name:line:column`.
 pub fn template(source: &str, name: &str, ctx: &TemplateContext<'_>) -> Result<String, Error> {
-    let _ = (source, ctx);
-    Err(Error::new(crate::error::Fault::Renderer(name.to_owned())))
+    on_stack(|| {
+        let scene = Scene::new(ctx.tree, ctx.minion, ctx.functions, Py::from(ctx.pillar), ctx.saltenv, false);
+        let source = Source { name: name.to_owned(), text: source.to_owned() };
+        let mut extra = vec![("source".to_owned(), Py::str(format!("salt://{name}")))];
+        extra.extend(ctx.context.iter().map(|(k, v)| (k.clone(), Py::from(v))));
+        scene.text(&source, ctx.sls, &extra)
+    })
+}
+
+/// Runs a rendering on a stack that its limits fit in.
+pub(crate) fn on_stack<T: Send>(run: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    let broken = |cause: &str| Error::new(Fault::Limit(format!("the renderer stopped: {cause}")));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("render".to_owned()).stack_size(jinja::STACK);
+        let handle = thread.spawn_scoped(scope, run).map_err(|e| broken(&e.to_string()))?;
+        handle.join().unwrap_or_else(|_| Err(broken("an internal error, please report it")))
+    })
+}
+
+/// Everything that the templates of one environment see.
+pub(crate) struct Scene<'a> {
+    tree: &'a Tree,
+    functions: &'a dyn Functions,
+    known: Known,
+    saltenv: String,
+    /// Pillar files are rendered: templates are looked for in the pillar roots.
+    pillar_rend: bool,
+}
+
+impl<'a> Scene<'a> {
+    /// What the files of an environment see.
+    pub(crate) fn new(
+        tree: &'a Tree,
+        minion: &'a Minion,
+        functions: &'a dyn Functions,
+        pillar: Py,
+        saltenv: &str,
+        pillar_rend: bool,
+    ) -> Self {
+        let grains = Py::from(&minion.grains);
+        if let Py::Dict(d) = &grains {
+            let mut grains = d.borrow_mut();
+            grains.entry(Key::str("id")).or_insert_with(|| Py::str(minion.id.as_str()));
+        }
+        let opts = options(tree, minion, &grains, &pillar, saltenv);
+        let known = Known { grains, pillar, opts };
+        Self { tree, functions, known, saltenv: saltenv.to_owned(), pillar_rend }
+    }
+
+    /// For the stages of a compile.
+    pub(crate) fn of(session: &Session<'a>, pillar: Py, saltenv: &str, pillar_rend: bool) -> Self {
+        Self::new(session.tree, session.minion, session.functions, pillar, saltenv, pillar_rend)
+    }
+
+    /// The grains that templates see.
+    pub(crate) fn grains(&self) -> Py {
+        self.known.grains.clone()
+    }
+
+    /// The roots that files come from.
+    pub(crate) fn roots(&self) -> &[PathBuf] {
+        let roots = if self.pillar_rend { &self.tree.pillar_roots } else { &self.tree.file_roots };
+        roots.get(&self.saltenv).map_or(&[], Vec::as_slice)
+    }
+
+    /// Renders a template to text.
+    pub(crate) fn text(&self, source: &Source, sls: &str, extra: &[(String, Py)]) -> Res<String> {
+        let mut vars = self.vars(&source.name, sls);
+        vars.extend(extra.iter().map(|(k, v)| (k.as_str(), v.clone())));
+        jinja::render(source, vars, self, Limits::default()).map_err(|e| jinja::in_file(e, &source.name))
+    }
+
+    fn vars(&self, file: &str, sls: &str) -> Vec<(&'static str, Py)> {
+        let env = Py::str(self.saltenv.as_str());
+        let (dir, _) = file.rsplit_once('/').unwrap_or(("", file));
+        let is_sls = file.ends_with(".sls");
+        let path =
+            files::find(self.roots(), file).map_or_else(|| file.to_owned(), |p| p.display().to_string());
+        let mut vars = vec![
+            ("salt", Py::Salt),
+            ("grains", self.known.grains.clone()),
+            ("pillar", self.known.pillar.clone()),
+            ("opts", self.known.opts.clone()),
+            ("saltenv", env.clone()),
+            ("env", env),
+            ("sls", Py::str(sls)),
+            ("tplpath", Py::str(path)),
+            ("tplfile", Py::str(file)),
+            ("tpldir", Py::str(if dir.is_empty() { "." } else { dir })),
+            ("tpldot", Py::str(dir.replace('/', "."))),
+            ("tplroot", Py::str(file.split('/').next().filter(|_| !dir.is_empty()).unwrap_or("."))),
+        ];
+        let slspath = if is_sls { dir.to_owned() } else { sls.replace('.', "/") };
+        vars.push(("slsdotpath", Py::str(slspath.replace('/', "."))));
+        vars.push(("slscolonpath", Py::str(slspath.replace('/', ":"))));
+        vars.push(("sls_path", Py::str(slspath.replace('/', "_"))));
+        vars.push(("slspath", Py::str(slspath)));
+        vars
+    }
+
+    /// Renders a file of the tree to data, through the renderers that its first line names.
+    pub(crate) fn data(&self, source: &Source, sls: &str, extra: &[(String, Py)]) -> Res<Node> {
+        let pipeline =
+            pipeline(&source.text).map_err(|e| jinja::in_file(e, &source.name).in_text(&source.text))?;
+        let mut text = source.text.clone();
+        if pipeline.jinja {
+            text = self.text(source, sls, extra)?;
+        }
+        match pipeline.format {
+            Format::Yaml => {
+                let rendered =
+                    |e: Error| if pipeline.jinja && text != source.text { rendered_note(e) } else { e };
+                yaml::load(&text, &source.name).map_err(rendered)
+            }
+            Format::Json => {
+                let body =
+                    text.strip_prefix("#!").map_or(text.as_str(), |t| t.split_once('\n').map_or("", |s| s.1));
+                let value = jinja::parse_json(body, &source.name)?;
+                Ok(node(&Value::from(&value), Pos { line: 1, column: 1 }))
+            }
+        }
+    }
+}
+
+/// Says that the line shown is one of the rendered text.
+fn rendered_note(error: Error) -> Error {
+    error.help("line and column are those of the text that Jinja made of the file")
+}
+
+fn node(value: &Value, at: Pos) -> Node {
+    let data = match value {
+        Value::Null => Data::Null,
+        Value::Bool(b) => Data::Bool(*b),
+        Value::Int(i) => Data::Int(*i),
+        Value::Float(f) => Data::Float(*f),
+        Value::Str(s) => Data::Str(s.clone()),
+        Value::List(l) => Data::List(l.iter().map(|i| node(i, at)).collect()),
+        Value::Map(m) => {
+            Data::Map(m.iter().map(|(k, v)| (Node { at, data: Data::Str(k.clone()) }, node(v, at))).collect())
+        }
+    };
+    Node { at, data }
+}
+
+/// What Salt's `opts` holds that trees look at.
+fn options(tree: &Tree, minion: &Minion, grains: &Py, pillar: &Py, saltenv: &str) -> Py {
+    let roots = |all: &std::collections::BTreeMap<String, Vec<PathBuf>>| {
+        let paths = |p: &Vec<PathBuf>| Py::list(p.iter().map(|p| Py::str(p.display().to_string())).collect());
+        Py::dict(all.iter().map(|(env, p)| (Key::str(env.as_str()), paths(p))).collect())
+    };
+    let pairs = [
+        ("id", Py::str(minion.id.as_str())),
+        ("file_client", Py::str("local")),
+        ("master", Py::str("salt")),
+        ("saltenv", Py::str(saltenv)),
+        ("pillarenv", Py::None),
+        ("test", Py::Bool(false)),
+        ("saltversion", Py::str(SALT_VERSION)),
+        ("file_roots", roots(&tree.file_roots)),
+        ("pillar_roots", roots(&tree.pillar_roots)),
+        ("grains", grains.clone()),
+        ("pillar", pillar.clone()),
+        ("__role", Py::str("minion")),
+        ("__cli", Py::str("salt-call")),
+    ];
+    Py::dict(pairs.into_iter().map(|(k, v)| (Key::str(k), v)).collect::<Dict>())
+}
+
+impl World for Scene<'_> {
+    fn load(&self, path: &str) -> Res<Option<Source>> {
+        let Some(full) = files::find(self.roots(), path) else { return Ok(None) };
+        Ok(Some(Source { name: path.to_owned(), text: files::read(&full)? }))
+    }
+
+    fn call(&self, name: &str, args: CallArgs) -> Res<Py> {
+        if let Some(result) = functions::call(&self.known, name, &args) {
+            return result;
+        }
+        if let Some(result) = self.of_tree(name, &args) {
+            return result;
+        }
+        let positional: Vec<Value> = args.positional.iter().map(Value::from).collect();
+        let named: Map = args.named.iter().map(|(k, v)| (k.to_string(), Value::from(v))).collect();
+        match self.functions.call(name, &positional, &named) {
+            Some(Ok(value)) => Ok(Py::from(&value)),
+            Some(Err(cause)) => Err(Error::new(Fault::Function { name: name.to_owned(), cause })),
+            None => Err(Error::new(Fault::UnknownFunction(name.to_owned()))
+                .help("check the spelling; functions are called as `salt['module.function'](…)`")),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        functions::has(name) || TREE_FUNCTIONS.contains(&name) || self.functions.has(name)
+    }
+}
+
+/// Functions that read the tree.
+const TREE_FUNCTIONS: &[&str] = &["cp.get_file_str", "cp.list_states", "slsutil.file_exists"];
+
+impl Scene<'_> {
+    fn of_tree(&self, name: &str, args: &CallArgs) -> Option<Res<Py>> {
+        if !TREE_FUNCTIONS.contains(&name) {
+            return None;
+        }
+        if name == "cp.list_states" {
+            let mut names = files::sls_names(self.roots());
+            names.sort();
+            return Some(Ok(Py::list(names.into_iter().map(Py::str).collect())));
+        }
+        let path = args.positional.first().map(jinja::text).unwrap_or_default();
+        let path = path.strip_prefix("salt://").unwrap_or(&path);
+        let found = files::find(self.roots(), path);
+        Some(match (name, found) {
+            ("cp.get_file_str", Some(full)) => files::read(&full).map(Py::str),
+            ("cp.get_file_str", None) => Ok(Py::Bool(false)),
+            (_, found) => Ok(Py::Bool(found.is_some())),
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Yaml,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pipeline {
+    jinja: bool,
+    format: Format,
+}
+
+/// The renderers that the first line names; `jinja|yaml` when it names none.
+fn pipeline(text: &str) -> Result<Pipeline, Error> {
+    let first = text.lines().next().unwrap_or_default().trim();
+    let Some(names) = first.strip_prefix("#!").filter(|n| !n.starts_with('/')) else {
+        return Ok(Pipeline { jinja: true, format: Format::Yaml });
+    };
+    let mut pipeline = Pipeline { jinja: false, format: Format::Yaml };
+    for name in names.split('|').map(|n| n.split_whitespace().next().unwrap_or_default()) {
+        match name {
+            "jinja" => pipeline.jinja = true,
+            "yaml" => pipeline.format = Format::Yaml,
+            "json" => pipeline.format = Format::Json,
+            other => {
+                let error = Error::new(Fault::Renderer(other.to_owned()));
+                return Err(error.help("renderers here are `jinja`, `yaml` and `json`, as in `#!jinja|yaml`"));
+            }
+        }
+    }
+    Ok(pipeline)
 }

@@ -9,6 +9,10 @@ use crate::value::{Map, Value};
 pub trait Functions: Send + Sync {
     /// Calls `module.function`. `None`: no such function. `Some(Err(_))`: it ran and failed, in its own words.
     fn call(&self, name: &str, args: &[Value], kwargs: &Map) -> Option<Result<Value, String>>;
+    /// Whether `module.function` exists, for `'module.function' in salt`.
+    fn has(&self, _name: &str) -> bool {
+        false
+    }
 }
 
 /// What the compiler must know of the state functions of the engine.
@@ -35,19 +39,7 @@ impl Functions for NoFunctions {
 pub struct AnyState;
 
 /// Salt's own state modules with a `mod_watch`.
-const MOD_WATCH: &[&str] = &[
-    "at",
-    "cmd",
-    "docker_container",
-    "event",
-    "module",
-    "mount",
-    "pkg",
-    "saltmod",
-    "service",
-    "supervisord",
-    "test",
-];
+const MOD_WATCH: &[&str] = &["at", "cmd", "etcd", "event", "module", "mount", "pkg", "service", "test"];
 
 impl StateFunctions for AnyState {
     fn known(&self, _: &str, _: &str) -> bool {

@@ -1,0 +1,48 @@
+//! Reading the tree: the one place of the language half that touches files.
+// Effects: reads files below the roots of the tree, nothing else.
+#![allow(clippy::disallowed_methods)]
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Fault};
+
+/// Files of a tree are not larger than this.
+const MAX_FILE: u64 = 32 << 20;
+
+/// The first of `roots` that has the file.
+pub(crate) fn find(roots: &[PathBuf], path: &str) -> Option<PathBuf> {
+    let path = crate::jinja::normalise("", path)?;
+    roots.iter().map(|root| root.join(&path)).find(|full| full.is_file())
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// It cannot be read, is too large, or is no UTF-8.
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
+    let cannot = |cause: String| Error::new(Fault::Read { path: path.display().to_string(), cause });
+    let size = std::fs::metadata(path).map_err(|e| cannot(e.to_string()))?.len();
+    if size > MAX_FILE {
+        return Err(cannot(format!("it is larger than {MAX_FILE} bytes")));
+    }
+    let bytes = std::fs::read(path).map_err(|e| cannot(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        cannot(format!("it is no UTF-8 text (line {line})"))
+    })
+}
+
+/// Every SLS name of a root, for patterns in top files.
+pub(crate) fn sls_names(roots: &[PathBuf]) -> Vec<String> {
+    let mut names = Vec::new();
+    for root in roots {
+        let walk = walkdir::WalkDir::new(root).sort_by_file_name().max_depth(32);
+        for entry in walk.into_iter().filter_map(Result::ok).take(100_000) {
+            let Ok(relative) = entry.path().strip_prefix(root) else { continue };
+            let Some(name) = relative.to_str().and_then(|r| r.strip_suffix(".sls")) else { continue };
+            let name = name.replace('/', ".");
+            names.push(name.strip_suffix(".init").map_or_else(|| name.clone(), str::to_owned));
+        }
+    }
+    names
+}

@@ -1,0 +1,143 @@
+//! Jinja2's and Salt's tests: what stands after `is`.
+
+use std::rc::Rc;
+
+use super::args::{CallArgs, Res, runtime, undefined};
+use super::ast::CmpOp;
+use super::eval::Interp;
+use super::ops;
+use super::repr::text;
+use super::value::{Callable, Key, Py};
+use crate::error::{Error, Fault};
+
+impl Interp<'_> {
+    /// `subject is name(args)`.
+    pub(super) fn test(&mut self, name: &str, subject: &Py, args: &CallArgs) -> Res<bool> {
+        match name {
+            "defined" => return Ok(self.is_defined(subject)),
+            "undefined" => return Ok(!self.is_defined(subject)),
+            "filter" => return Ok(super::filters::known(&text(subject))),
+            "test" => return Ok(known(&text(subject))),
+            _ => {}
+        }
+        // Type tests of something undefined are false rather than an error, as `isinstance` is.
+        if let Some(answer) = by_type(name, subject) {
+            return Ok(answer);
+        }
+        if let Py::Undefined(message) = subject {
+            return undefined(message);
+        }
+        let other = args.positional.first();
+        if let Some(op) = comparison(name) {
+            let Some(other) = other else { return runtime(format!("the test '{name}' needs an argument")) };
+            if let (CmpOp::In, Py::Salt, Py::Str(function)) = (op, other, subject) {
+                return Ok(self.world.has(function));
+            }
+            return ops::compare(op, subject, other);
+        }
+        match (name, other.and_then(Py::as_int)) {
+            ("odd", _) => whole(name, subject).map(|i| i % 2 != 0),
+            ("even", _) => whole(name, subject).map(|i| i % 2 == 0),
+            ("divisibleby", Some(by)) if by != 0 => whole(name, subject).map(|i| i.wrapping_rem(by) == 0),
+            ("lower", _) => Ok(is_cased(&text(subject), char::is_uppercase)),
+            ("upper", _) => Ok(is_cased(&text(subject), char::is_lowercase)),
+            ("sameas", _) => Ok(other.is_some_and(|o| same(subject, o))),
+            ("match", _) => {
+                let [pattern, ignorecase, multiline] =
+                    args.clone().bind("match", ["rgx", "ignorecase", "multiline"])?;
+                let pattern = super::args::text_arg("match", "rgx", pattern)?;
+                let flags = (
+                    super::args::flag(ignorecase.as_ref(), false),
+                    super::args::flag(multiline.as_ref(), false),
+                );
+                let regex = super::filters::pattern(&pattern, flags.0, flags.1)?;
+                Ok(regex.find(&text(subject)).is_some_and(|m| m.start() == 0))
+            }
+            _ => Err(Error::new(Fault::Syntax(format!("no test named '{name}'")))),
+        }
+    }
+
+    fn is_defined(&self, subject: &Py) -> bool {
+        match subject {
+            Py::Undefined(_) | Py::Void => false,
+            Py::Call(call) => match &**call {
+                Callable::Function(name) => self.world.has(name),
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+}
+
+/// Whether a test of this name exists.
+pub(super) fn known(name: &str) -> bool {
+    const MORE: &[&str] = &[
+        "defined",
+        "undefined",
+        "filter",
+        "test",
+        "odd",
+        "even",
+        "divisibleby",
+        "lower",
+        "upper",
+        "sameas",
+        "match",
+    ];
+    MORE.contains(&name) || comparison(name).is_some() || by_type(name, &Py::None).is_some()
+}
+
+fn comparison(name: &str) -> Option<CmpOp> {
+    Some(match name {
+        "eq" | "equalto" | "==" => CmpOp::Eq,
+        "ne" | "!=" => CmpOp::Ne,
+        "lt" | "lessthan" | "<" => CmpOp::Lt,
+        "le" | "<=" => CmpOp::Le,
+        "gt" | "greaterthan" | ">" => CmpOp::Gt,
+        "ge" | ">=" => CmpOp::Ge,
+        "in" => CmpOp::In,
+        _ => return None,
+    })
+}
+
+fn by_type(name: &str, subject: &Py) -> Option<bool> {
+    Some(match name {
+        "none" => matches!(subject, Py::None),
+        "boolean" => matches!(subject, Py::Bool(_)),
+        "true" => matches!(subject, Py::Bool(true)),
+        "false" => matches!(subject, Py::Bool(false)),
+        "integer" => matches!(subject, Py::Int(_)),
+        "float" => matches!(subject, Py::Float(_)),
+        "number" => matches!(subject, Py::Bool(_) | Py::Int(_) | Py::Float(_)),
+        "string" => matches!(subject, Py::Str(_)),
+        "mapping" => matches!(subject, Py::Dict(_)),
+        "list" => matches!(subject, Py::List(_)),
+        "sequence" => matches!(subject, Py::Str(_) | Py::List(_) | Py::Tuple(_) | Py::Dict(_)),
+        "iterable" => subject.len().is_some(),
+        "callable" => matches!(subject, Py::Call(_) | Py::Joiner(_)),
+        "escaped" => false,
+        "hashable" => Key::new(subject.clone()).is_ok(),
+        _ => return None,
+    })
+}
+
+fn whole(name: &str, subject: &Py) -> Res<i64> {
+    match subject.as_int() {
+        Some(i) => Ok(i),
+        None => runtime(format!("the test '{name}' needs a whole number, not {}", subject.type_name())),
+    }
+}
+
+fn is_cased(text: &str, wrong: fn(char) -> bool) -> bool {
+    text.chars().any(char::is_alphabetic) && !text.chars().any(wrong)
+}
+
+/// Python's `is`.
+fn same(a: &Py, b: &Py) -> bool {
+    match (a, b) {
+        (Py::List(a), Py::List(b)) => Rc::ptr_eq(a, b),
+        (Py::Dict(a), Py::Dict(b)) => Rc::ptr_eq(a, b),
+        (Py::Tuple(a), Py::Tuple(b)) => Rc::ptr_eq(a, b),
+        (a, b) => a.type_name() == b.type_name() && a.equals(b),
+    }
+}

@@ -1,0 +1,393 @@
+//! Expressions: from syntax tree to Python value.
+
+use std::rc::Rc;
+
+use super::args::{CallArgs, Res, iterate, runtime, undefined};
+use super::ast::{Args, At, Expr, ExprKind, Template};
+use super::ops;
+use super::repr::text;
+use super::scope::{Captured, Scope};
+use super::value::{Callable, Dict, Key, LoopState, Module, Py};
+use super::{Limits, World};
+use crate::error::{Error, Fault};
+use crate::low::Origin;
+
+/// Where a piece of template runs.
+#[derive(Clone)]
+pub(super) struct Frame {
+    pub(super) template: Rc<Template>,
+    pub(super) scope: Rc<Scope>,
+    /// What is set here is exported by the template: its top level.
+    pub(super) module: Option<Rc<Module>>,
+}
+
+/// One rendering: the template, what it imports, and what it may still use up.
+pub(crate) struct Interp<'w> {
+    pub(super) world: &'w dyn World,
+    pub(super) limits: Limits,
+    /// Variables of the environment, seen by every template.
+    pub(super) globals: Scope,
+    pub(super) loaded: indexmap::IndexMap<Rc<str>, Rc<Template>>,
+    pub(super) captured: Captured,
+    pub(super) blocks: indexmap::IndexMap<Rc<str>, Vec<super::value::BlockDef>>,
+    pub(super) steps: u64,
+    pub(super) depth: usize,
+    pub(super) written: usize,
+}
+
+/// Line and column of an offset, from 1.
+pub(super) fn position(source: &str, at: At) -> (usize, usize) {
+    let mut at = usize::try_from(at).unwrap_or(usize::MAX).min(source.len());
+    while !source.is_char_boundary(at) {
+        at -= 1;
+    }
+    let before = &source[..at];
+    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// The place of an offset in a template.
+pub(super) fn origin(template: &Template, at: At) -> Origin {
+    let (line, column) = position(&template.source, at);
+    Origin { file: template.name.to_string(), line, column }
+}
+
+/// The error with its place, unless it has one.
+pub(super) fn placed(error: Error, template: &Template, at: At) -> Error {
+    if error.place.origin.is_some() {
+        return error;
+    }
+    error.at(origin(template, at)).in_text(&template.source)
+}
+
+impl<'w> Interp<'w> {
+    /// Counts `n` units of work against the limit.
+    pub(super) fn charge(&mut self, n: usize) -> Res<()> {
+        self.steps = self.steps.saturating_add(n as u64);
+        if self.steps > self.limits.steps {
+            let message = format!("the template takes more than {} steps", self.limits.steps);
+            return Err(Error::new(Fault::Limit(message)).help("look for a loop that never ends"));
+        }
+        Ok(())
+    }
+
+    /// Runs one level deeper.
+    pub(super) fn deeper<T>(&mut self, run: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+        if self.depth >= self.limits.depth {
+            let message = format!("calls are nested more than {} levels deep", self.limits.depth);
+            return Err(
+                Error::new(Fault::Limit(message)).help("look for a macro or include that reaches itself")
+            );
+        }
+        self.depth += 1;
+        let result = run(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// The value of an expression; it may be undefined.
+    pub(super) fn eval(&mut self, expr: &Expr, frame: &Frame) -> Res<Py> {
+        self.charge(1)?;
+        self.eval_kind(expr, frame).map_err(|e| placed(e, &frame.template, expr.at))
+    }
+
+    /// The value of an expression that must be defined.
+    pub(super) fn defined(&mut self, expr: &Expr, frame: &Frame) -> Res<Py> {
+        match self.eval(expr, frame)? {
+            Py::Undefined(message) => undefined(&message).map_err(|e| placed(e, &frame.template, expr.at)),
+            value => Ok(value),
+        }
+    }
+
+    fn truth(&mut self, expr: &Expr, frame: &Frame) -> Res<bool> {
+        Ok(self.defined(expr, frame)?.truth())
+    }
+
+    pub(super) fn all(&mut self, exprs: &[Expr], frame: &Frame) -> Res<Vec<Py>> {
+        exprs.iter().map(|e| self.eval(e, frame)).collect()
+    }
+
+    fn eval_kind(&mut self, expr: &Expr, frame: &Frame) -> Res<Py> {
+        Ok(match &expr.kind {
+            ExprKind::None => Py::None,
+            ExprKind::Bool(b) => Py::Bool(*b),
+            ExprKind::Int(i) => Py::Int(*i),
+            ExprKind::Float(f) => Py::Float(*f),
+            ExprKind::Str(s) => Py::Str(s.clone()),
+            ExprKind::Name(name) => self.name(name, frame),
+            ExprKind::List(items) => Py::list(self.all(items, frame)?),
+            ExprKind::Tuple(items) => Py::tuple(self.all(items, frame)?),
+            ExprKind::Dict(pairs) => self.dict(pairs, frame)?,
+            ExprKind::Not(inner) => Py::Bool(!self.truth(inner, frame)?),
+            ExprKind::Neg(inner) => ops::negate(&self.eval(inner, frame)?)?,
+            ExprKind::Pos(inner) => self.defined(inner, frame)?,
+            ExprKind::And(a, b) => {
+                let left = self.defined(a, frame)?;
+                if left.truth() { self.eval(b, frame)? } else { left }
+            }
+            ExprKind::Or(a, b) => {
+                let left = self.defined(a, frame)?;
+                if left.truth() { left } else { self.eval(b, frame)? }
+            }
+            ExprKind::Cond(test, a, b) => match (self.truth(test, frame)?, b) {
+                (true, _) => self.eval(a, frame)?,
+                (false, Some(b)) => self.eval(b, frame)?,
+                (false, None) => Py::Void,
+            },
+            ExprKind::Bin(op, a, b) => {
+                let (a, b) = (self.defined(a, frame)?, self.defined(b, frame)?);
+                let result = ops::binary(*op, &a, &b)?;
+                self.charge(weight(&result))?;
+                result
+            }
+            ExprKind::Concat(parts) => self.concat(parts, frame)?,
+            ExprKind::Compare(first, rest) => {
+                let mut left = self.defined(first, frame)?;
+                for (op, right) in rest {
+                    let right = self.defined(right, frame)?;
+                    if !self.compare(*op, &left, &right)? {
+                        return Ok(Py::Bool(false));
+                    }
+                    left = right;
+                }
+                Py::Bool(true)
+            }
+            ExprKind::Attr(object, name) => attribute(&self.defined(object, frame)?, name),
+            ExprKind::Item(object, key) => {
+                let object = self.defined(object, frame)?;
+                let key = self.defined(key, frame)?;
+                self.item(&object, &key)
+            }
+            _ => self.eval_reference(expr, frame)?,
+        })
+    }
+
+    /// Slices, calls, filters and tests.
+    fn eval_reference(&mut self, expr: &Expr, frame: &Frame) -> Res<Py> {
+        Ok(match &expr.kind {
+            ExprKind::Slice(object, bounds) => self.slice(object, bounds, frame)?,
+            ExprKind::Call(callee, args) => self.call_expr(callee, args, frame)?,
+            ExprKind::Filter(subject, name, args) => {
+                let subject = match subject {
+                    Some(subject) => self.eval(subject, frame)?,
+                    None => frame.scope.get(super::exec::BLOCK_TEXT).unwrap_or(Py::None),
+                };
+                let args = self.args(args, frame)?;
+                let result = self.deeper(|me| super::filters::apply(me, name, subject, args, frame))?;
+                self.charge(weight(&result))?;
+                result
+            }
+            ExprKind::Test(subject, name, args) => {
+                let subject = self.eval(subject, frame)?;
+                let args = self.args(args, frame)?;
+                Py::Bool(self.test(name, &subject, &args)?)
+            }
+            _ => Py::None,
+        })
+    }
+
+    fn compare(&mut self, op: super::ast::CmpOp, left: &Py, right: &Py) -> Res<bool> {
+        use super::ast::CmpOp;
+        if let (CmpOp::In | CmpOp::NotIn, Py::Salt, Py::Str(name)) = (op, right, left) {
+            return Ok(self.world.has(name) == (op == CmpOp::In));
+        }
+        self.charge(1 + weight(left).min(weight(right)))?;
+        ops::compare(op, left, right)
+    }
+
+    /// A variable, a global, or undefined.
+    fn name(&self, name: &Rc<str>, frame: &Frame) -> Py {
+        frame
+            .scope
+            .get(name)
+            .or_else(|| super::globals::builtin(name))
+            .unwrap_or_else(|| Py::Undefined(format!("'{name}' is undefined").into()))
+    }
+
+    fn dict(&mut self, pairs: &[(Expr, Expr)], frame: &Frame) -> Res<Py> {
+        let mut dict = Dict::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            let key = hashable(self.defined(key, frame)?)?;
+            dict.insert(key, self.eval(value, frame)?);
+        }
+        Ok(Py::dict(dict))
+    }
+
+    fn concat(&mut self, parts: &[Expr], frame: &Frame) -> Res<Py> {
+        let mut out = String::new();
+        for part in parts {
+            out.push_str(&text(&self.defined(part, frame)?));
+            ops::check_length(Some(out.len()))?;
+        }
+        self.charge(out.len() / 16)?;
+        Ok(Py::str(out))
+    }
+
+    fn slice(&mut self, object: &Expr, bounds: &[Option<Box<Expr>>; 3], frame: &Frame) -> Res<Py> {
+        let object = self.defined(object, frame)?;
+        let mut numbers = [None; 3];
+        for (number, bound) in numbers.iter_mut().zip(bounds) {
+            let Some(bound) = bound else { continue };
+            *number = match self.defined(bound, frame)? {
+                Py::None => None,
+                value => match value.as_int() {
+                    Some(i) => Some(i),
+                    None => return runtime("slice indices must be integers or None"),
+                },
+            };
+        }
+        let result = ops::slice(&object, numbers[0], numbers[1], numbers[2])?;
+        self.charge(weight(&object))?;
+        Ok(result)
+    }
+
+    pub(super) fn args(&mut self, args: &Args, frame: &Frame) -> Res<CallArgs> {
+        let mut all = CallArgs::of(self.all(&args.positional, frame)?);
+        for (name, value) in &args.named {
+            all.named.push((name.clone(), self.eval(value, frame)?));
+        }
+        if let Some(star) = &args.star {
+            all.positional.extend(iterate(&self.defined(star, frame)?)?);
+        }
+        if let Some(double_star) = &args.double_star {
+            let Py::Dict(more) = self.defined(double_star, frame)? else {
+                return runtime("argument after ** must be a mapping");
+            };
+            for (key, value) in more.borrow().iter() {
+                let Some(name) = key.value().as_str() else { return runtime("keywords must be strings") };
+                all.named.push((name.into(), value.clone()));
+            }
+        }
+        Ok(all)
+    }
+
+    fn call_expr(&mut self, callee: &Expr, args: &Args, frame: &Frame) -> Res<Py> {
+        let function = self.defined(callee, frame)?;
+        let args = self.args(args, frame)?;
+        let result = self.call(&function, args, frame);
+        result.map_err(|e| {
+            let here = origin(&frame.template, callee.at);
+            let inside = e.place.origin.as_ref().is_some_and(|o| *o != here);
+            let is_macro = matches!(&function, Py::Call(c) if matches!(**c, Callable::Macro(_)));
+            if inside && is_macro { e.through("called from", here) } else { e }
+        })
+    }
+
+    /// Calls something.
+    pub(super) fn call(&mut self, function: &Py, args: CallArgs, frame: &Frame) -> Res<Py> {
+        self.charge(1)?;
+        match function {
+            Py::Undefined(message) => undefined(message),
+            Py::Loop(state) => self.loop_again(state, args, frame),
+            Py::Joiner(state) => {
+                Ok(if state.1.replace(true) { Py::Str(state.0.clone()) } else { Py::str("") })
+            }
+            Py::Call(callable) => self.deeper(|me| me.call_callable(callable, args, frame)),
+            other => runtime(format!("'{}' object is not callable", other.type_name())),
+        }
+    }
+
+    fn call_callable(&mut self, callable: &Rc<Callable>, args: CallArgs, frame: &Frame) -> Res<Py> {
+        match &**callable {
+            Callable::Macro(value) => self.call_macro(value, args),
+            Callable::Method(receiver, name) => {
+                let result = super::methods::call(self, receiver, name, args)?;
+                self.charge(weight(&result))?;
+                Ok(result)
+            }
+            Callable::Function(name) => {
+                self.charge(100)?;
+                if name.starts_with("log.") {
+                    return Ok(Py::Bool(true));
+                }
+                self.world.call(name, args)
+            }
+            Callable::Global(name) => super::globals::call(self, name, args, frame),
+            Callable::Block(name, level) => self.call_block(name, *level, frame),
+        }
+    }
+
+    fn loop_again(&mut self, state: &Rc<LoopState>, args: CallArgs, frame: &Frame) -> Res<Py> {
+        let Some((node, template, scope)) = &state.recursive else {
+            return runtime("the loop is not `recursive`: it cannot be called");
+        };
+        let [children] = args.bind("loop", ["iterable"])?;
+        let children = super::args::required("loop", "iterable", children)?;
+        let frame = Frame { template: template.clone(), scope: scope.clone(), module: frame.module.clone() };
+        let mut out = String::new();
+        self.deeper(|me| me.run_loop(node, iterate(&children)?, &frame, state.depth0 + 1, &mut out))?;
+        Ok(Py::str(out))
+    }
+
+    /// `object[key]`: the item, else the attribute.
+    pub(super) fn item(&self, object: &Py, key: &Py) -> Py {
+        let found = match (object, key) {
+            (Py::Dict(d), key) => Key::new(key.clone()).ok().and_then(|k| d.borrow().get(&k).cloned()),
+            (Py::List(_) | Py::Tuple(_) | Py::Str(_), key) => {
+                key.as_int().and_then(|i| ops::index(object, i))
+            }
+            _ => None,
+        };
+        match (found, key) {
+            (Some(value), _) => value,
+            (None, Py::Str(name)) => by_attribute(object, name),
+            (None, key) => missing(object, &super::repr::repr(key)),
+        }
+    }
+}
+
+/// How much work a value of this size is.
+pub(super) fn weight(value: &Py) -> usize {
+    match value {
+        Py::Str(s) => s.len() / 16,
+        Py::List(l) => l.borrow().len() / 4,
+        Py::Tuple(t) | Py::View(_, t) => t.len() / 4,
+        Py::Dict(d) => d.borrow().len() / 4,
+        _ => 0,
+    }
+}
+
+/// A mapping's key.
+pub(super) fn hashable(value: Py) -> Res<Key> {
+    Key::new(value).or_else(|kind| runtime(format!("unhashable type: '{kind}'")))
+}
+
+fn missing(object: &Py, what: &str) -> Py {
+    let kind = object.type_name();
+    Py::Undefined(format!("'{kind} object' has no attribute {what}").into())
+}
+
+/// `object.name` as Jinja looks it up: Python's attribute first, then the item.
+pub(super) fn attribute(object: &Py, name: &str) -> Py {
+    if let Some(found) = python_attribute(object, name) {
+        return found;
+    }
+    object.item(name).unwrap_or_else(|| missing(object, &super::repr::quoted(name)))
+}
+
+fn by_attribute(object: &Py, name: &str) -> Py {
+    python_attribute(object, name).unwrap_or_else(|| missing(object, &super::repr::quoted(name)))
+}
+
+fn python_attribute(object: &Py, name: &str) -> Option<Py> {
+    let call = |callable| Some(Py::Call(Rc::new(callable)));
+    match object {
+        Py::Namespace(d) => d.borrow().get(name).cloned(),
+        Py::Module(m) => m.exports.borrow().get(name).cloned(),
+        Py::Loop(l) => super::globals::loop_attribute(l, object, name),
+        Py::Cycler(c) if name == "current" => c.items.get(c.pos.get()).cloned(),
+        Py::Salt if name.contains('.') => call(Callable::Function(name.into())),
+        Py::Salt => Some(Py::SaltModule(name.into())),
+        Py::SaltModule(module) => call(Callable::Function(format!("{module}.{name}").into())),
+        Py::Blocks => call(Callable::Block(name.into(), 0)),
+        Py::Call(c) => match (&**c, name) {
+            (Callable::Macro(m), "name") => Some(Py::Str(m.decl.name.clone())),
+            (Callable::Macro(m), "arguments") => {
+                Some(Py::tuple(m.decl.params.iter().map(|(n, _)| Py::Str(n.clone())).collect()))
+            }
+            _ => None,
+        },
+        _ if super::methods::has(object, name) => call(Callable::Method(object.clone(), name.into())),
+        _ => None,
+    }
+}

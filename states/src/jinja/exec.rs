@@ -1,0 +1,510 @@
+//! Statements: running a template's body.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::args::{CallArgs, Res, iterate, runtime, undefined};
+use super::ast::{At, Expr, For, Format, Stmt, StmtKind, Target, Template};
+use super::eval::{Frame, Interp, origin, placed};
+use super::repr::{printed, text};
+use super::scope::Scope;
+use super::value::{BlockDef, Callable, LoopState, MacroValue, Module, Py};
+use crate::error::{Error, Fault};
+
+/// The name under which a filter block's text is its filter's subject; no template can write it.
+pub(super) const BLOCK_TEXT: &str = "\0text";
+
+/// How a body ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    Next,
+    Break,
+    Continue,
+}
+
+impl Interp<'_> {
+    pub(super) fn exec(&mut self, body: &[Stmt], frame: &Frame, out: &mut String) -> Res<Flow> {
+        for stmt in body {
+            self.charge(1)?;
+            let flow = self.stmt(stmt, frame, out).map_err(|e| placed(e, &frame.template, stmt.at))?;
+            if flow != Flow::Next {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Runs a body in a scope of its own.
+    fn exec_inside(
+        &mut self,
+        body: &[Stmt],
+        frame: &Frame,
+        scope: &Rc<Scope>,
+        out: &mut String,
+    ) -> Res<Flow> {
+        let inner = Frame { template: frame.template.clone(), scope: scope.clone(), module: None };
+        self.exec(body, &inner, out)
+    }
+
+    /// The text of a body in a scope of its own.
+    fn captured(&mut self, body: &[Stmt], frame: &Frame) -> Res<String> {
+        let mut out = String::new();
+        self.exec_inside(body, frame, &Scope::inside(&frame.scope), &mut out)?;
+        Ok(out)
+    }
+
+    fn write(&mut self, out: &mut String, text: &str) -> Res<()> {
+        self.written = self.written.saturating_add(text.len());
+        if self.written > self.limits.output {
+            return Err(Error::new(Fault::Limit(format!(
+                "the template writes more than {} bytes",
+                self.limits.output
+            ))));
+        }
+        out.push_str(text);
+        Ok(())
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, frame: &Frame, out: &mut String) -> Res<Flow> {
+        match &stmt.kind {
+            StmtKind::Text(text) => self.write(out, text)?,
+            StmtKind::Print(expr) => {
+                let value = self.defined(expr, frame)?;
+                let text = printed(&value);
+                self.charge(text.len() / 16)?;
+                self.write(out, &text)?;
+            }
+            StmtKind::If(branches, otherwise) => {
+                for (test, body) in branches {
+                    if self.defined(test, frame)?.truth() {
+                        return self.exec(body, frame, out);
+                    }
+                }
+                return self.exec(otherwise, frame, out);
+            }
+            StmtKind::For(node) => self.for_loop(node, frame, out)?,
+            StmtKind::Do(expr) => _ = self.eval(expr, frame)?,
+            StmtKind::Break => return Ok(Flow::Break),
+            StmtKind::Continue => return Ok(Flow::Continue),
+            StmtKind::Set(target, expr) => {
+                let value = self.eval(expr, frame)?;
+                self.assign(target, value, frame)?;
+            }
+            StmtKind::SetBlock(target, filter, body) => {
+                let text = Py::str(self.captured(body, frame)?);
+                let value = self.filtered(filter.as_ref(), text, frame)?;
+                self.assign(target, value, frame)?;
+            }
+            StmtKind::FilterBlock(filter, body) => {
+                let text = Py::str(self.captured(body, frame)?);
+                let value = self.filtered(Some(filter), text, frame)?;
+                self.write(out, &printed(&value))?;
+            }
+            StmtKind::With(assignments, body) => {
+                let inner = Frame { scope: Scope::inside(&frame.scope), module: None, ..frame.clone() };
+                for (target, expr) in assignments {
+                    let value = self.eval(expr, frame)?;
+                    self.assign(target, value, &inner)?;
+                }
+                return self.exec(body, &inner, out);
+            }
+            StmtKind::Scope(body) => return self.exec_inside(body, frame, &Scope::inside(&frame.scope), out),
+            StmtKind::Macro(decl) => {
+                let value = self.macro_value(decl, frame);
+                self.bind(&decl.name, value, frame, true);
+            }
+            StmtKind::CallBlock(decl, call) => self.call_with_caller(decl, call, frame, out)?,
+            StmtKind::LoadBlock(format, name, body) => {
+                let text = self.captured(body, frame)?;
+                let value = load(*format, &text, &frame.template.name, stmt.at, frame)?;
+                self.bind(name, value, frame, true);
+            }
+            other => return self.multi(other, stmt.at, frame, out),
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Statements that involve other templates.
+    fn multi(&mut self, kind: &StmtKind, at: At, frame: &Frame, out: &mut String) -> Res<Flow> {
+        match kind {
+            StmtKind::ImportData { format, from, name, context } => {
+                // As in Salt, the file is a template first, and data then.
+                let module = self.import(from, *context, at, frame)?;
+                let text = module.text.borrow().clone();
+                let value = load_data(*format, &text, &module.name)
+                    .map_err(|e| e.through("imported from", origin(&frame.template, at)))?;
+                self.bind(name, value, frame, true);
+            }
+            StmtKind::Import { from, name, context } => {
+                let module = self.import(from, *context, at, frame)?;
+                self.bind(name, Py::Module(module), frame, false);
+            }
+            StmtKind::From { from, names, context } => {
+                let module = self.import(from, *context, at, frame)?;
+                for (name, alias) in names {
+                    let value = module.exports.borrow().get(name).cloned().unwrap_or_else(|| {
+                        let message = format!("the template '{}' does not export '{name}'", module.name);
+                        Py::Undefined(message.into())
+                    });
+                    self.bind(alias, value, frame, false);
+                }
+            }
+            StmtKind::Include { names, ignore_missing, context } => {
+                self.include(names, *ignore_missing, *context, at, frame, out)?;
+            }
+            StmtKind::Block(name, body) => {
+                let own: BlockDef = (frame.template.clone(), body.clone());
+                let blocks = self.blocks.entry(name.clone()).or_default();
+                if !blocks.iter().any(|(_, b)| Rc::ptr_eq(b, body)) {
+                    blocks.push(own);
+                }
+                let text = self.call_block(name, 0, frame)?;
+                self.write(out, &printed(&text))?;
+            }
+            _ => {}
+        }
+        Ok(Flow::Next)
+    }
+
+    fn filtered(&mut self, filter: Option<&Expr>, text: Py, frame: &Frame) -> Res<Py> {
+        let Some(filter) = filter else { return Ok(text) };
+        let inner = Frame { scope: Scope::inside(&frame.scope), ..frame.clone() };
+        inner.scope.set(BLOCK_TEXT.into(), text);
+        self.defined(filter, &inner)
+    }
+
+    /// Binds a name in the frame; `export` offers it to importers where this is the top level.
+    fn bind(&mut self, name: &Rc<str>, value: Py, frame: &Frame, export: bool) {
+        frame.scope.set(name.clone(), value.clone());
+        if let Some(module) = &frame.module {
+            if export && !name.starts_with('_') {
+                module.exports.borrow_mut().insert(name.clone(), value);
+            } else {
+                module.exports.borrow_mut().shift_remove(name);
+            }
+        }
+    }
+
+    fn assign(&mut self, target: &Target, value: Py, frame: &Frame) -> Res<()> {
+        match target {
+            Target::Name(name) => self.bind(name, value, frame, true),
+            Target::Attr(name, attr) => match frame.scope.get(name) {
+                Some(Py::Namespace(d)) => {
+                    d.borrow_mut().insert(super::value::Key::str(attr.clone()), value);
+                }
+                _ => return runtime(format!("cannot assign attribute on `{name}`: it is no namespace")),
+            },
+            Target::Tuple(targets) => {
+                let values = iterate(&value)?;
+                if values.len() != targets.len() {
+                    let (found, wanted) = (values.len(), targets.len());
+                    return runtime(format!("cannot unpack {found} values into {wanted} names"));
+                }
+                for (target, value) in targets.iter().zip(values) {
+                    self.assign(target, value, frame)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn for_loop(&mut self, node: &Rc<For>, frame: &Frame, out: &mut String) -> Res<()> {
+        let iterable = self.defined(&node.iter, frame)?;
+        let items = iterate(&iterable).map_err(|e| placed(e, &frame.template, node.iter.at))?;
+        self.run_loop(node, items, frame, 0, out)
+    }
+
+    pub(super) fn run_loop(
+        &mut self,
+        node: &Rc<For>,
+        items: Vec<Py>,
+        frame: &Frame,
+        depth0: usize,
+        out: &mut String,
+    ) -> Res<()> {
+        let items = self.loop_filter(node, items, frame)?;
+        if items.is_empty() {
+            self.exec_inside(&node.otherwise, frame, &Scope::inside(&frame.scope), out)?;
+            return Ok(());
+        }
+        let recursive = node.recursive.then(|| (node.clone(), frame.template.clone(), frame.scope.clone()));
+        let state = Rc::new(LoopState {
+            items: items.clone(),
+            index0: Cell::new(0),
+            depth0,
+            last_changed: RefCell::new(None),
+            recursive,
+        });
+        for (index, item) in items.into_iter().enumerate() {
+            self.charge(1)?;
+            state.index0.set(index);
+            let inner = Frame { scope: Scope::inside(&frame.scope), module: None, ..frame.clone() };
+            inner.scope.set("loop".into(), Py::Loop(state.clone()));
+            self.assign(&node.target, item, &inner)?;
+            if self.exec(&node.body, &inner, out)? == Flow::Break {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The items that pass the loop's `if`.
+    fn loop_filter(&mut self, node: &For, items: Vec<Py>, frame: &Frame) -> Res<Vec<Py>> {
+        let Some(filter) = &node.filter else { return Ok(items) };
+        let mut kept = Vec::new();
+        for item in items {
+            let inner = Frame { scope: Scope::inside(&frame.scope), module: None, ..frame.clone() };
+            self.assign(&node.target, item.clone(), &inner)?;
+            if self.defined(filter, &inner)?.truth() {
+                kept.push(item);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn macro_value(&mut self, decl: &Rc<super::ast::Macro>, frame: &Frame) -> Py {
+        self.captured.add(&frame.scope);
+        let value = MacroValue {
+            decl: decl.clone(),
+            template: frame.template.clone(),
+            scope: frame.scope.clone(),
+            caller: None,
+        };
+        Py::Call(Rc::new(Callable::Macro(value)))
+    }
+
+    fn call_with_caller(
+        &mut self,
+        decl: &Rc<super::ast::Macro>,
+        call: &Expr,
+        frame: &Frame,
+        out: &mut String,
+    ) -> Res<()> {
+        let super::ast::ExprKind::Call(callee, args) = &call.kind else { return Ok(()) };
+        let function = self.defined(callee, frame)?;
+        let mut args = self.args(args, frame)?;
+        args.named.push(("caller".into(), self.macro_value(decl, frame)));
+        let result = self
+            .call(&function, args, frame)
+            .map_err(|e| e.through("called from", origin(&frame.template, call.at)))?;
+        self.write(out, &printed(&result))
+    }
+
+    pub(super) fn call_macro(&mut self, value: &MacroValue, args: CallArgs) -> Res<Py> {
+        let scope = Scope::inside(&value.scope);
+        let frame = Frame { template: value.template.clone(), scope, module: None };
+        self.bind_macro_args(value, args, &frame)?;
+        let mut out = String::new();
+        self.exec(&value.decl.body, &frame, &mut out)?;
+        Ok(Py::str(out))
+    }
+
+    fn bind_macro_args(&mut self, value: &MacroValue, args: CallArgs, frame: &Frame) -> Res<()> {
+        let decl = &value.decl;
+        let (name, count) = (&decl.name, decl.params.len());
+        let mut positional = args.positional.into_iter();
+        let mut named = args.named;
+        for (param, default) in &decl.params {
+            let by_name = named.iter().position(|(n, _)| n == param);
+            let given = match (positional.next(), by_name) {
+                (Some(_), Some(_)) => {
+                    return runtime(format!("macro '{name}' got multiple values for argument '{param}'"));
+                }
+                (Some(value), None) => Some(value),
+                (None, at) => at.map(|at| named.remove(at).1),
+            };
+            let value = match (given, default) {
+                (Some(value), _) => value,
+                (None, Some(default)) => self.eval(default, frame)?,
+                (None, None) => Py::Undefined(format!("parameter '{param}' was not provided").into()),
+            };
+            frame.scope.set(param.clone(), value);
+        }
+        if decl.uses.caller && !decl.params.iter().any(|(p, _)| &**p == "caller") {
+            let at = named.iter().position(|(n, _)| &**n == "caller");
+            let caller = at.map(|at| named.remove(at).1).or_else(|| value.caller.clone());
+            let none = || Py::Undefined("No caller defined".into());
+            frame.scope.set("caller".into(), caller.unwrap_or_else(none));
+        }
+        let extra: Vec<Py> = positional.collect();
+        if decl.uses.kwargs {
+            let pairs = named.drain(..).map(|(n, v)| (super::value::Key::str(n), v)).collect();
+            frame.scope.set("kwargs".into(), Py::dict(pairs));
+        } else if let Some((unknown, _)) = named.first() {
+            return runtime(format!("macro '{name}' takes no keyword argument '{unknown}'"));
+        }
+        if decl.uses.varargs {
+            frame.scope.set("varargs".into(), Py::tuple(extra));
+        } else if !extra.is_empty() {
+            return runtime(format!("macro '{name}' takes not more than {count} argument(s)"));
+        }
+        Ok(())
+    }
+
+    fn path(&mut self, expr: &Expr, frame: &Frame) -> Res<Rc<str>> {
+        match self.defined(expr, frame)? {
+            Py::Str(s) => Ok(s),
+            other => runtime(format!("the name of a template must be text, not {}", other.type_name())),
+        }
+    }
+
+    fn not_found<T>(&self, path: &str) -> Res<T> {
+        Err(Error::new(Fault::NotFound(format!("template `{path}` not found")))
+            .help("the path is relative to the file root, or to this template when it starts with `./`"))
+    }
+
+    /// The path below the file roots that a template name means.
+    fn resolve(&self, name: &str) -> Res<String> {
+        let name = name.strip_prefix("salt://").unwrap_or(name);
+        if !(name.starts_with("./") || name.starts_with("../")) {
+            return Ok(name.to_owned());
+        }
+        let base = self.globals.get("tpldir").map(|d| text(&d)).unwrap_or_default();
+        super::normalise(&base, name)
+            .ok_or_else(|| Error::new(Fault::NotFound(format!("`{name}` leads out of the file root"))))
+    }
+
+    /// Loads and parses a template once; the environment's `tpl*` variables follow it, as Salt's loader does.
+    fn template(&mut self, name: &str) -> Res<Option<Rc<Template>>> {
+        let path = self.resolve(name)?;
+        if let Some(found) = self.loaded.get(path.as_str()) {
+            return Ok(Some(found.clone()));
+        }
+        self.charge(100)?;
+        let Some(source) = self.world.load(&path)? else { return Ok(None) };
+        let relative = name.starts_with("./") || name.starts_with("../");
+        let own_dir = path.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned();
+        let dir = if relative { self.globals.get("tpldir").map_or(own_dir, |d| text(&d)) } else { own_dir };
+        self.globals.set("tplfile".into(), Py::str(name));
+        self.globals.set("tpldot".into(), Py::str(dir.replace('/', ".")));
+        self.globals.set("tpldir".into(), Py::str(if dir.is_empty() { ".".to_owned() } else { dir }));
+        let template = Rc::new(super::parse(&source.name, &source.text)?);
+        self.loaded.insert(path.into(), template.clone());
+        Ok(Some(template))
+    }
+
+    /// A scope with what every template of this environment sees.
+    pub(super) fn root_scope(&self) -> Rc<Scope> {
+        let scope = Rc::new(Scope::default());
+        for (name, value) in self.globals.all() {
+            scope.set(name, value);
+        }
+        scope
+    }
+
+    fn import(&mut self, from: &Expr, context: bool, at: At, frame: &Frame) -> Res<Rc<Module>> {
+        let name = self.path(from, frame)?;
+        let Some(template) = self.template(&name)? else { return self.not_found(&name) };
+        let root = self.root_scope();
+        if context {
+            for (name, value) in frame.scope.all() {
+                root.set(name, value);
+            }
+        }
+        let scope = Scope::inside(&root);
+        self.deeper(|me| me.module(&template, scope))
+            .map_err(|e| e.through("imported from", origin(&frame.template, at)))
+    }
+
+    /// Runs a template for what it exports.
+    fn module(&mut self, template: &Rc<Template>, scope: Rc<Scope>) -> Res<Rc<Module>> {
+        let module = Rc::new(Module {
+            name: template.name.clone(),
+            exports: RefCell::default(),
+            text: RefCell::new("".into()),
+        });
+        let frame = Frame { template: template.clone(), scope, module: Some(module.clone()) };
+        let mut out = String::new();
+        self.run_template(&frame, &mut out)?;
+        *module.text.borrow_mut() = out.into();
+        Ok(module)
+    }
+
+    fn include(
+        &mut self,
+        names: &Expr,
+        ignore_missing: bool,
+        context: bool,
+        at: At,
+        frame: &Frame,
+        out: &mut String,
+    ) -> Res<()> {
+        let names = match self.defined(names, frame)? {
+            Py::Str(s) => vec![Py::Str(s)],
+            other => iterate(&other)?,
+        };
+        let mut found = None;
+        for name in &names {
+            found = self.template(&text(name))?;
+            if found.is_some() {
+                break;
+            }
+        }
+        let Some(template) = found else {
+            let all: Vec<String> = names.iter().map(text).collect();
+            return if ignore_missing { Ok(()) } else { self.not_found(&all.join(", ")) };
+        };
+        let scope = if context { Scope::inside(&frame.scope) } else { Scope::inside(&self.root_scope()) };
+        let inner = Frame { template, scope, module: None };
+        self.deeper(|me| me.run_template(&inner, out))
+            .map_err(|e| e.through("included from", origin(&frame.template, at)))
+    }
+
+    /// Runs a whole template, through the templates that it extends.
+    pub(super) fn run_template(&mut self, frame: &Frame, out: &mut String) -> Res<()> {
+        let extends = frame.template.body.iter().position(|s| matches!(s.kind, StmtKind::Extends(_)));
+        let Some(at) = extends else {
+            return self.exec(&frame.template.body, frame, out).map(|_| ());
+        };
+        let template = frame.template.clone();
+        // What stands beside the blocks of a child template runs, and its text is dropped.
+        let mut dropped = String::new();
+        for (index, stmt) in template.body.iter().enumerate() {
+            match &stmt.kind {
+                StmtKind::Block(name, body) => {
+                    self.blocks.entry(name.clone()).or_default().push((template.clone(), body.clone()));
+                }
+                StmtKind::Extends(_) if index == at => {}
+                _ => _ = self.exec(std::slice::from_ref(stmt), frame, &mut dropped)?,
+            }
+        }
+        let StmtKind::Extends(parent) = &template.body[at].kind else { return Ok(()) };
+        let name = self.path(parent, frame)?;
+        let Some(parent) = self.template(&name)? else { return self.not_found(&name) };
+        let inner = Frame { template: parent, scope: Scope::inside(&frame.scope), module: None };
+        let here = origin(&template, template.body[at].at);
+        self.deeper(|me| me.run_template(&inner, out)).map_err(|e| e.through("extended from", here))
+    }
+
+    /// The text of a block, or of the one `level` steps towards the base that it overrides.
+    pub(super) fn call_block(&mut self, name: &Rc<str>, level: usize, frame: &Frame) -> Res<Py> {
+        let Some((template, body)) = self.blocks.get(name).and_then(|b| b.get(level)).cloned() else {
+            return undefined(&format!("there is no block '{name}' here"));
+        };
+        let scope = Scope::inside(&frame.scope);
+        scope.set("super".into(), Py::Call(Rc::new(Callable::Block(name.clone(), level + 1))));
+        scope.set("self".into(), Py::Blocks);
+        let inner = Frame { template, scope, module: None };
+        let mut out = String::new();
+        self.deeper(|me| me.exec(&body, &inner, &mut out))?;
+        Ok(Py::str(out))
+    }
+}
+
+/// The value of a `load_*` block, whose text starts at `at` in this file.
+fn load(format: Format, text: &str, name: &str, at: At, frame: &Frame) -> Res<Py> {
+    if format == Format::Text {
+        return Ok(Py::str(text));
+    }
+    load_data(format, text, &format!("{name} (loaded text)"))
+        .map_err(|e| e.through("loaded from", origin(&frame.template, at)))
+}
+
+/// Text to data.
+pub(super) fn load_data(format: Format, text: &str, name: &str) -> Res<Py> {
+    match format {
+        Format::Yaml => Ok(crate::yaml::load(text, name)?.to_py()),
+        Format::Json => super::json::parse(text, name),
+        Format::Text => Ok(Py::str(text)),
+    }
+}

@@ -1,0 +1,71 @@
+//! Jinja2's and Salt's filters: the table of names, and what the groups share.
+
+mod data;
+mod sequence;
+mod strings;
+
+use super::args::{CallArgs, Res, runtime, undefined};
+use super::eval::{Frame, Interp};
+use super::value::Py;
+use crate::error::{Error, Fault};
+
+/// What a filter is given.
+pub(super) struct Call<'i, 'w> {
+    interp: &'i mut Interp<'w>,
+    name: &'i str,
+    subject: Py,
+    args: CallArgs,
+    frame: &'i Frame,
+}
+
+/// Whether a filter of this name exists.
+pub(super) fn known(name: &str) -> bool {
+    matches!(name, "default" | "d")
+        || strings::NAMES.contains(&name)
+        || sequence::NAMES.contains(&name)
+        || data::NAMES.contains(&name)
+}
+
+/// `subject|name(args)`.
+pub(super) fn apply(
+    interp: &mut Interp<'_>,
+    name: &str,
+    subject: Py,
+    args: CallArgs,
+    frame: &Frame,
+) -> Res<Py> {
+    if matches!(name, "default" | "d") {
+        return default(subject, args);
+    }
+    if !known(name) {
+        return Err(Error::new(Fault::Syntax(format!("no filter named '{name}'"))));
+    }
+    if let Py::Undefined(message) = &subject {
+        return undefined(message);
+    }
+    let call = Call { interp, name, subject, args, frame };
+    if strings::NAMES.contains(&name) {
+        strings::apply(call)
+    } else if sequence::NAMES.contains(&name) {
+        sequence::apply(call)
+    } else {
+        data::apply(call)
+    }
+}
+
+/// The one filter that accepts something undefined.
+fn default(subject: Py, args: CallArgs) -> Res<Py> {
+    let [value, boolean] = args.bind("default", ["default_value", "boolean"])?;
+    let replace = subject.is_undefined() || (boolean.is_some_and(|b| b.truth()) && !subject.truth());
+    Ok(if replace { value.unwrap_or_else(|| Py::str("")) } else { subject })
+}
+
+/// A Python regular expression; what Python's engine has and this does not (look-around, back-references) is an error.
+pub(super) fn pattern(pattern: &str, ignore_case: bool, multi_line: bool) -> Res<regex::Regex> {
+    let built = regex::RegexBuilder::new(&pattern.replace("\\Z", "\\z"))
+        .case_insensitive(ignore_case)
+        .multi_line(multi_line)
+        .size_limit(1 << 20)
+        .build();
+    built.or_else(|e| runtime(format!("the regular expression {pattern:?} cannot be used: {e}")))
+}

@@ -1,0 +1,250 @@
+//! Python's methods of mappings and sequences, and the dispatch to those of text.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::args::{CallArgs, Res, int_arg, iterate, required, runtime};
+use super::eval::{Interp, hashable};
+use super::value::{Dict, LoopState, Py};
+
+const DICT: &[&str] = &[
+    "clear",
+    "copy",
+    "fromkeys",
+    "get",
+    "items",
+    "keys",
+    "pop",
+    "popitem",
+    "setdefault",
+    "update",
+    "values",
+];
+const LIST: &[&str] =
+    &["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
+
+/// Whether a value has a method of this name.
+pub(super) fn has(object: &Py, name: &str) -> bool {
+    match object {
+        Py::Dict(_) => DICT.contains(&name),
+        Py::List(_) => LIST.contains(&name),
+        Py::Tuple(_) => matches!(name, "count" | "index"),
+        Py::Str(_) => super::text::METHODS.contains(&name),
+        Py::Cycler(_) => matches!(name, "next" | "reset"),
+        _ => false,
+    }
+}
+
+/// Calls `receiver.name(args)`.
+pub(super) fn call(interp: &mut Interp<'_>, receiver: &Py, name: &str, args: CallArgs) -> Res<Py> {
+    match receiver {
+        Py::Dict(d) => dict(d, name, args),
+        Py::List(l) => list(interp, l, name, args),
+        Py::Tuple(t) => sequence(t, name, args),
+        Py::Str(s) => super::text::call(s, name, args),
+        Py::Loop(l) => loop_method(l, name, args),
+        Py::Cycler(c) => {
+            let at = c.pos.get();
+            c.pos.set(if name == "reset" { 0 } else { (at + 1) % c.items.len().max(1) });
+            Ok(if name == "reset" { Py::None } else { c.items.get(at).cloned().unwrap_or(Py::None) })
+        }
+        other => runtime(format!("'{}' object has no method '{name}'", other.type_name())),
+    }
+}
+
+fn loop_method(state: &LoopState, name: &str, args: CallArgs) -> Res<Py> {
+    if name == "cycle" {
+        let count = args.positional.len();
+        if count == 0 {
+            return runtime("no items for cycling given");
+        }
+        return Ok(args.positional[state.index0.get() % count].clone());
+    }
+    let now = Py::tuple(args.positional);
+    let changed = state.last_changed.borrow().as_ref().is_none_or(|last| !last.equals(&now));
+    *state.last_changed.borrow_mut() = Some(now);
+    Ok(Py::Bool(changed))
+}
+
+/// A mapping may not come to contain itself: it could be neither printed nor freed.
+fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
+    let inside = |items: &[Py]| items.iter().try_for_each(|v| refuse_cycle(container, v, depth + 1));
+    if depth > 200 {
+        return runtime("a structure nested too deeply");
+    }
+    match (container, value) {
+        (Py::Dict(a), Py::Dict(b)) if Rc::ptr_eq(a, b) => runtime("a mapping cannot contain itself"),
+        (Py::List(a), Py::List(b)) if Rc::ptr_eq(a, b) => runtime("a list cannot contain itself"),
+        (_, Py::Dict(d)) => d.borrow().values().try_for_each(|v| refuse_cycle(container, v, depth + 1)),
+        (_, Py::List(l)) => inside(&l.borrow()),
+        (_, Py::Tuple(t) | Py::View(_, t)) => inside(t),
+        _ => Ok(()),
+    }
+}
+
+fn dict(this: &Rc<RefCell<Dict>>, name: &str, args: CallArgs) -> Res<Py> {
+    match name {
+        "items" => {
+            let pairs =
+                this.borrow().iter().map(|(k, v)| Py::tuple(vec![k.value().clone(), v.clone()])).collect();
+            Ok(Py::view("dict_items", pairs))
+        }
+        "keys" => Ok(Py::view("dict_keys", this.borrow().keys().map(|k| k.value().clone()).collect())),
+        "values" => Ok(Py::view("dict_values", this.borrow().values().cloned().collect())),
+        "get" => {
+            let [key, default] = args.bind("get", ["key", "default"])?;
+            let key = hashable(required("get", "key", key)?)?;
+            let found = this.borrow().get(&key).cloned();
+            Ok(found.or(default).unwrap_or(Py::None))
+        }
+        "update" => {
+            let more = super::globals::dict(args)?;
+            let container = Py::Dict(this.clone());
+            more.values().try_for_each(|v| refuse_cycle(&container, v, 0))?;
+            this.borrow_mut().extend(more);
+            Ok(Py::None)
+        }
+        "setdefault" => {
+            let [key, default] = args.bind("setdefault", ["key", "default"])?;
+            let key = hashable(required("setdefault", "key", key)?)?;
+            let default = default.unwrap_or(Py::None);
+            refuse_cycle(&Py::Dict(this.clone()), &default, 0)?;
+            Ok(this.borrow_mut().entry(key).or_insert(default).clone())
+        }
+        "pop" => {
+            let [key, default] = args.bind("pop", ["key", "default"])?;
+            let key = required("pop", "key", key)?;
+            let found = this.borrow_mut().shift_remove(&hashable(key.clone())?);
+            match found.or(default) {
+                Some(value) => Ok(value),
+                None => runtime(format!("KeyError: {}", super::repr::repr(&key))),
+            }
+        }
+        "popitem" => match this.borrow_mut().pop() {
+            Some((key, value)) => Ok(Py::tuple(vec![key.value().clone(), value])),
+            None => runtime("KeyError: 'dictionary is empty'"),
+        },
+        "clear" => {
+            this.borrow_mut().clear();
+            Ok(Py::None)
+        }
+        "copy" => Ok(Py::dict(this.borrow().clone())),
+        _ => {
+            let [keys, value] = args.bind("fromkeys", ["iterable", "value"])?;
+            let value = value.unwrap_or(Py::None);
+            let mut new = Dict::new();
+            for key in iterate(&required("fromkeys", "iterable", keys)?)? {
+                new.insert(hashable(key)?, value.clone());
+            }
+            Ok(Py::dict(new))
+        }
+    }
+}
+
+fn list(interp: &mut Interp<'_>, this: &Rc<RefCell<Vec<Py>>>, name: &str, args: CallArgs) -> Res<Py> {
+    let container = Py::List(this.clone());
+    match name {
+        "append" => {
+            let [value] = args.bind("append", ["object"])?;
+            let value = value.map_or_else(|| runtime("append() takes exactly one argument (0 given)"), Ok)?;
+            refuse_cycle(&container, &value, 0)?;
+            this.borrow_mut().push(value);
+        }
+        "extend" => {
+            let [more] = args.bind("extend", ["iterable"])?;
+            let more = iterate(&required("extend", "iterable", more)?)?;
+            interp.charge(more.len() / 4)?;
+            more.iter().try_for_each(|v| refuse_cycle(&container, v, 0))?;
+            super::ops::check_length(this.borrow().len().checked_add(more.len()))?;
+            this.borrow_mut().extend(more);
+        }
+        "insert" => {
+            let [at, value] = args.bind("insert", ["index", "object"])?;
+            let at = int_arg("insert", "index", at)?.unwrap_or(0);
+            let value = required("insert", "object", value)?;
+            refuse_cycle(&container, &value, 0)?;
+            let len = this.borrow().len();
+            this.borrow_mut().insert(clamp(at, len), value);
+        }
+        "pop" => {
+            let [at] = args.bind("pop", ["index"])?;
+            let at = int_arg("pop", "index", at)?.unwrap_or(-1);
+            let len = this.borrow().len();
+            return match place(at, len) {
+                Some(at) => Ok(this.borrow_mut().remove(at)),
+                None => runtime("IndexError: pop index out of range"),
+            };
+        }
+        "remove" => {
+            let [value] = args.bind("remove", ["value"])?;
+            let value = required("remove", "value", value)?;
+            let at = this.borrow().iter().position(|v| v.equals(&value));
+            return match at {
+                Some(at) => {
+                    this.borrow_mut().remove(at);
+                    Ok(Py::None)
+                }
+                None => runtime("ValueError: list.remove(x): x not in list"),
+            };
+        }
+        "reverse" => this.borrow_mut().reverse(),
+        "clear" => this.borrow_mut().clear(),
+        "copy" => return Ok(Py::list(this.borrow().clone())),
+        "sort" => {
+            let [reverse] = args.bind("sort", ["reverse"])?;
+            let mut items = this.borrow().clone();
+            sort(&mut items, |v| Ok(v.clone()), reverse.is_some_and(|r| r.truth()))?;
+            *this.borrow_mut() = items;
+        }
+        _ => return sequence(&this.borrow().clone(), name, args),
+    }
+    Ok(Py::None)
+}
+
+fn sequence(items: &[Py], name: &str, args: CallArgs) -> Res<Py> {
+    let [value] = args.bind(name, ["value"])?;
+    let value = required(name, "value", value)?;
+    let number = |n: usize| Py::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    if name == "count" {
+        return Ok(number(items.iter().filter(|v| v.equals(&value)).count()));
+    }
+    match items.iter().position(|v| v.equals(&value)) {
+        Some(at) => Ok(number(at)),
+        None => runtime(format!("ValueError: {} is not in list", super::repr::repr(&value))),
+    }
+}
+
+/// An index of Python's: from the end when negative.
+fn place(at: i64, len: usize) -> Option<usize> {
+    let from_end = i64::try_from(len).ok()?.checked_add(at)?;
+    usize::try_from(if at < 0 { from_end } else { at }).ok().filter(|i| *i < len)
+}
+
+/// An index that is moved into the sequence.
+fn clamp(at: i64, len: usize) -> usize {
+    let end = i64::try_from(len).unwrap_or(i64::MAX);
+    usize::try_from(if at < 0 { (at + end).max(0) } else { at.min(end) }).unwrap_or(0)
+}
+
+/// Sorts stably by a key, as Python does; what cannot be compared is an error.
+pub(super) fn sort(items: &mut Vec<Py>, mut key: impl FnMut(&Py) -> Res<Py>, reverse: bool) -> Res<()> {
+    let mut keyed = Vec::with_capacity(items.len());
+    for item in items.drain(..) {
+        keyed.push((key(&item)?, item));
+    }
+    let mut failure = None;
+    keyed.sort_by(|(a, _), (b, _)| {
+        let order = super::ops::order(a, b, "<");
+        let order = order.unwrap_or_else(|e| {
+            failure.get_or_insert(e);
+            None
+        });
+        let order = order.unwrap_or(std::cmp::Ordering::Equal);
+        if reverse { order.reverse() } else { order }
+    });
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    items.extend(keyed.into_iter().map(|(_, item)| item));
+    Ok(())
+}

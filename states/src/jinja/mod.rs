@@ -1,0 +1,156 @@
+//! Jinja as Salt runs it: our own evaluator with Python's semantics.
+//!
+//! Theory of operation: `lexer` cuts a template into tokens, `parser` and `parse_expr` make the tree of `ast`, and
+//! [`Interp`] walks it (`exec` statements, `eval` expressions) over the shared, mutable values of `value`. `ops`,
+//! `methods`, `format`, `filters`, `checks` (the tests after `is`) and `globals` are what Python, Jinja2 and Salt
+//! give to templates. Files and functions come in through [`World`]. What a template may use up is bounded by
+//! [`Limits`]: steps, depth of calls, bytes written.
+
+mod args;
+mod ast;
+mod checks;
+mod eval;
+mod exec;
+mod filters;
+mod format;
+mod globals;
+mod json;
+mod lexer;
+mod methods;
+mod ops;
+mod parse_expr;
+mod parser;
+mod repr;
+mod scope;
+mod text;
+mod value;
+
+use std::rc::Rc;
+
+pub(crate) use args::{CallArgs, Res, flag, iterate, required, runtime, text_arg};
+pub(crate) use json::{parse as parse_json, text as json_text};
+pub(crate) use repr::{float as float_text, text};
+pub(crate) use value::{Dict, Key, Py, key_text};
+
+use crate::error::Error;
+use ast::Template;
+use eval::{Frame, Interp, placed};
+use lexer::Whitespace;
+
+/// A file that a template asked for.
+pub(crate) struct Source {
+    /// Its path, for errors.
+    pub(crate) name: String,
+    /// Its text.
+    pub(crate) text: String,
+}
+
+/// What templates can reach outside of themselves.
+pub(crate) trait World {
+    /// A file by its path below the roots.
+    fn load(&self, path: &str) -> Res<Option<Source>>;
+    /// `salt['module.function'](…)`.
+    fn call(&self, name: &str, args: CallArgs) -> Res<Py>;
+    /// `'module.function' in salt`.
+    fn has(&self, name: &str) -> bool;
+}
+
+/// What one rendering may use up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Statements, expressions, loop rounds, and sizes of results in small units.
+    pub(crate) steps: u64,
+    /// Nested calls of macros, functions, filters and includes.
+    pub(crate) depth: usize,
+    /// Bytes written, into captured blocks too.
+    pub(crate) output: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { steps: 20_000_000, depth: 250, output: 32 << 20 }
+    }
+}
+
+/// The stack that a rendering of [`Limits::default`] depth fits in, debug builds included.
+pub(crate) const STACK: usize = 512 << 20;
+
+/// Renders a template with these variables.
+pub(crate) fn render(
+    source: &Source,
+    vars: Vec<(&str, Py)>,
+    world: &dyn World,
+    limits: Limits,
+) -> Res<String> {
+    let template = Rc::new(parse(&source.name, &source.text)?);
+    let mut interp = Interp {
+        world,
+        limits,
+        globals: scope::Scope::default(),
+        loaded: indexmap::IndexMap::new(),
+        captured: scope::Captured::default(),
+        blocks: indexmap::IndexMap::new(),
+        steps: 0,
+        depth: 0,
+        written: 0,
+    };
+    for (name, value) in vars {
+        interp.globals.set(name.into(), value);
+    }
+    let root = interp.root_scope();
+    let frame = Frame { template: template.clone(), scope: scope::Scope::inside(&root), module: None };
+    let mut out = String::new();
+    interp.run_template(&frame, &mut out).map_err(|e| placed(e, &template, 0))?;
+    // Jinja drops the last line break of a template; Salt puts it back.
+    if source.text.ends_with('\n') {
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+/// Parses a template, honouring Salt's `#jinja2:` header.
+fn parse(name: &str, text: &str) -> Res<Template> {
+    let (text, whitespace) = header(text);
+    parser::parse(name, &text, 0, whitespace).map_err(|(error, at)| {
+        let (line, column) = eval::position(&text, at);
+        let origin = crate::low::Origin { file: name.to_owned(), line, column };
+        error.at(origin).in_text(&text)
+    })
+}
+
+/// Reads `#jinja2: {…}` on the first line, or on the second below a renderer's shebang, and makes a comment of it, so
+/// that it prints nothing and lines keep their numbers.
+fn header(text: &str) -> (String, Whitespace) {
+    let plain = || (text.to_owned(), Whitespace::default());
+    let shebang = text.starts_with("#!") && !text.starts_with("#!/");
+    let start = if shebang { text.find('\n').map_or(text.len(), |i| i + 1) } else { 0 };
+    let Some(rest) = text[start..].strip_prefix("#jinja2:") else { return plain() };
+    let payload = rest.split('\n').next().unwrap_or_default();
+    let Ok(serde_json::Value::Object(options)) = serde_json::from_str(payload) else { return plain() };
+    let on = |key: &str| {
+        options.iter().any(|(k, v)| k.eq_ignore_ascii_case(key) && *v == serde_json::Value::Bool(true))
+    };
+    let whitespace = Whitespace { trim_blocks: on("trim_blocks"), lstrip_blocks: on("lstrip_blocks") };
+    let after = &rest[payload.len()..];
+    let after = after.strip_prefix('\n').unwrap_or(after);
+    // `-` would eat the next line's indentation, and `+` keeps `trim_blocks` from eating a line break.
+    (format!("{}{{#\n+#}}{after}", &text[..start]), whitespace)
+}
+
+/// A path relative to `base` with `.` and `..` resolved; `None` when it leads out.
+pub(crate) fn normalise(base: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop()?,
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// An error of the template machinery that has no better place than a whole file.
+pub(crate) fn in_file(error: Error, name: &str) -> Error {
+    error.at(crate::low::Origin { file: name.to_owned(), line: 1, column: 1 })
+}

@@ -1,0 +1,162 @@
+//! Python's `str()` and `repr()`, and the way Salt prints mappings.
+
+use std::fmt::Write as _;
+
+use super::value::{Callable, Dict, Py};
+
+/// How strings inside mappings are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// As Python.
+    Plain,
+    /// As Salt prints `{{ value }}`: a string with a line break becomes a YAML double-quoted scalar.
+    Printed,
+}
+
+/// `str(value)`.
+pub(crate) fn text(value: &Py) -> String {
+    match value {
+        Py::Str(s) => s.to_string(),
+        other => {
+            let mut out = String::new();
+            repr_into(&mut out, other, Style::Plain, 0);
+            out
+        }
+    }
+}
+
+/// What `{{ value }}` prints.
+pub(crate) fn printed(value: &Py) -> String {
+    match value {
+        Py::Str(s) => s.to_string(),
+        other => {
+            let mut out = String::new();
+            repr_into(&mut out, other, Style::Printed, 0);
+            out
+        }
+    }
+}
+
+/// `repr(value)`.
+pub(crate) fn repr(value: &Py) -> String {
+    let mut out = String::new();
+    repr_into(&mut out, value, Style::Plain, 0);
+    out
+}
+
+fn repr_into(out: &mut String, value: &Py, style: Style, depth: usize) {
+    if depth > 200 {
+        out.push_str("...");
+        return;
+    }
+    match value {
+        Py::Undefined(_) => out.push_str("Undefined"),
+        Py::Void => {}
+        Py::None => out.push_str("None"),
+        Py::Bool(true) => out.push_str("True"),
+        Py::Bool(false) => out.push_str("False"),
+        Py::Int(i) => _ = write!(out, "{i}"),
+        Py::Float(f) => out.push_str(&float(*f)),
+        Py::Str(s) => out.push_str(&quoted(s)),
+        Py::List(l) => sequence(out, &l.borrow(), ("[", "]"), style, depth),
+        Py::Tuple(t) if t.len() == 1 => sequence(out, t, ("(", ",)"), style, depth),
+        Py::Tuple(t) => sequence(out, t, ("(", ")"), style, depth),
+        Py::Dict(d) => dict(out, &d.borrow(), style, depth),
+        Py::View(kind, items) if kind.starts_with("dict_") => {
+            out.push_str(kind);
+            sequence(out, items, ("([", "])"), style, depth);
+        }
+        Py::View(kind, _) => _ = write!(out, "<{kind} object>"),
+        Py::Namespace(d) => {
+            out.push_str("<Namespace ");
+            dict(out, &d.borrow(), Style::Plain, depth);
+            out.push('>');
+        }
+        Py::Module(m) => out.push_str(&m.text.borrow()),
+        Py::Loop(l) => _ = write!(out, "<LoopContext {}/{}>", l.index0.get() + 1, l.items.len()),
+        Py::Call(call) => match &**call {
+            Callable::Macro(m) => _ = write!(out, "<Macro {}>", quoted(&m.decl.name)),
+            Callable::Method(_, name) => _ = write!(out, "<built-in method {name}>"),
+            Callable::Function(name) => _ = write!(out, "<function {name}>"),
+            Callable::Global(name) => _ = write!(out, "<function {name}>"),
+            Callable::Block(name, _) => _ = write!(out, "<BlockReference {name}>"),
+        },
+        other => _ = write!(out, "<{}>", other.type_name()),
+    }
+}
+
+fn sequence(out: &mut String, items: &[Py], (open, close): (&str, &str), style: Style, depth: usize) {
+    out.push_str(open);
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        repr_into(out, item, style, depth + 1);
+    }
+    out.push_str(close);
+}
+
+fn dict(out: &mut String, items: &Dict, style: Style, depth: usize) {
+    out.push('{');
+    for (i, (key, value)) in items.iter().enumerate() {
+        if i > 0 {
+            out.push_str(", ");
+        }
+        repr_into(out, key.value(), Style::Plain, depth + 1);
+        out.push_str(": ");
+        match value {
+            Py::Str(s) if style == Style::Printed && s.contains(['\n', '\r', '\t']) => {
+                out.push_str(&crate::yaml::double_quoted(s));
+            }
+            other => repr_into(out, other, style, depth + 1),
+        }
+    }
+    out.push('}');
+}
+
+/// `repr(float)`: the shortest digits that read back the same.
+pub(crate) fn float(f: f64) -> String {
+    if f.is_nan() {
+        return "nan".to_owned();
+    }
+    if f.is_infinite() {
+        return if f > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
+    }
+    let magnitude = f.abs();
+    if f != 0.0 && !(1e-4..1e16).contains(&magnitude) {
+        let text = format!("{f:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
+        return format!("{digits}e{sign}{exponent:0>2}");
+    }
+    let text = format!("{f}");
+    if text.contains('.') { text } else { format!("{text}.0") }
+}
+
+/// `repr(str)`.
+pub(crate) fn quoted(s: &str) -> String {
+    let quote = if s.contains('\'') && !s.contains('"') { '"' } else { '\'' };
+    let mut out = String::with_capacity(s.len() + 2);
+    out.push(quote);
+    for c in s.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c == '\u{ad}' => {
+                _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}' => {
+                _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
+}

@@ -1,0 +1,403 @@
+//! Values as templates see them: Python's, shared and mutable.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+
+use indexmap::{Equivalent, IndexMap};
+
+use super::ast::{For, Macro, Stmt, Template};
+use super::scope::Scope;
+use crate::value::{Map, Value};
+
+/// A Python value.
+#[derive(Clone)]
+pub(crate) enum Py {
+    /// Jinja's strict undefined: any use of it is an error that says `0`.
+    Undefined(Rc<str>),
+    /// What `a if false` gives: undefined, but lenient. It prints as nothing and is empty.
+    Void,
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(Rc<str>),
+    List(Rc<RefCell<Vec<Py>>>),
+    Tuple(Rc<Vec<Py>>),
+    Dict(Rc<RefCell<Dict>>),
+    /// What `keys()`, `values()`, `items()`, `zip`, `map` … give: a sequence that prints its own way.
+    View(&'static str, Rc<Vec<Py>>),
+    /// `namespace()`.
+    Namespace(Rc<RefCell<Dict>>),
+    Module(Rc<Module>),
+    Loop(Rc<LoopState>),
+    Cycler(Rc<Cycler>),
+    Joiner(Rc<(Rc<str>, Cell<bool>)>),
+    /// The variable `salt`.
+    Salt,
+    /// `salt.pillar`.
+    SaltModule(Rc<str>),
+    /// The `self` of template inheritance.
+    Blocks,
+    Call(Rc<Callable>),
+}
+
+/// A mapping that keeps its order.
+pub(crate) type Dict = IndexMap<Key, Py>;
+
+/// What can be called.
+pub(crate) enum Callable {
+    Macro(MacroValue),
+    /// A bound method.
+    Method(Py, Rc<str>),
+    /// `salt['module.function']`.
+    Function(Rc<str>),
+    /// A function of the environment, such as `range`.
+    Global(&'static str),
+    /// `super()` or `self.name()`: the block `.0`, `.1` steps towards the base.
+    Block(Rc<str>, usize),
+}
+
+/// A macro with what it closes over.
+pub(crate) struct MacroValue {
+    pub(super) decl: Rc<Macro>,
+    pub(super) template: Rc<Template>,
+    pub(super) scope: Rc<Scope>,
+    /// What the body mentions of `caller`, `varargs`, `kwargs`.
+    pub(super) caller: Option<Py>,
+}
+
+/// An imported template.
+pub(crate) struct Module {
+    pub(crate) name: Rc<str>,
+    pub(crate) exports: RefCell<IndexMap<Rc<str>, Py>>,
+    pub(crate) text: RefCell<Rc<str>>,
+}
+
+/// The variable `loop`.
+pub(crate) struct LoopState {
+    pub(crate) items: Vec<Py>,
+    pub(crate) index0: Cell<usize>,
+    pub(crate) depth0: usize,
+    pub(crate) last_changed: RefCell<Option<Py>>,
+    /// What `loop(children)` runs again.
+    pub(super) recursive: Option<(Rc<For>, Rc<Template>, Rc<Scope>)>,
+}
+
+/// `cycler(…)`.
+pub(crate) struct Cycler {
+    pub(crate) items: Vec<Py>,
+    pub(crate) pos: Cell<usize>,
+}
+
+/// A block of template inheritance and the template it is in.
+pub(crate) type BlockDef = (Rc<Template>, Rc<Vec<Stmt>>);
+
+/// A hashable value as a key: `1`, `1.0` and `True` are the same key, as in Python.
+#[derive(Clone)]
+pub(crate) struct Key(Py);
+
+impl Key {
+    /// The key, or the type's name when it cannot be one.
+    pub(crate) fn new(value: Py) -> Result<Self, &'static str> {
+        match &value {
+            Py::Tuple(items) => {
+                for item in items.iter() {
+                    Key::new(item.clone())?;
+                }
+                Ok(Key(value))
+            }
+            Py::None | Py::Bool(_) | Py::Int(_) | Py::Float(_) | Py::Str(_) => Ok(Key(value)),
+            other => Err(other.type_name()),
+        }
+    }
+
+    pub(crate) fn str(text: impl Into<Rc<str>>) -> Self {
+        Key(Py::Str(text.into()))
+    }
+
+    pub(crate) fn value(&self) -> &Py {
+        &self.0
+    }
+}
+
+fn as_number(value: &Py) -> Option<f64> {
+    match value {
+        Py::Bool(b) => Some(f64::from(u8::from(*b))),
+        #[allow(clippy::cast_precision_loss)] // Hashing only; equality compares whole numbers exactly.
+        Py::Int(i) => Some(*i as f64),
+        Py::Float(f) => Some(*f),
+        _ => None,
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.0 {
+            Py::Str(s) => s.hash(state),
+            Py::Tuple(items) => items.iter().for_each(|i| Key(i.clone()).hash(state)),
+            other => as_number(other).map(f64::to_bits).hash(state),
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Py::Float(a), Py::Float(b)) => a.to_bits() == b.to_bits() || a == b,
+            (a, b) => a.equals(b),
+        }
+    }
+}
+
+impl Eq for Key {}
+
+impl Equivalent<Key> for str {
+    fn equivalent(&self, key: &Key) -> bool {
+        matches!(&key.0, Py::Str(s) if **s == *self)
+    }
+}
+
+impl Py {
+    pub(crate) fn str(text: impl Into<Rc<str>>) -> Py {
+        Py::Str(text.into())
+    }
+
+    pub(crate) fn list(items: Vec<Py>) -> Py {
+        Py::List(Rc::new(RefCell::new(items)))
+    }
+
+    pub(crate) fn tuple(items: Vec<Py>) -> Py {
+        Py::Tuple(Rc::new(items))
+    }
+
+    pub(crate) fn dict(items: Dict) -> Py {
+        Py::Dict(Rc::new(RefCell::new(items)))
+    }
+
+    pub(crate) fn view(kind: &'static str, items: Vec<Py>) -> Py {
+        Py::View(kind, Rc::new(items))
+    }
+
+    pub(crate) fn global(name: &'static str) -> Py {
+        Py::Call(Rc::new(Callable::Global(name)))
+    }
+
+    pub(crate) fn is_undefined(&self) -> bool {
+        matches!(self, Py::Undefined(_) | Py::Void)
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Py::Str(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// A whole number; `True` is 1.
+    pub(crate) fn as_int(&self) -> Option<i64> {
+        match self {
+            Py::Int(i) => Some(*i),
+            Py::Bool(b) => Some(i64::from(*b)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_float(&self) -> Option<f64> {
+        as_number(self)
+    }
+
+    /// Python's name of the type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Py::Undefined(_) | Py::Void => "Undefined",
+            Py::None => "NoneType",
+            Py::Bool(_) => "bool",
+            Py::Int(_) => "int",
+            Py::Float(_) => "float",
+            Py::Str(_) => "str",
+            Py::List(_) => "list",
+            Py::Tuple(_) => "tuple",
+            Py::Dict(_) => "dict",
+            Py::View(kind, _) => kind,
+            Py::Namespace(_) => "Namespace",
+            Py::Module(_) => "TemplateModule",
+            Py::Loop(_) => "LoopContext",
+            Py::Cycler(_) => "Cycler",
+            Py::Joiner(_) => "Joiner",
+            Py::Salt => "AliasedLoader",
+            Py::SaltModule(_) => "AliasedModule",
+            Py::Blocks => "TemplateReference",
+            Py::Call(call) => match &**call {
+                Callable::Macro(_) => "Macro",
+                Callable::Method(..) => "builtin_function_or_method",
+                _ => "function",
+            },
+        }
+    }
+
+    /// The elements, if this can be iterated over: a string's characters, a mapping's keys.
+    pub(crate) fn elements(&self) -> Option<Vec<Py>> {
+        match self {
+            Py::List(l) => Some(l.borrow().clone()),
+            Py::Tuple(t) => Some(t.to_vec()),
+            Py::View(_, v) => Some(v.to_vec()),
+            Py::Dict(d) => Some(d.borrow().keys().map(|k| k.0.clone()).collect()),
+            Py::Str(s) => Some(s.chars().map(|c| Py::str(c.to_string())).collect()),
+            Py::Loop(l) => Some(l.items.clone()),
+            Py::Void => Some(Vec::new()),
+            _ => None,
+        }
+    }
+
+    /// Python's `len()`.
+    pub(crate) fn len(&self) -> Option<usize> {
+        match self {
+            Py::List(l) => Some(l.borrow().len()),
+            Py::Tuple(t) => Some(t.len()),
+            Py::View(_, v) => Some(v.len()),
+            Py::Dict(d) => Some(d.borrow().len()),
+            Py::Str(s) => Some(s.chars().count()),
+            Py::Loop(l) => Some(l.items.len()),
+            Py::Void => Some(0),
+            _ => None,
+        }
+    }
+
+    /// Python's truth; undefined counts as false here and is refused by the evaluator.
+    pub(crate) fn truth(&self) -> bool {
+        match self {
+            Py::Undefined(_) | Py::Void | Py::None => false,
+            Py::Bool(b) => *b,
+            Py::Int(i) => *i != 0,
+            Py::Float(f) => *f != 0.0,
+            Py::Str(s) => !s.is_empty(),
+            Py::List(l) => !l.borrow().is_empty(),
+            Py::Tuple(t) => !t.is_empty(),
+            Py::Dict(d) => !d.borrow().is_empty(),
+            Py::View(kind, v) => !kind.starts_with("dict_") || !v.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// Python's `==`.
+    pub(crate) fn equals(&self, other: &Py) -> bool {
+        self.equals_within(other, 0)
+    }
+
+    fn equals_within(&self, other: &Py, depth: usize) -> bool {
+        // A structure that contains itself is never equal to another, rather than a crash.
+        if depth > 200 {
+            return false;
+        }
+        let all = |a: &[Py], b: &[Py]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals_within(b, depth + 1))
+        };
+        match (self, other) {
+            (Py::None, Py::None) | (Py::Void, Py::Void) => true,
+            (Py::Str(a), Py::Str(b)) => a == b,
+            (Py::List(a), Py::List(b)) => Rc::ptr_eq(a, b) || all(&a.borrow(), &b.borrow()),
+            (Py::Tuple(a), Py::Tuple(b)) | (Py::View(_, a), Py::View(_, b)) => all(a, b),
+            (Py::Dict(a), Py::Dict(b)) => {
+                let same = |a: &Dict, b: &Dict| {
+                    let has = |(k, v): (&Key, &Py)| b.get(k).is_some_and(|o| v.equals_within(o, depth + 1));
+                    a.len() == b.len() && a.iter().all(has)
+                };
+                Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow())
+            }
+            (Py::Int(a), Py::Int(b)) => a == b,
+            (Py::Call(a), Py::Call(b)) => Rc::ptr_eq(a, b),
+            (Py::Namespace(a), Py::Namespace(b)) => Rc::ptr_eq(a, b),
+            (a, b) => match (as_number(a), as_number(b)) {
+                (Some(a), Some(b)) => a == b,
+                _ => false,
+            },
+        }
+    }
+
+    /// A copy that shares nothing mutable with this.
+    pub(crate) fn deep_copy(&self) -> Py {
+        self.deep_copy_within(0)
+    }
+
+    fn deep_copy_within(&self, depth: usize) -> Py {
+        if depth > 200 {
+            return Py::None;
+        }
+        match self {
+            Py::List(l) => Py::list(l.borrow().iter().map(|i| i.deep_copy_within(depth + 1)).collect()),
+            Py::Tuple(t) => Py::tuple(t.iter().map(|i| i.deep_copy_within(depth + 1)).collect()),
+            Py::Dict(d) => {
+                let copy =
+                    d.borrow().iter().map(|(k, v)| (k.clone(), v.deep_copy_within(depth + 1))).collect();
+                Py::dict(copy)
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// An item of a mapping, by a text key.
+    pub(crate) fn item(&self, key: &str) -> Option<Py> {
+        match self {
+            Py::Dict(d) => d.borrow().get(key).cloned(),
+            _ => None,
+        }
+    }
+}
+
+impl From<&Value> for Py {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Py::None,
+            Value::Bool(b) => Py::Bool(*b),
+            Value::Int(i) => Py::Int(*i),
+            Value::Float(f) => Py::Float(*f),
+            Value::Str(s) => Py::str(s.as_str()),
+            Value::List(l) => Py::list(l.iter().map(Py::from).collect()),
+            Value::Map(m) => Py::from(m),
+        }
+    }
+}
+
+impl From<&Map> for Py {
+    fn from(map: &Map) -> Self {
+        Py::dict(map.iter().map(|(k, v)| (Key::str(k.as_str()), Py::from(v))).collect())
+    }
+}
+
+/// The text that JSON makes of a key that is no text.
+pub(crate) fn key_text(key: &Py) -> String {
+    match key {
+        Py::Str(s) => s.to_string(),
+        Py::None => "null".to_owned(),
+        Py::Bool(b) => b.to_string(),
+        other => super::repr::text(other),
+    }
+}
+
+impl From<&Py> for Value {
+    fn from(value: &Py) -> Self {
+        to_value(value, 0)
+    }
+}
+
+fn to_value(value: &Py, depth: usize) -> Value {
+    if depth > 200 {
+        return Value::Null;
+    }
+    let list = |items: &[Py]| Value::List(items.iter().map(|i| to_value(i, depth + 1)).collect());
+    match value {
+        Py::None | Py::Undefined(_) | Py::Void => Value::Null,
+        Py::Bool(b) => Value::Bool(*b),
+        Py::Int(i) => Value::Int(*i),
+        Py::Float(f) => Value::Float(*f),
+        Py::Str(s) => Value::Str(s.to_string()),
+        Py::List(l) => list(&l.borrow()),
+        Py::Tuple(l) | Py::View(_, l) => list(l),
+        Py::Dict(d) | Py::Namespace(d) => {
+            let pairs = d.borrow();
+            Value::Map(pairs.iter().map(|(k, v)| (key_text(&k.0), to_value(v, depth + 1))).collect())
+        }
+        other => Value::Str(super::repr::text(other)),
+    }
+}

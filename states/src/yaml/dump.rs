@@ -1,0 +1,291 @@
+//! YAML as PyYAML's safe dumper writes it, for the `yaml` filter.
+
+use std::fmt::Write as _;
+
+use super::{Data, resolve};
+use crate::jinja::{Py, Res, float_text, runtime};
+
+/// PyYAML's preferred line width.
+const WIDTH: usize = 80;
+
+/// Writes a value; `flow` puts it all into `{…}` and `[…]`.
+pub(crate) fn dump(value: &Py, flow: bool) -> Res<String> {
+    let mut out = Writer { out: String::new(), column: 0 };
+    if flow {
+        out.flow(value, 2, 0)?;
+    } else {
+        out.block(value, 0, 0, false)?;
+    }
+    let scalar = !matches!(value, Py::List(_) | Py::Tuple(_) | Py::Dict(_) | Py::View(..));
+    let open_ended = scalar && !out.out.ends_with(['\'', '"']);
+    out.out.push('\n');
+    if open_ended {
+        out.out.push_str("...\n");
+    }
+    Ok(out.out)
+}
+
+/// A text as a YAML double-quoted scalar.
+pub(crate) fn double_quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0' => out.push_str("\\0"),
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
+            '\x0b' => out.push_str("\\v"),
+            '\x0c' => out.push_str("\\f"),
+            '\x1b' => out.push_str("\\e"),
+            '\u{85}' => out.push_str("\\N"),
+            '\u{2028}' => out.push_str("\\L"),
+            '\u{2029}' => out.push_str("\\P"),
+            c if (c as u32) < 0x20 || (0x7f..0xa0).contains(&(c as u32)) => {
+                _ = write!(out, "\\x{:02X}", c as u32)
+            }
+            '\u{feff}' => out.push_str("\\uFEFF"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+struct Writer {
+    out: String,
+    column: usize,
+}
+
+fn sorted(d: &crate::jinja::Dict) -> Vec<(Py, Py)> {
+    let mut pairs: Vec<(Py, Py)> = d.iter().map(|(k, v)| (k.value().clone(), v.clone())).collect();
+    // PyYAML sorts keys, and leaves them as they are where they cannot be compared.
+    if pairs.iter().all(|(k, _)| k.as_str().is_some()) {
+        pairs.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
+    } else if pairs.iter().all(|(k, _)| k.as_float().is_some()) {
+        pairs.sort_by(|(a, _), (b, _)| {
+            a.as_float().partial_cmp(&b.as_float()).unwrap_or(std::cmp::Ordering::Equal)
+        });
+    }
+    pairs
+}
+
+impl Writer {
+    fn put(&mut self, text: &str) {
+        self.out.push_str(text);
+        match text.rfind('\n') {
+            Some(at) => self.column = text[at + 1..].chars().count(),
+            None => self.column += text.chars().count(),
+        }
+    }
+
+    fn indent(&mut self, indent: usize) {
+        self.put("\n");
+        self.put(&" ".repeat(indent));
+    }
+
+    fn flow(&mut self, value: &Py, indent: usize, depth: usize) -> Res<()> {
+        if depth > 100 {
+            return runtime("a structure nested too deeply for YAML");
+        }
+        match value {
+            Py::Dict(d) => {
+                self.put("{");
+                for (i, (key, value)) in sorted(&d.borrow()).iter().enumerate() {
+                    self.separate(i, indent);
+                    self.scalar(key, indent, true, true)?;
+                    self.put(": ");
+                    self.flow(value, indent + 2, depth + 1)?;
+                }
+                self.put("}");
+            }
+            Py::List(_) | Py::Tuple(_) | Py::View(..) => {
+                self.put("[");
+                for (i, item) in value.elements().unwrap_or_default().iter().enumerate() {
+                    self.separate(i, indent);
+                    self.flow(item, indent + 2, depth + 1)?;
+                }
+                self.put("]");
+            }
+            scalar => self.scalar(scalar, indent, true, false)?,
+        }
+        Ok(())
+    }
+
+    fn separate(&mut self, index: usize, indent: usize) {
+        if index > 0 {
+            self.put(",");
+        }
+        if self.column > WIDTH {
+            self.indent(indent);
+        } else if index > 0 {
+            self.put(" ");
+        }
+    }
+
+    /// `in_sequence`: the value stands right after a `- `.
+    fn block(&mut self, value: &Py, indent: usize, depth: usize, in_sequence: bool) -> Res<()> {
+        if depth > 100 {
+            return runtime("a structure nested too deeply for YAML");
+        }
+        match value {
+            Py::Dict(d) if !d.borrow().is_empty() => {
+                for (i, (key, value)) in sorted(&d.borrow()).iter().enumerate() {
+                    if i > 0 || (depth > 0 && !in_sequence) {
+                        self.indent(indent);
+                    }
+                    self.scalar(key, indent, false, true)?;
+                    self.put(":");
+                    let list = matches!(value, Py::List(_) | Py::Tuple(_));
+                    if !nests(value) {
+                        self.put(" ");
+                    }
+                    // Sequences in mappings are not indented.
+                    self.block(value, if list { indent } else { indent + 2 }, depth + 1, false)?;
+                }
+            }
+            Py::List(_) | Py::Tuple(_) | Py::View(..) if nests(value) => {
+                for (i, item) in value.elements().unwrap_or_default().iter().enumerate() {
+                    if i > 0 || (depth > 0 && !in_sequence) {
+                        self.indent(indent);
+                    }
+                    self.put("- ");
+                    self.block(item, indent + 2, depth + 1, true)?;
+                }
+            }
+            Py::Dict(_) => self.put("{}"),
+            Py::List(_) | Py::Tuple(_) | Py::View(..) => self.put("[]"),
+            scalar => self.scalar(scalar, indent.max(2), false, false)?,
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self, value: &Py, indent: usize, flow: bool, key: bool) -> Res<()> {
+        match value {
+            Py::None => self.put("null"),
+            Py::Bool(b) => self.put(if *b { "true" } else { "false" }),
+            Py::Int(i) => self.put(&i.to_string()),
+            Py::Float(f) if f.is_nan() => self.put(".nan"),
+            Py::Float(f) if f.is_infinite() => self.put(if *f > 0.0 { ".inf" } else { "-.inf" }),
+            Py::Float(f) => {
+                let text = float_text(*f);
+                let text =
+                    if text.contains('.') || !text.contains('e') { text } else { text.replace('e', ".0e") };
+                self.put(&text);
+            }
+            Py::Str(s) => self.text(s, indent, flow, key),
+            Py::Undefined(message) => {
+                return Err(crate::error::Error::new(crate::error::Fault::Undefined(message.to_string())));
+            }
+            other => return runtime(format!("cannot represent a {} in YAML", other.type_name())),
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str, indent: usize, flow: bool, key: bool) {
+        let style = style(text, flow, key);
+        match style {
+            Style::Plain => self.folded(text, indent, key, |s| s.to_owned()),
+            Style::Single => {
+                self.put("'");
+                let mut rest = text;
+                while !rest.is_empty() {
+                    let breaks = rest.len() - rest.trim_start_matches('\n').len();
+                    if breaks > 0 {
+                        // Reading folds one line break away: one more is written than is meant.
+                        self.put(&"\n".repeat(breaks));
+                        self.indent(indent);
+                    }
+                    rest = &rest[breaks..];
+                    let line = rest.find('\n').map_or(rest, |end| &rest[..end]);
+                    self.folded(line, indent, key, |s| s.replace('\'', "''"));
+                    rest = &rest[line.len()..];
+                }
+                self.put("'");
+            }
+            Style::Double => self.put(&double_quoted(text)),
+        }
+    }
+
+    /// Writes a line, broken at single spaces beyond the width.
+    fn folded(&mut self, text: &str, indent: usize, key: bool, escape: impl Fn(&str) -> String) {
+        let words: Vec<&str> = text.split(' ').collect();
+        for (i, word) in words.iter().enumerate() {
+            if i > 0 {
+                let single = !word.is_empty() && !words[i - 1].is_empty();
+                if single && !key && self.column > WIDTH {
+                    self.indent(indent);
+                } else {
+                    self.put(" ");
+                }
+            }
+            self.put(&escape(word));
+        }
+    }
+}
+
+fn nests(value: &Py) -> bool {
+    match value {
+        Py::Dict(d) => !d.borrow().is_empty(),
+        Py::List(l) => !l.borrow().is_empty(),
+        Py::Tuple(t) | Py::View(_, t) => !t.is_empty(),
+        _ => false,
+    }
+}
+
+#[derive(PartialEq)]
+enum Style {
+    Plain,
+    Single,
+    Double,
+}
+
+/// The style that PyYAML would choose.
+fn style(text: &str, flow: bool, key: bool) -> Style {
+    let printable = |c: char| c == '\n' || (' '..='~').contains(&c) || (c >= '\u{a0}' && c != '\u{feff}');
+    if !text.chars().all(printable) || text.contains(" \n") || text.contains("\n ") {
+        return Style::Double;
+    }
+    if key && text.contains('\n') {
+        return Style::Double;
+    }
+    let plain = !text.is_empty()
+        && !text.contains('\n')
+        && !text.starts_with(' ')
+        && !text.ends_with(' ')
+        && !has_indicators(text, flow)
+        && matches!(resolve::plain(text), Data::Str(_))
+        && !is_timestamp(text)
+        && !matches!(text, "=" | "<<");
+    if plain { Style::Plain } else { Style::Single }
+}
+
+fn has_indicators(text: &str, flow: bool) -> bool {
+    if text.starts_with("---") || text.starts_with("...") {
+        return true;
+    }
+    let chars: Vec<char> = text.chars().collect();
+    let blank_after = |i: usize| chars.get(i + 1).is_none_or(|c| c.is_whitespace());
+    chars.iter().enumerate().any(|(i, c)| match c {
+        '#' if i == 0 => true,
+        '#' => chars[i - 1].is_whitespace(),
+        ',' | '[' | ']' | '{' | '}' => i == 0 || flow,
+        '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => i == 0,
+        '?' => flow || (i == 0 && blank_after(i)),
+        ':' => flow || blank_after(i),
+        '-' => i == 0 && blank_after(i),
+        _ => false,
+    })
+}
+
+/// `2001-02-03`, alone or with a time.
+fn is_timestamp(text: &str) -> bool {
+    let date = text.get(..10).unwrap_or(text);
+    let parts: Vec<&str> = date.split('-').collect();
+    let number = |s: &str| !s.is_empty() && s.len() <= 4 && s.bytes().all(|b| b.is_ascii_digit());
+    matches!(parts.as_slice(), [y, m, d] if y.len() == 4 && number(y) && number(m) && number(d))
+        && (text.len() == 10 || text[10..].starts_with(['T', 't', ' ']))
+}
