@@ -12,16 +12,30 @@
 //!
 //! Nothing here knows of EC2, of git or of inotify.
 
+pub mod compile;
 pub mod engine;
 pub mod error;
+mod extend;
+mod files;
 pub mod fsys;
+mod functions;
+mod glob;
 pub mod grains;
+pub mod high;
 pub mod host;
+mod jinja;
 pub mod low;
+mod merge;
 pub mod minion;
 pub mod modules;
+mod order;
+pub mod pillar;
 pub mod render;
 pub mod report;
 pub mod session;
+mod targets;
+pub mod top;
 pub mod tree;
 pub mod value;
+pub mod watches;
+mod yaml;

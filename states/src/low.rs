@@ -49,6 +49,22 @@ impl Chunk {
         format!("{}_|-{}_|-{}_|-{}", self.state, self.id, self.name, self.fun)
     }
 
+    /// The chunk with the keys that Salt prints.
+    pub fn to_value(&self) -> Value {
+        let text = |s: &str| Value::Str(s.to_owned());
+        let mut map = Map::from([
+            ("state".to_owned(), text(&self.state)),
+            ("name".to_owned(), text(&self.name)),
+            ("__sls__".to_owned(), text(&self.sls)),
+            ("__env__".to_owned(), text(&self.env)),
+            ("__id__".to_owned(), text(&self.id)),
+        ]);
+        map.extend(self.args.iter().map(|(k, v)| (k.clone(), v.clone())));
+        map.insert("order".to_owned(), Value::Int(self.order));
+        map.insert("fun".to_owned(), text(&self.fun));
+        Value::Map(map)
+    }
+
     /// An argument by name.
     pub fn arg(&self, key: &str) -> Option<&Value> {
         self.args.get(key)

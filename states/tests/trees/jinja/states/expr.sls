@@ -1,0 +1,364 @@
+expressions:
+  test.nop:
+    - e000: {{ (1 + 2 * 3 ** 2) | string | json }}
+    - e001: {{ (7 / 2) | string | json }}
+    - e002: {{ (7 // 2) | string | json }}
+    - e003: {{ (-7 // 2) | string | json }}
+    - e004: {{ (-7 % 3) | string | json }}
+    - e005: {{ (7.5 // 2) | string | json }}
+    - e006: {{ (2 ** -1) | string | json }}
+    - e007: {{ ('a' * 3) | string | json }}
+    - e008: {{ ([1, 2] + [3]) | string | json }}
+    - e009: {{ ((1, 2) + (3,)) | string | json }}
+    - e010: {{ ('a' ~ 1 ~ none ~ true ~ 1.0) | string | json }}
+    - e011: {{ (1 == 1.0) | string | json }}
+    - e012: {{ (true == 1) | string | json }}
+    - e013: {{ ('1' == 1) | string | json }}
+    - e014: {{ (1 < 2 < 3) | string | json }}
+    - e015: {{ (3 > 2 > 2) | string | json }}
+    - e016: {{ ('a' in 'abc') | string | json }}
+    - e017: {{ (2 in [1, 2]) | string | json }}
+    - e018: {{ ('k' in {'k': 1}) | string | json }}
+    - e019: {{ (5 not in [1, 2]) | string | json }}
+    - e020: {{ (not true or false) | string | json }}
+    - e021: {{ ('' or 'x') | string | json }}
+    - e022: {{ (0 and 1) | string | json }}
+    - e023: {{ ('abc'[1]) | string | json }}
+    - e024: {{ ('abc'[-1]) | string | json }}
+    - e025: {{ ('abcdef'[1:4]) | string | json }}
+    - e026: {{ ('abcdef'[::-1]) | string | json }}
+    - e027: {{ ('abcdef'[::2]) | string | json }}
+    - e028: {{ ([1,2,3][1:]) | string | json }}
+    - e029: {{ ((1,)) | string | json }}
+    - e030: {{ ((1, 'b', none, 2.50)) | string | json }}
+    - e031: {{ ({'a': 1, 'b': [true, none]}) | string | json }}
+    - e032: {{ ({1: 'x', 'y': {}}) | string | json }}
+    - e033: {{ ('it''s') | string | json }}
+    - e034: {{ ("it's") | string | json }}
+    - e035: {{ ("both ' and \"") | string | json }}
+    - e036: {{ ("tab\there\nline") | string | json }}
+    - e037: {{ (['a\nb']) | string | json }}
+    - e038: {{ (1e16) | string | json }}
+    - e039: {{ (1e15) | string | json }}
+    - e040: {{ (1.5e-7) | string | json }}
+    - e041: {{ (100000000000000000000.0) | string | json }}
+    - e042: {{ (0.1 + 0.2) | string | json }}
+    - e043: {{ (3.0) | string | json }}
+    - e044: {{ (10 | float) | string | json }}
+    - e045: {{ ('%s is %d and %05.2f' % ('x', 5, 3.14159)) | string | json }}
+    - e046: {{ ('%-5s|%5s|%x|%X|%o|%e|%g' % ('a', 'b', 255, 255, 8, 12345.678, 0.00001)) | string | json }}
+    - e047: {{ ('%(a)s-%(b)s' % {'a': 1, 'b': 2}) | string | json }}
+    - e048: {{ ('{} {1} {0}'.format('a', 'b') if false else '{1} {0}'.format('a', 'b')) | string | json }}
+    - e049: {{ ('{a:>5}|{b:<5}|{c:^5}|{d:05d}|{e:.2f}|{f:,}'.format(a='x', b='y', c='z', d=42, e=2.5, f=1234567)) | string | json }}
+    - e050: {{ ('{0[k]} {1.real}'.format({'k': 'v'}, 'x') if false else '{0[k]}'.format({'k': 'v'})) | string | json }}
+    - e051: {{ ('a,b,,c'.split(',')) | string | json }}
+    - e052: {{ ('  a  b c '.split()) | string | json }}
+    - e053: {{ ('a b c d'.split(' ', 2)) | string | json }}
+    - e054: {{ ('a b c d'.rsplit(' ', 1)) | string | json }}
+    - e055: {{ ('a.b.c'.rpartition('.')) | string | json }}
+    - e056: {{ ('key=value=x'.partition('=')) | string | json }}
+    - e057: {{ ('Hello World'.upper()) | string | json }}
+    - e058: {{ ('Hello World'.lower()) | string | json }}
+    - e059: {{ ('hello world'.title()) | string | json }}
+    - e060: {{ ('hello WORLD'.capitalize()) | string | json }}
+    - e061: {{ ('hello'.center(11, '*')) | string | json }}
+    - e062: {{ ('42'.zfill(5)) | string | json }}
+    - e063: {{ ('-42'.zfill(5)) | string | json }}
+    - e064: {{ ('xxhixx'.strip('x')) | string | json }}
+    - e065: {{ ('abc'.startswith('ab')) | string | json }}
+    - e066: {{ ('abc'.endswith(('x', 'c'))) | string | json }}
+    - e067: {{ ('banana'.count('an')) | string | json }}
+    - e068: {{ ('banana'.find('n')) | string | json }}
+    - e069: {{ ('banana'.replace('an', 'AN', 1)) | string | json }}
+    - e070: {{ ('a-b'.join(['1', '2'])) | string | json }}
+    - e071: {{ ('12'.isdigit()) | string | json }}
+    - e072: {{ ('line1\nline2'.splitlines()) | string | json }}
+    - e073: {{ ({'a': 1}.items() | list) | string | json }}
+    - e074: {{ ({'a': 1, 'b': 2}.keys() | list) | string | json }}
+    - e075: {{ ({'a': 1}.values() | list) | string | json }}
+    - e076: {{ ({'a': 1}.get('b', 'dflt')) | string | json }}
+    - e077: {{ ({'a': 1}.get('b')) | string | json }}
+    - e078: {{ ([3, 1, 2] | sort) | string | json }}
+    - e079: {{ (['b', 'A', 'c'] | sort) | string | json }}
+    - e080: {{ (['b', 'A', 'c'] | sort(case_sensitive=true)) | string | json }}
+    - e081: {{ ([3, 1, 2] | sort(reverse=true)) | string | json }}
+    - e082: {{ ([{'n': 2}, {'n': 1}] | sort(attribute='n')) | string | json }}
+    - e083: {{ ({'b': 1, 'a': 2} | dictsort) | string | json }}
+    - e084: {{ ({'b': 1, 'a': 2} | dictsort(by='value')) | string | json }}
+    - e085: {{ ([1, 2, 3] | sum) | string | json }}
+    - e086: {{ ([1, 2, 3] | first) | string | json }}
+    - e087: {{ ([1, 2, 3] | last) | string | json }}
+    - e088: {{ ([1, 2, 3] | length) | string | json }}
+    - e089: {{ ('abc' | length) | string | json }}
+    - e090: {{ ([1, 2, 2, 1] | unique) | string | json }}
+    - e091: {{ ([1, 2] | union([2, 3])) | string | json }}
+    - e092: {{ ([1, 2, 3] | intersect([2, 3, 4])) | string | json }}
+    - e093: {{ ([1, 2, 3] | difference([2])) | string | json }}
+    - e094: {{ ([1, 2, 3] | symmetric_difference([3, 4])) | string | json }}
+    - e095: {{ (['a', 'b'] | join('-')) | string | json }}
+    - e096: {{ ([1, 2, 3] | join) | string | json }}
+    - e097: {{ ([{'x': 1}, {'x': 2}] | map(attribute='x') | list) | string | json }}
+    - e098: {{ (['a', 'b'] | map('upper') | list) | string | json }}
+    - e099: {{ ([1, 2, 3, 4] | select('odd') | list) | string | json }}
+    - e100: {{ ([1, 2, 3, 4] | reject('gt', 2) | list) | string | json }}
+    - e101: {{ ([{'a': 1, 'on': true}, {'a': 2, 'on': false}] | selectattr('on') | map(attribute='a') | list) | string | json }}
+    - e102: {{ ([{'a': 1}, {'a': 2}] | selectattr('a', 'equalto', 2) | list) | string | json }}
+    - e103: {{ ([{'a': 1}, {'a': 2}] | rejectattr('a', 'eq', 2) | list) | string | json }}
+    - e104: {{ ([{'g': 'x', 'v': 1}, {'g': 'y', 'v': 2}, {'g': 'x', 'v': 3}] | groupby('g')) | string | json }}
+    - e105: {{ ([1, 2, 3, 4, 5] | batch(2) | list) | string | json }}
+    - e106: {{ ([1, 2, 3, 4, 5] | slice(2) | list) | string | json }}
+    - e107: {{ ('abc' | reverse) | string | json }}
+    - e108: {{ ([1, 2] | reverse | list) | string | json }}
+    - e109: {{ ('3' | int) | string | json }}
+    - e110: {{ ('x' | int(7)) | string | json }}
+    - e111: {{ ('0x1f' | int(0, 16)) | string | json }}
+    - e112: {{ ('3.7' | int) | string | json }}
+    - e113: {{ (3.7 | int) | string | json }}
+    - e114: {{ (2.5 | round) | string | json }}
+    - e115: {{ (3.14159 | round(2)) | string | json }}
+    - e116: {{ (2.1 | round(0, 'ceil')) | string | json }}
+    - e117: {{ (-3 | abs) | string | json }}
+    - e118: {{ (nothere | default('d')) | string | json }}
+    - e119: {{ ('' | default('d', true)) | string | json }}
+    - e120: {{ (none | default('d')) | string | json }}
+    - e121: {{ ('a b' | urlencode) | string | json }}
+    - e122: {{ ({'a': 'b c'} | urlencode) | string | json }}
+    - e123: {{ ('hello' | replace('l', 'L')) | string | json }}
+    - e124: {{ ('  x ' | trim) | string | json }}
+    - e125: {{ ('<a>' | escape) | string | json }}
+    - e126: {{ ('one\ntwo' | indent(2)) | string | json }}
+    - e127: {{ ('one\ntwo' | indent(2, true)) | string | json }}
+    - e128: {{ ('word word' | wordcount) | string | json }}
+    - e129: {{ ('hello world' | title) | string | json }}
+    - e130: {{ ('long text here and more' | truncate(12)) | string | json }}
+    - e131: {{ ({'a': [1, 2], 'b': none} | json) | string | json }}
+    - e132: {{ ({'a': [1, 2], 'b': {'c': true}} | yaml) | string | json }}
+    - e133: {{ ({'a': [1, 2], 'b': {'c': true, 'd': 'x: y', 'e': '', 'f': 'yes', 'g': '5'}} | yaml(false)) | string | json }}
+    - e134: {{ (['a', {'b': [1, {'c': 2}]}] | yaml(false)) | string | json }}
+    - e135: {{ ('multi\nline' | yaml) | string | json }}
+    - e136: {{ ('a: b' | yaml) | string | json }}
+    - e137: {{ ({'a': 1} | tojson) | string | json }}
+    - e138: {{ ('a' | yaml_encode if false else 'skip') | string | json }}
+    - e139: {{ ('abc' | regex_replace('b', 'X')) | string | json }}
+    - e140: {{ ('abcd' | regex_search('b(c)')) | string | json }}
+    - e141: {{ ('abcd' | regex_match('bc')) | string | json }}
+    - e142: {{ ('ab' | regex_match('(a)(b)')) | string | json }}
+    - e143: {{ ('secret' | sha256) | string | json }}
+    - e144: {{ ('text' | base64_encode) | string | json }}
+    - e145: {{ ('dGV4dA==' | base64_decode) | string | json }}
+    - e146: {{ ('yes' | to_bool) | string | json }}
+    - e147: {{ ('a b' | quote) | string | json }}
+    - e148: {{ ('it is' | regex_escape) | string | json }}
+    - e149: {{ ([[1, [2]], 3] | flatten) | string | json }}
+    - e150: {{ ('a' is defined) | string | json }}
+    - e151: {{ (nothere is defined) | string | json }}
+    - e152: {{ (nothere is undefined) | string | json }}
+    - e153: {{ (none is none) | string | json }}
+    - e154: {{ (1 is number) | string | json }}
+    - e155: {{ ('x' is string) | string | json }}
+    - e156: {{ ({} is mapping) | string | json }}
+    - e157: {{ ([] is sequence) | string | json }}
+    - e158: {{ ([] is list) | string | json }}
+    - e159: {{ ((1,) is list) | string | json }}
+    - e160: {{ (3 is odd) | string | json }}
+    - e161: {{ (4 is divisibleby 2) | string | json }}
+    - e162: {{ ('a' is in ['a']) | string | json }}
+    - e163: {{ (1 is eq 1) | string | json }}
+    - e164: {{ ('abc' is match('ab')) | string | json }}
+    - e165: {{ ('ABC' is upper) | string | json }}
+    - e166: {{ (5 is sameas 5) | string | json }}
+    - e167: {{ (range(3) | list) | string | json }}
+    - e168: {{ (range(1, 10, 3) | list) | string | json }}
+    - e169: {{ (range(5, 0, -2) | list) | string | json }}
+    - e170: {{ (dict(a=1, b=2)) | string | json }}
+    - e171: {{ (dict([('x', 1)])) | string | json }}
+    - e172: {{ (namespace(a=1).a) | string | json }}
+    - e173: {{ ([1, 2] is iterable) | string | json }}
+    - e174: {{ ('a' if 1 else 'b') | string | json }}
+    - e175: {{ (('x' if false else 'y') ~ 'z') | string | json }}
+    - e176: {{ (grains.role) | string | json }}
+    - e177: {{ (grains['roles'][1]) | string | json }}
+    - e178: {{ (grains.get('nope', 'n')) | string | json }}
+    - e179: {{ (grains.nested.a.b) | string | json }}
+    - e180: {{ (salt['grains.get']('nested:a:b')) | string | json }}
+    - e181: {{ (salt.grains.get('role')) | string | json }}
+    - e182: {{ (salt['test.echo']('hi')) | string | json }}
+    - e183: {{ (opts.id) | string | json }}
+    - e184: {{ (saltenv) | string | json }}
+    - e185: {{ ('a' < 'b') | string | json }}
+    - e186: {{ ([1, 2] < [1, 3]) | string | json }}
+    - e187: {{ ('x' not in 'abc' and 1) | string | json }}
+    - e188: {{ ({'a': 1} == {'a': 1.0}) | string | json }}
+    - e189: {{ ([1, [2, {'k': (3,)}]]) | string | json }}
+    - e190: {{ ('é' ~ 'ü') | string | json }}
+    - e191: {{ (['é']) | string | json }}
+    - e192: {{ ('{}'.format(none)) | string | json }}
+    - e193: {{ ('%s' % none) | string | json }}
+    - e194: {{ ('%s' % [1]) | string | json }}
+    - e195: {{ ('%r' % 'x') | string | json }}
+    - e196: {{ ("%.3s" % 'abcdef') | string | json }}
+    - e197: {{ ('%5.1f%%' % 99.55) | string | json }}
+    - e198: {{ ('{:>8}'.format('é')) | string | json }}
+    - e199: {{ ('{:08.3f}'.format(-3.14159)) | string | json }}
+    - e200: {{ ('{:+d}'.format(5)) | string | json }}
+    - e201: {{ ('{:x}'.format(255)) | string | json }}
+    - e202: {{ ('{:#x}'.format(255)) | string | json }}
+    - e203: {{ ('{:e}'.format(12345.678)) | string | json }}
+    - e204: {{ ('{:%}'.format(0.25)) | string | json }}
+    - e205: {{ ('{!r}'.format('a')) | string | json }}
+    - e206: {{ ('{{}}'.format()) | string | json }}
+    - e207: {{ (1_000) | string | json }}
+    - e208: {{ (0x1f) | string | json }}
+    - e209: {{ ('a' 'b') | string | json }}
+    - e210: {{ ([1,2,3,].pop()) | string | json }}
+    - e211: {{ ([5,6].index(6)) | string | json }}
+    - e212: {{ ({'a': 1}.pop('a')) | string | json }}
+    - e213: {{ ({'a': 1}.copy()) | string | json }}
+    - e214: {{ ({'a': {'b': 1}} | traverse('a:b')) | string | json }}
+    - e215: {{ (true | string) | string | json }}
+    - e216: {{ ([] | string) | string | json }}
+    - e217: {{ ('a' | list) | string | json }}
+    - e218: {{ ({'k': 1} | list) | string | json }}
+    - e219: {{ ('x' | upper | lower) | string | json }}
+    - e220: {{ (-5 | abs) | string | json }}
+    - e221: {{ (- 5) | string | json }}
+    - e222: {{ (2 - 3 - 4) | string | json }}
+    - e223: {{ (2 ** 3 ** 2) | string | json }}
+    - e224: {{ (not 1 == 2) | string | json }}
+    - e225: {{ (1 if false) | string | json }}
+    - e226: {{ ('abc' | center(9)) | string | json }}
+    - e227: {{ ('a\\b') | string | json }}
+    - e228: {{ ("a\x41") | string | json }}
+    - e229: {{ (salt['slsutil.merge']({'a': {'b': 1}}, {'a': {'c': 2}})) | string | json }}
+    - e230: {{ (salt['file.dirname']('/a/b/c')) | string | json }}
+    - e231: {{ (salt['file.basename']('/a/b/c')) | string | json }}
+    - e232: {{ (salt['file.join']('/a', 'b', 'c')) | string | json }}
+    - e233: {{ ('1,2' | load_yaml) | string | json }}
+    - e234: {{ ('[1, {a: yes}]' | load_yaml) | string | json }}
+    - e235: {{ ('{"a": [1]}' | load_json) | string | json }}
+    - e236: {{ ([1,2] | zip(['a','b']) | list) | string | json }}
+    - e237: {{ (['x'] | sequence) | string | json }}
+    - e238: {{ ('x' | sequence) | string | json }}
+    - e239: {{ ([3,1] | min) | string | json }}
+    - e240: {{ ([3,1] | max) | string | json }}
+    - e241: {{ ([1,2] | avg) | string | json }}
+    - e242: {{ ('a_b_c' | to_camelcase) | string | json }}
+    - e243: {{ ('fooBar' | to_snake_case) | string | json }}
+    - e244: {{ ({'a':1} | to_entries) | string | json }}
+    - e245: {{ ('12' | str_to_num) | string | json }}
+    - e246: {{ ('/a' | path_join('b')) | string | json }}
+    - e247: {{ ('a' | string is string) | string | json }}
+    - e248: {{ ('1.10' is string and '1.10' > '1.9') | string | json }}
+    - e249: {{ ([none, 1] | select | list) | string | json }}
+    - e250: {{ ('%d' % 3.9) | string | json }}
+    - e251: {{ ('%s %s' % (1, 'a')) | string | json }}
+    - e252: {{ ('a;b' | replace(';', ', ')) | string | json }}
+    - e253: {{ ([('a', 1)] | list) | string | json }}
+    - e254: {{ ({'a': 1}.items()) | string | json }}
+    - e255: {{ ({'a': 1}.keys()) | string | json }}
+    - e256: {{ ([1]|map('string')|list) | string | json }}
+    - e257: {{ ([['a','b'],['c']] | sum(start=[])) | string | json }}
+    - e258: {{ ('abc'|first) | string | json }}
+    - e259: {{ ('x'.join('abc')) | string | json }}
+    - e260: {{ ('a'.encode('utf-8') if false else 1) | string | json }}
+    - e261: {{ ('Ab'.swapcase()) | string | json }}
+    - e262: {{ ('a' * 0) | string | json }}
+    - e263: {{ ([0] * 3) | string | json }}
+    - e264: {{ (1.0 * 2) | string | json }}
+    - e265: {{ (5 % 3.0) | string | json }}
+    - e266: {{ (true + 1) | string | json }}
+    - e267: {{ ('a' >= 'A') | string | json }}
+    - e268: {{ (none == false) | string | json }}
+    - e269: {{ ([] == ()) | string | json }}
+    - e270: {{ ({} | length) | string | json }}
+    - e271: {{ ('abc' | batch(2) | list) | string | json }}
+    - e272: {{ ('5' ~ 5) | string | json }}
+    - e273: {{ (odict([('b', 1), ('a', 2)]).keys() | list) | string | json }}
+    - e274: {{ ('aXbX'.rstrip('X')) | string | json }}
+    - e275: {{ ('aaa'.lstrip('a')) | string | json }}
+    - e276: {{ ('tEST' | capitalize) | string | json }}
+    - e277: {{ (1 is integer) | string | json }}
+    - e278: {{ (1.0 is float) | string | json }}
+    - e279: {{ (true is boolean) | string | json }}
+    - e280: {{ ('a' is not none) | string | json }}
+    - e281: {{ ('x' is callable) | string | json }}
+    - e282: {{ (1 is ge 1) | string | json }}
+    - e283: {{ ('a,b' | replace(',', '\n')) | string | json }}
+    - e284: {{ (salt['config.get']('nope', 'dd')) | string | json }}
+    - e285: {{ (salt['pillar.get']('nope', none)) | string | json }}
+    - e286: {{ ('%s' | format('x')) | string | json }}
+    - e287: {{ ('%(k)s' | format(k='v')) | string | json }}
+    - e288: {{ ('http://a' | regex_replace('^http', 'https')) | string | json }}
+    - e289: {{ ('abc' | regex_replace('(b)', '<\\1>')) | string | json }}
+    - e290: {{ ([3, 'a'] | map('string') | sort) | string | json }}
+    - e291: {{ ('AbC' | lower) | string | json }}
+    - e292: {{ ('a\nb\n' | indent(4)) | string | json }}
+    - e293: {{ ({'z': 1, 'a': {'y': 2, 'b': 3}} | json) | string | json }}
+    - e294: {{ ({'z': 1, 'a': {'y': 2, 'b': 3}} | json(sort_keys=false)) | string | json }}
+    - e295: {{ ({'z': 1, 'a': [1, 2]} | json(indent=2)) | string | json }}
+    - e296: {{ ([1.0, 1e20, 1.5] | json) | string | json }}
+    - e297: {{ ('ünï' | json) | string | json }}
+    - e298: {{ ([1.0, 1e20] | yaml) | string | json }}
+    - e299: {{ ({1: 'a', 'on': 'off', 'x': '1.5', 'd': '2020-01-01', 'n': '~', 't': 'true', 'c': 'a, b', 's': ' lead', 'dash': '- x', 'h': '# x', 'q': "it's", 'k': 'a: b', 'u': 'é'} | yaml(false) if false else 1) | string | json }}
+    - e300: {{ ({'on': 'off', 'x': '1.5', 'd': '2020-01-01', 'n': '~', 't': 'true', 'c': 'a, b', 's': ' lead', 'dash': '- x', 'h': '# x', 'q': "it's", 'k': 'a: b', 'u': 'é', 'e': {}, 'l': []} | yaml(false)) | string | json }}
+    - e301: {{ ({'on': 'off', 'c': 'a, b', 'q': "it's", 'k': 'a: b', 'nl': 'a\nb', 'tab': 'a\tb', 'br': '[x]'} | yaml) | string | json }}
+    - e302: {{ ('word ' * 4) | string | json }}
+    - e303: {{ ({'long': 'word ' * 40 ~ 'end'} | yaml(false)) | string | json }}
+    - e304: {{ (['aaaaaaaaaaaaaaaaaaaa', 'bbbbbbbbbbbbbbbbbbbbbbbbbb', 'cccccccccccccccccccccc', 'ddddddddddddddddd', 'eee'] | yaml) | string | json }}
+    - e305: {{ ('a\n\nb' | yaml) | string | json }}
+    - e306: {{ ({'a': 'l1\nl2\n'} | yaml(false)) | string | json }}
+    - e307: {{ ('dGVzdA' | length) | string | json }}
+    - e308: {{ ('a' is sameas 'a') | string | json }}
+    - e309: {{ ('%s' % true) | string | json }}
+    - e310: {{ ([1, 2, 3] | random if false else 0) | string | json }}
+    - e311: {{ (1 // 1.0) | string | json }}
+    - e312: {{ ('x' ~ [1, 'a']) | string | json }}
+    - e313: {{ ('a' in ['a'] and 'b' or 'c') | string | json }}
+    - e314: {{ ((1, 2)[0]) | string | json }}
+    - e315: {{ ([[1, 2], [3]][0][1]) | string | json }}
+    - e316: {{ ({'a': {'b': [10, 20]}}.a.b[1]) | string | json }}
+    - e317: {{ ('abc'.index('c')) | string | json }}
+    - e318: {{ ('%c' % 'x') | string | json }}
+    - e319: {{ ('%i' % 7) | string | json }}
+    - e320: {{ ('%5d|%-5d|%+d' % (42, 42, 42)) | string | json }}
+    - e321: {{ ('{0}-{0}'.format('r')) | string | json }}
+    - e322: {{ ('{:s}'.format('s')) | string | json }}
+    - e323: {{ ('{:^10}'.format(5)) | string | json }}
+    - e324: {{ ('{:*<6}'.format('ab')) | string | json }}
+    - e325: {{ ('{:,.2f}'.format(1234.5)) | string | json }}
+    - e326: {{ ('{:g}'.format(0.0001)) | string | json }}
+    - e327: {{ ('{:.3}'.format('abcdef')) | string | json }}
+    - e328: {{ ('{:b}'.format(5)) | string | json }}
+    - e329: {{ ('{a[0]}'.format(a=[9])) | string | json }}
+printed:
+  test.nop:
+{% set p %}{{ {'a': 1, 'b': 'x'} }}{% endset %}
+    - p00: {{ p | json }}
+{% set p %}{{ {'m': 'l1\nl2', 't': 'a\tb', 'n': {'k': 'v\n'}} }}{% endset %}
+    - p01: {{ p | json }}
+{% set p %}{{ ['l1\nl2', {'a': 'b\nc'}] }}{% endset %}
+    - p02: {{ p | json }}
+{% set p %}{{ none }}{% endset %}
+    - p03: {{ p | json }}
+{% set p %}{{ true }}{% endset %}
+    - p04: {{ p | json }}
+{% set p %}{{ 1.0 }}{% endset %}
+    - p05: {{ p | json }}
+{% set p %}{{ (1, 'a') }}{% endset %}
+    - p06: {{ p | json }}
+{% set p %}{{ ['x', 1, none] }}{% endset %}
+    - p07: {{ p | json }}
+{% set p %}{{ 'plain' }}{% endset %}
+    - p08: {{ p | json }}
+{% set p %}{{ {'q': "it's"} }}{% endset %}
+    - p09: {{ p | json }}
+{% set p %}{{ grains.nested }}{% endset %}
+    - p10: {{ p | json }}
+{% set p %}{{ {'a': {'b': [1, {'c': 'd\ne'}]}} }}{% endset %}
+    - p11: {{ p | json }}
+{% set p %}{{ {1: 2} }}{% endset %}
+    - p12: {{ p | json }}
+{% set p %}{{ {'e': ''} }}{% endset %}
+    - p13: {{ p | json }}
+{% set p %}{{ {'uni': 'é\nü'} }}{% endset %}
+    - p14: {{ p | json }}

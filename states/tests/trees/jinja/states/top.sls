@@ -1,0 +1,2 @@
+base:
+  '*': [expr, flow, imports.main]

@@ -1,0 +1,2 @@
+app:
+  deep: {x: {{ grains['role'] }} }

@@ -1,0 +1,3 @@
+include: [b]
+same:
+  test.nop: []

@@ -1,0 +1,4 @@
+include: [empty]
+x:
+  test.nop:
+    - require: [{sls: empty}]

@@ -1,0 +1,6 @@
+extend:
+  ghost:
+    file:
+      - mode: 600
+a:
+  test.nop: []

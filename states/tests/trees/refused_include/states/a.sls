@@ -1,0 +1,3 @@
+include: [missing.sls_name]
+a:
+  test.nop: []

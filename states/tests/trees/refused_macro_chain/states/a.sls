@@ -1,0 +1,3 @@
+{% from 'lib.jinja' import m %}
+a:
+  x: {{ m() }}
