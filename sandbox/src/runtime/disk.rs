@@ -30,7 +30,7 @@ pub enum DiskError {
     #[error("{0}")]
     Base(#[from] base::BaseError),
     /// No such image on disk.
-    #[error("image {0} is not on disk")]
+    #[error("image {0} has no disk here (mayfly-bare needs a sandbox that was started with --boot-binary)")]
     NoImage(String),
     /// `cp` reported a failure.
     #[error("cannot copy the disk of {id}: {reason}")]

@@ -185,7 +185,12 @@ async fn plug(
         .address(mac(address).to_vec())
         .setns_by_fd(namespace.as_raw_fd())
         .build();
-    let pair = LinkMessageBuilder::<LinkVeth>::new(&format!("i{high}-{low}"), INTERFACE)
+    let name = format!("i{high}-{low}");
+    // The kernel takes its time over namespaces that ended: the pair of this address's last life may still be there.
+    if let Ok(stale) = link_index(handle, &name).await {
+        let _ = handle.link().del(stale).execute().await;
+    }
+    let pair = LinkMessageBuilder::<LinkVeth>::new(&name, INTERFACE)
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
         .controller(bridge)
         .up()
