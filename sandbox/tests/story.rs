@@ -1,0 +1,56 @@
+//! The first thing anybody does with EC2, by the unmodified `aws` command, on instances that run.
+// Effects: these are integration tests.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+#[path = "wire/clients.rs"]
+#[allow(dead_code)]
+mod clients;
+mod support;
+
+use support::{http_server, sandbox_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_aws_command_runs_balances_and_terminates_an_instance() {
+    // The cloud's own delays, as people see them.
+    let sandbox = sandbox_with(|config| config.world = mayfly_sandbox::world::Config::default()).await;
+    let endpoint = sandbox.handle.endpoint().to_owned();
+    let user_data = sandbox.dir.path().join("user-data");
+    std::fs::write(&user_data, http_server("through the balancer")).unwrap();
+    let user_data = format!("file://{}", user_data.display());
+    tokio::task::spawn_blocking(move || story(&endpoint, &user_data)).await.unwrap();
+    sandbox.handle.down().await.unwrap();
+}
+
+fn story(endpoint: &str, user_data: &str) {
+    let aws = |line: &str, more: &[&str]| {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        words.extend_from_slice(more);
+        words.extend_from_slice(&["--output", "text"]);
+        clients::aws(endpoint, &words)
+    };
+    let image = ["--filters", "Name=name,Values=sandbox/debian-stock-*", "--query", "Images[0].ImageId"];
+    let image = aws("ec2 describe-images", &image);
+    let launch = ["--image-id", &image, "--user-data", user_data, "--query", "Instances[0].InstanceId"];
+    let id = aws("ec2 run-instances --instance-type t3.micro --count 1", &launch);
+    aws("ec2 wait instance-running --instance-ids", &[&id]);
+    let console = || aws("ec2 get-console-output --query Output --instance-id", &[&id]);
+    // Each try is a process of its own and takes most of a second.
+    assert!((0..60).any(|_| console().contains("server starts")), "{}", console());
+
+    let listener = "Protocol=HTTP,LoadBalancerPort=8080,InstanceProtocol=HTTP,InstancePort=8080";
+    let zones = ["--availability-zones", "us-east-1a", "us-east-1b", "us-east-1c"];
+    let create = [["--listeners", listener].as_slice(), &zones, &["--query", "DNSName"]].concat();
+    let name = aws("elb create-load-balancer --load-balancer-name web", &create);
+    let check = "Target=HTTP:8080/,Interval=5,Timeout=2,HealthyThreshold=2,UnhealthyThreshold=2";
+    aws("elb configure-health-check --load-balancer-name web --health-check", &[check]);
+    aws("elb register-instances-with-load-balancer --load-balancer-name web --instances", &[&id]);
+    aws("elb wait any-instance-in-service --load-balancer-name web", &[]);
+    let url = format!("http://{name}:8080/");
+    let output = std::process::Command::new("curl").args(["-sS", "-m", "30", &url]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "through the balancer");
+
+    aws("ec2 terminate-instances --instance-ids", &[&id]);
+    aws("ec2 wait instance-terminated --instance-ids", &[&id]);
+    let health = aws("elb describe-instance-health --load-balancer-name web", &[]);
+    assert!(!health.contains(&id), "{health}");
+}
