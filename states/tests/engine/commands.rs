@@ -61,11 +61,16 @@ fn a_timeout_kills_the_whole_process_group() {
     let pid_file = bench.scratch("pid");
     let line =
         format!("(trap '' TERM; sleep 1000 & echo $! > {}; wait) & echo working; wait", pid_file.display());
-    let ran = only(bench.run(&[step("cmd.run", &line, json!({"timeout": 1}))]));
-    assert_eq!(ran.outcome, Outcome::Failed);
-    assert!(ran.comment.contains("was killed with its children after 1 s"), "{}", ran.comment);
-    assert!(ran.comment.contains("its last words: working"), "{}", ran.comment);
-    let pid: i32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+    // On a busy machine the shell may not have come far within a second.
+    let attempt = |seconds: u32| {
+        let ran = only(bench.run(&[step("cmd.run", &line, json!({"timeout": seconds}))]));
+        assert_eq!(ran.outcome, Outcome::Failed);
+        let told = format!("was killed with its children after {seconds} s");
+        assert!(ran.comment.contains(&told), "{}", ran.comment);
+        ran.comment.contains("its last words: working") && pid_file.exists()
+    };
+    assert!([1, 4, 16].into_iter().any(attempt));
+    let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     assert!(eventually(|| dead(pid)), "the grandchild {pid} lives on");
 }
 
