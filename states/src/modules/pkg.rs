@@ -86,10 +86,10 @@ impl StateFn for Installed {
 
     fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
         let before = packages(call)?;
+        // Whatever happens from here on, the database is read anew.
         call.facts.packages.replace(None);
         let complaint = prepare(want, &plan, call)?;
         let installed = run(call, &install_argv(want, &plan, call));
-        call.facts.packages.replace(None);
         let after = packages(call)?;
         let changes = changes(&before, &after);
         let failed = |why: String| Ok(Applied { comment: why, changes: Some(changes.clone()), failed: true });
