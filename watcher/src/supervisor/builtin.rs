@@ -11,6 +11,7 @@ mod load;
 mod notify;
 mod output;
 mod prepare;
+mod socket_unit;
 mod sockets;
 mod spawn;
 mod text;

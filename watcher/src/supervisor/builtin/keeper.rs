@@ -3,6 +3,8 @@
 // Effects: signals and reaps processes, reads the clock.
 #![allow(clippy::disallowed_methods)]
 
+mod process;
+
 use super::decide::{Ended, delay, failures};
 use super::load::{Loaded, Units};
 use super::output::Logs;
@@ -13,6 +15,7 @@ use crate::supervisor::{Error, Status};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+use process::Waited;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,9 +26,6 @@ use std::time::{Duration, Instant};
 const NAME: &str = "builtin";
 /// A wait that the unit leaves open ends all the same.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// How often the rest of a process group is looked at while it ends: nobody tells of processes that are not ours.
-const GROUP_INTERVAL: Duration = Duration::from_millis(5);
-
 /// How often the size of a running service's log is looked at.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -93,14 +93,6 @@ struct Process {
     /// Failures in a row before this start.
     failures: u32,
     setting: Box<Setting>,
-}
-
-enum Waited {
-    Ended(Ended),
-    Ready,
-    Deadline,
-    /// Somebody asks for a stop meanwhile.
-    Cancelled,
 }
 
 struct Keeper {
@@ -446,20 +438,6 @@ impl Keeper {
         Ok(())
     }
 
-    /// Give the rest of a process group, whose leader is gone, this long to end; then kill it.
-    fn finish_group(&mut self, group: Pid, grace: Duration) {
-        let deadline = Instant::now() + grace;
-        while group_lives(group) {
-            if Instant::now() >= deadline {
-                let _ = killpg(group, Signal::SIGKILL);
-                return;
-            }
-            if let Ok(message) = self.inbox.recv_timeout(GROUP_INTERVAL) {
-                self.later.push_back(message);
-            }
-        }
-    }
-
     /// Our process ended, or one that does not matter any more did.
     fn on_end(&mut self, pid: Pid) {
         if !matches!(&self.state, State::Running(process) if process.pid == pid) {
@@ -524,73 +502,6 @@ impl Keeper {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).last_end = Some(how.to_string());
     }
 
-    /// Wait for the end of a child, whatever else comes.
-    fn wait_for_end(&mut self, pid: Pid, deadline: Instant) -> Option<Ended> {
-        loop {
-            match self.wait_until(pid, deadline, false) {
-                Waited::Ended(how) => return Some(how),
-                Waited::Deadline => return None,
-                Waited::Ready | Waited::Cancelled => {}
-            }
-        }
-    }
-
-    fn wait(&mut self, pid: Pid, deadline: Instant) -> Waited {
-        self.wait_until(pid, deadline, true)
-    }
-
-    /// Wait for a child's end or readiness; what else comes is kept for later.
-    fn wait_until(&mut self, pid: Pid, deadline: Instant, cancellable: bool) -> Waited {
-        if let Some(at) = self.later.iter().position(|m| matches!(m, Message::Ended(p) if *p == pid)) {
-            self.later.remove(at);
-            return Waited::Ended(self.reap(pid));
-        }
-        loop {
-            match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Message::Ended(ended)) if ended == pid => return Waited::Ended(self.reap(pid)),
-                Ok(Message::Ready(socket)) if Some(&socket) == self.ready_on.as_ref() => {
-                    return Waited::Ready;
-                }
-                Ok(Message::Ready(_)) => {}
-                Ok(message) => {
-                    let stop = matches!(message, Message::Ask(Ask::Stop, _));
-                    self.later.push_back(message);
-                    if stop && cancellable {
-                        return Waited::Cancelled;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Waited::Deadline,
-            }
-        }
-    }
-
-    /// Have a thread tell us when the child ends. It does not reap: until we do, the process id is nobody else's, so
-    /// that a signal never meets a stranger. Only this child is waited for; others are somebody else's.
-    fn await_end_of(&self, pid: Pid) {
-        let to_self = self.to_self.clone();
-        let watch = move || {
-            while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR)
-            {
-            }
-            let _ = to_self.send(Message::Ended(pid));
-        };
-        let thread = std::thread::Builder::new().name("await".into()).stack_size(64 * 1024);
-        if let Err(error) = thread.spawn(watch) {
-            tracing::error!(service = self.service, "no thread to await process {pid}: {error}");
-        }
-    }
-
-    fn reap(&self, pid: Pid) -> Ended {
-        loop {
-            match waitpid(pid, None) {
-                Ok(WaitStatus::Exited(_, status)) => return Ended::Exited(status),
-                Ok(WaitStatus::Signaled(_, signal, _)) => return Ended::Killed(signal as i32),
-                Ok(_) | Err(nix::Error::EINTR) => {}
-                Err(_) => return Ended::Unseen,
-            }
-        }
-    }
-
     /// The socket on which a `Type=notify` service tells that it is ready.
     fn notify_socket(&self, setting: &Setting) -> Result<Option<PathBuf>, String> {
         if setting.service.kind != Kind::Notify {
@@ -602,23 +513,4 @@ impl Keeper {
         })
         .map(Some)
     }
-}
-
-/// Whether the group has a member that is more than a zombie: those of children that lost their parent are reaped by
-/// process 1, whenever it likes.
-fn group_lives(group: Pid) -> bool {
-    if killpg(group, None).is_err() {
-        return false;
-    }
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut stats = processes
-        .filter(|e| e.file_name().to_str().is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())))
-        .filter_map(|e| std::fs::read_to_string(e.path().join("stat")).ok());
-    stats.any(|stat| {
-        // `pid (name) state ppid pgrp …`, and the name may hold anything.
-        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let (state, member_of) = (fields.next(), fields.nth(1));
-        state.is_some_and(|s| !matches!(s, "Z" | "X"))
-            && member_of.and_then(|g| g.parse().ok()) == Some(group.as_raw())
-    })
 }

@@ -3,8 +3,9 @@
 // Effects: reads unit files and makes and removes symlinks.
 #![allow(clippy::disallowed_methods)]
 
+use super::socket_unit::Sockets;
 use super::text::{Directive, Specifiers, UnitError, directives};
-use super::unit::{Service, Sockets};
+use super::unit::Service;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

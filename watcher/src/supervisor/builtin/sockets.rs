@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::identity;
-use super::unit::{Listen, Sockets};
+use super::socket_unit::{Listen, Sockets};
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, UnixAddr, sockopt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -46,7 +46,9 @@ impl Held {
 
     /// Close all and remove the files of unix sockets.
     pub(crate) fn close(&mut self, root: &Path) {
-        for (listen, _) in self.open.drain(..) {
+        for (listen, fd) in self.open.drain(..) {
+            // A child forked at this moment may hold a copy until it executes; the socket ends listening all the same.
+            let _ = socket::shutdown(fd.as_raw_fd(), socket::Shutdown::Both);
             if let Some(path) = file_of(&listen, root) {
                 let _ = std::fs::remove_file(path);
             }

@@ -1,4 +1,4 @@
-//! What a unit file means: the stated subset of systemd.service(5) and systemd.socket(5), as data. Pure.
+//! What a unit file means: the stated subset of systemd.service(5), as data. Pure.
 
 use super::text::{Directive, Specifiers, UnitError, is_variable, span, words};
 use std::path::PathBuf;
@@ -110,29 +110,6 @@ pub(crate) struct Service {
     pub(crate) wanted_by: Vec<String>,
     pub(crate) aliases: Vec<String>,
     /// What was read and is not done, one sentence each.
-    pub(crate) notes: Vec<String>,
-}
-
-/// One `ListenStream=`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Listen {
-    /// A port on every address.
-    Port(u16),
-    /// An address and port.
-    Address(std::net::SocketAddr),
-    /// A path, or an abstract name after `@`.
-    Unix(PathBuf),
-}
-
-/// The sockets held for a service, validated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sockets {
-    pub(crate) listen: Vec<Listen>,
-    pub(crate) backlog: i32,
-    pub(crate) mode: u32,
-    pub(crate) user: Option<String>,
-    pub(crate) group: Option<String>,
-    pub(crate) fd_name: String,
     pub(crate) notes: Vec<String>,
 }
 
@@ -354,54 +331,8 @@ impl Service {
     }
 }
 
-impl Sockets {
-    /// The sockets that the directives of a `.socket` file describe.
-    pub(crate) fn from_directives(all: &[Directive], with: &Specifiers) -> Result<Self, UnitError> {
-        let mut sockets = Self {
-            listen: vec![],
-            backlog: 4096,
-            mode: 0o666,
-            user: None,
-            group: None,
-            fd_name: format!("{}.socket", with.name),
-            notes: vec![],
-        };
-        for directive in all {
-            if !sockets.take(directive, with)? {
-                sockets.notes.extend(note(directive));
-            }
-        }
-        Ok(sockets)
-    }
-
-    fn take(&mut self, d: &Directive, with: &Specifiers) -> Result<bool, UnitError> {
-        if d.section != "Socket" {
-            return Ok(d.section == "Install");
-        }
-        let text = with.expand(&d.value).map_err(|e| d.wrong(e))?;
-        match d.key.as_str() {
-            "ListenStream" if text.is_empty() => self.listen.clear(),
-            "ListenStream" => self.listen.push(listen(&text).map_err(|e| d.wrong(e))?),
-            "ListenDatagram" | "ListenSequentialPacket" | "ListenFIFO" => {
-                return Err(d.wrong(format!("{} is not supported; use ListenStream=", d.key)));
-            }
-            "Accept" if boolean(d)? => {
-                return Err(d.wrong("Accept=yes is not supported: the service accepts by itself"));
-            }
-            "Accept" => {}
-            "Backlog" => self.backlog = text.parse().map_err(|_| d.wrong("expected a number"))?,
-            "SocketMode" => self.mode = octal(d)?,
-            "SocketUser" => self.user = Some(text),
-            "SocketGroup" => self.group = Some(text),
-            "FileDescriptorName" => self.fd_name = text,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
-
 /// A sentence about a directive that is read and not done.
-fn note(d: &Directive) -> Option<String> {
+pub(super) fn note(d: &Directive) -> Option<String> {
     if SILENT.contains(&d.key.as_str()) || d.section.starts_with("X-") || d.key.starts_with("X-") {
         return None;
     }
@@ -517,7 +448,7 @@ fn output(d: &Directive, with: &Specifiers) -> Result<Output, UnitError> {
     })
 }
 
-fn boolean(d: &Directive) -> Result<bool, UnitError> {
+pub(super) fn boolean(d: &Directive) -> Result<bool, UnitError> {
     match d.value.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Ok(true),
         "no" | "false" | "off" | "0" => Ok(false),
@@ -525,7 +456,7 @@ fn boolean(d: &Directive) -> Result<bool, UnitError> {
     }
 }
 
-fn octal(d: &Directive) -> Result<u32, UnitError> {
+pub(super) fn octal(d: &Directive) -> Result<u32, UnitError> {
     u32::from_str_radix(&d.value, 8)
         .ok()
         .filter(|mode| *mode <= 0o7777)
@@ -584,18 +515,6 @@ fn directory_named(key: &str) -> Option<(&'static str, &'static str)> {
         "CacheDirectory" => ("CACHE_DIRECTORY", "var/cache"),
         "LogsDirectory" => ("LOGS_DIRECTORY", "var/log"),
         _ => return None,
-    })
-}
-
-fn listen(text: &str) -> Result<Listen, String> {
-    if text.starts_with(['/', '@']) {
-        return Ok(Listen::Unix(PathBuf::from(text)));
-    }
-    if let Ok(port) = text.parse() {
-        return Ok(Listen::Port(port));
-    }
-    text.parse().map(Listen::Address).map_err(|_| {
-        format!("`{text}` is not a port, an ADDRESS:PORT, an absolute path or an @abstract name")
     })
 }
 

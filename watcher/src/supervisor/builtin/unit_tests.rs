@@ -1,5 +1,6 @@
 //! Tests of what unit files mean.
 
+use super::super::socket_unit::{Listen, Sockets};
 use super::super::text::directives;
 use super::*;
 use std::path::Path;
