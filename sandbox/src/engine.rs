@@ -2,7 +2,7 @@
 // Effects: this is where the world's wishes are carried out.
 #![allow(clippy::disallowed_methods)]
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,8 +32,6 @@ pub(crate) struct Engine {
     fabric: Fabric,
     balancers: Mutex<HashMap<String, Running>>,
     reports: mpsc::Sender<Report>,
-    /// Instances whose end was asked for: theirs is no news.
-    asked: Mutex<HashSet<String>>,
     /// One queue per instance: effects on one are carried out in order, on many side by side.
     queues: Mutex<HashMap<String, mpsc::UnboundedSender<Effect>>>,
 }
@@ -65,7 +63,6 @@ impl Engine {
             fabric,
             balancers: Mutex::default(),
             reports,
-            asked: Mutex::default(),
             queues: Mutex::default(),
         });
         tokio::spawn(Arc::clone(&engine).listen_to_reports(reported));
@@ -92,7 +89,6 @@ impl Engine {
             running.data_path.stop().await;
         }
         let running = self.machines.running();
-        lock(&self.asked).extend(running.iter().cloned());
         futures::future::join_all(running.iter().map(|id| self.machines.stop(id, true))).await;
     }
 
@@ -116,8 +112,8 @@ impl Engine {
     }
 
     async fn listen_to_ends(self: Arc<Self>, mut ends: mpsc::UnboundedReceiver<Ended>) {
-        while let Some(Ended { id, ending }) = ends.recv().await {
-            if lock(&self.asked).contains(&id) {
+        while let Some(Ended { id, ending, asked }) = ends.recv().await {
+            if asked {
                 continue;
             }
             tracing::info!(instance = %id, ?ending, "instance ended by itself");
@@ -217,7 +213,6 @@ impl Engine {
             tracing::error!(instance = %id, %error, "cannot start");
             return self.observe(&Observation::MachineFailed { id, reason: error.to_string() });
         }
-        lock(&self.asked).remove(&id);
         self.open_ports(&id, &ports).await;
         self.observe(&Observation::MachineStarted { id });
     }
@@ -235,13 +230,11 @@ impl Engine {
     }
 
     async fn stop_machine(&self, id: &str, force: bool) {
-        lock(&self.asked).insert(id.to_owned());
         self.machines.stop(id, force).await;
         self.forwards.clear(id);
     }
 
     async fn destroy(&self, id: &str) {
-        lock(&self.asked).insert(id.to_owned());
         if let Err(error) = self.machines.destroy(id).await {
             tracing::warn!(instance = %id, %error, "its disk is not wholly removed");
         }
@@ -250,26 +243,21 @@ impl Engine {
 
     /// Off and on again on the same disk; also after the instance rebooted itself.
     async fn reboot(self: &Arc<Self>, id: &str) {
-        lock(&self.asked).insert(id.to_owned());
         self.machines.stop(id, false).await;
         self.start_again(id).await;
     }
 
     async fn start_again(self: &Arc<Self>, id: &str) {
         let Some(launch) = self.machines.launch_of(id) else { return };
-        match self.machines.start(launch).await {
-            Ok(()) => drop(lock(&self.asked).remove(id)),
-            Err(error) => {
-                let reason = format!("it did not come up again: {error}");
-                self.observe(&Observation::MachineDied { id: id.to_owned(), reason });
-            }
+        if let Err(error) = self.machines.start(launch).await {
+            let reason = format!("it did not come up again: {error}");
+            self.observe(&Observation::MachineDied { id: id.to_owned(), reason });
         }
     }
 
     async fn copy_image(self: &Arc<Self>, image_id: String, instance_id: &str, reboot: bool) {
         let restart = reboot && self.machines.is_up(instance_id);
         if restart {
-            lock(&self.asked).insert(instance_id.to_owned());
             self.machines.stop(instance_id, false).await;
         }
         let copied = self.machines.capture(instance_id, &image_id).await;

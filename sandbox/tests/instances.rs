@@ -139,6 +139,60 @@ async fn an_image_of_an_instance_carries_its_files_and_nothing_of_its_identity()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_without_reboot_stops_nothing_for_good() {
+    let sandbox = sandbox().await;
+    let instance = sandbox.run(&http_server("still here"), &[]).await;
+    until("the server answers", || support::get(&instance.public, 8080, "/").is_ok()).await;
+    let request = [("InstanceId", instance.id.as_str()), ("Name", "live"), ("NoReboot", "true")];
+    let image = tag(&sandbox.api().ec2("CreateImage", &request).unwrap(), "imageId").unwrap();
+    until("the image is available", || {
+        let answer = sandbox.api().ec2("DescribeImages", &[("ImageId.1", &image)]).unwrap_or_default();
+        tag(&answer, "imageState").is_some_and(|state| state == "available")
+    })
+    .await;
+    assert_eq!(support::get(&instance.public, 8080, "/").unwrap(), (200, "still here".to_owned()));
+    let log = sandbox.handle.logs(&instance.id).await.unwrap();
+    assert!(!log.contains("shutting down"), "{log}");
+    sandbox.handle.down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_clone_from_the_sandboxs_git_and_reach_forwarded_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |args: &[&str]| {
+        let done = std::process::Command::new("git").current_dir(folder.path()).args(args).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    git(&["init", "-q", "-b", "main", "work"]);
+    std::fs::write(folder.path().join("work/top.sls"), "base: {}\n").unwrap();
+    git(&["-C", "work", "add", "."]);
+    git(&["-C", "work", "-c", "user.name=t", "-c", "user.email=t@t.invalid", "commit", "-qm", "one"]);
+    git(&["clone", "-q", "--bare", "work", "served/states.git"]);
+    let served = folder.path().join("served");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let forward = mayfly_sandbox::Forward { port: 7777, to: other.local_addr().unwrap() };
+    let sandbox = sandbox_with(|config| {
+        config.git_root = Some(served);
+        config.forwards = vec![forward];
+    })
+    .await;
+    std::thread::spawn(move || {
+        use std::io::Write;
+        let (mut client, _) = other.accept().unwrap();
+        client.write_all(b"from the host").unwrap();
+    });
+    let url = sandbox.handle.instance_git_url().unwrap();
+    let script = format!(
+        "#!/bin/sh\ncd /tmp && git clone -q --depth 1 {url}/states.git s && echo \"tree $(cat s/top.sls)\"\n\
+         perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(\"10.77.255.254:7777\")->getline, \"\\n\"'\n"
+    );
+    let instance = sandbox.run(&script, &[]).await;
+    let log = sandbox.wait_console(&instance.id, "from the host").await;
+    assert!(log.contains("tree base: {}"), "{log}");
+    sandbox.handle.down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn images_with_a_boot_binary_run_it_and_start_it_again_when_it_fails() {
     let folder = tempfile::tempdir().unwrap();
     let boot = folder.path().join("boot");

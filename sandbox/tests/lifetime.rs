@@ -6,7 +6,7 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use mayfly_sandbox::{Handle, SandboxConfig, SandboxError};
 use support::{http_server, processes_with, program, sandbox, until};
@@ -154,6 +154,40 @@ async fn web_pages_cannot_drive_it() {
     assert_eq!(ask("Origin: http://evil.example"), "403");
     assert_eq!(ask("Accept: */*"), "200");
     sandbox.handle.down().await.unwrap();
+}
+
+/// In a user namespace of its own the switch can be turned off without touching the machine's.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_kernel_forbids_namespaces_the_error_says_what_to_do() {
+    assert!(nix::unistd::Uid::effective().is_root(), "this test maps user ids and so needs root");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let copy = dir.path().join("sandboxd");
+    std::fs::copy(program(), &copy).unwrap();
+    // The rights come with the second exec, once the ids are mapped.
+    let script = "read go; exec sh -c 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --reuid 64321 \
+                  --regid 64321 --clear-groups \"$0\" up --listen 127.0.0.1:0 --state-dir \"$1\"' \"$0\" \"$1\"";
+    let mut child = Command::new("unshare")
+        .args(["--user", "sh", "-c", script])
+        .arg(&copy)
+        .arg(dir.path().join("state"))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let own = std::fs::read_link("/proc/self/ns/user").unwrap();
+    let proc = Path::new("/proc").join(child.id().to_string());
+    until("the namespace exists", || std::fs::read_link(proc.join("ns/user")).is_ok_and(|ns| ns != own))
+        .await;
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(proc.join(map), "0 0 65536").unwrap();
+    }
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"go\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(error.contains("sysctl -w user.max_user_namespaces="), "{error}");
+    assert_eq!(error.trim().lines().count(), 1, "{error}");
 }
 
 /// Runs the program as a user without rights, as most people are.

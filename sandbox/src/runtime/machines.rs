@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ pub struct Ended {
     pub id: String,
     /// How.
     pub ending: Ending,
+    /// Whether it was told to end.
+    pub asked: bool,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,8 @@ struct Machine {
     /// The guardian while it lives. Signals go out only under this lock, so that its number cannot be anybody else's.
     guardian: Mutex<Option<Child>>,
     up: watch::Sender<bool>,
+    /// Its end was asked for; of this run, not of the next one.
+    asked: AtomicBool,
 }
 
 impl Machine {
@@ -192,7 +197,14 @@ impl Machines {
             }
         };
         let (up, _) = watch::channel(true);
-        let machine = Arc::new(Machine { launch, layers, console, guardian: Mutex::new(None), up });
+        let machine = Arc::new(Machine {
+            launch,
+            layers,
+            console,
+            guardian: Mutex::new(None),
+            up,
+            asked: AtomicBool::new(false),
+        });
         table.insert(machine.launch.id.clone(), Arc::clone(&machine));
         Ok(machine)
     }
@@ -255,12 +267,14 @@ impl Machines {
         let reaped = Arc::clone(&machine);
         tokio::task::spawn_blocking(move || reap(&reaped, false)).await.ok();
         machine.up.send_replace(false);
-        let _ = self.ended.send(Ended { id, ending });
+        let asked = machine.asked.load(Ordering::SeqCst);
+        let _ = self.ended.send(Ended { id, ending, asked });
     }
 
     /// Ends the processes of `id`, politely unless `force`, and returns when they are gone.
     pub async fn stop(&self, id: &str, force: bool) {
         let Some(machine) = self.get(id) else { return };
+        machine.asked.store(true, Ordering::SeqCst);
         let order = if force { guest::KILL } else { guest::STOP };
         machine.signal(order);
         let mut up = machine.up.subscribe();
