@@ -1,5 +1,6 @@
 //! Template text to tokens, with Jinja2's whitespace control.
 
+use super::Header;
 use super::ast::At;
 use crate::error::{Error, Fault};
 
@@ -57,7 +58,8 @@ pub(super) struct Lexer<'a> {
 }
 
 /// Cuts a template into tokens.
-pub(super) fn lex(source: &str, start: usize, whitespace: Whitespace) -> Result<Vec<(Token, At)>, LexError> {
+pub(super) fn lex(source: &str, header: Header) -> Result<Vec<(Token, At)>, LexError> {
+    let Header { shebang, start, whitespace } = header;
     let end =
         source.strip_suffix("\r\n").or_else(|| source.strip_suffix('\n')).map_or(source.len(), str::len);
     let mut lexer = Lexer {
@@ -68,6 +70,9 @@ pub(super) fn lex(source: &str, start: usize, whitespace: Whitespace) -> Result<
         strip_next: false,
         trim_newline: false,
     };
+    if start > 0 && shebang > 0 {
+        lexer.push(Token::Data(source[..shebang].to_owned()), 0);
+    }
     lexer.run()?;
     let end = lexer.pos;
     lexer.push(Token::End, end);
@@ -178,18 +183,27 @@ impl Lexer<'_> {
             _ => ("%}", Token::BlockEnd),
         };
         self.push(begin, at);
-        let mut depth = 0usize;
+        let mut open: Vec<&'static str> = Vec::new();
         loop {
             self.pos = self.source.len() - self.rest().trim_start().len();
             if self.rest().is_empty() {
                 return Err(syntax(format!("the tag that starts here is never closed with `{close}`"), at));
             }
-            if depth == 0 && self.close(close, &end) {
+            if open.is_empty() && self.close(close, &end) {
                 return Ok(());
             }
+            let here = self.pos;
             match self.token()? {
-                Token::Op("(" | "[" | "{") => depth += 1,
-                Token::Op(")" | "]" | "}") => depth = depth.saturating_sub(1),
+                Token::Op("(") => open.push(")"),
+                Token::Op("[") => open.push("]"),
+                Token::Op("{") => open.push("}"),
+                Token::Op(op @ (")" | "]" | "}")) => match open.pop() {
+                    Some(expected) if expected != op => {
+                        return Err(syntax(format!("expected `{expected}`, found `{op}`"), here));
+                    }
+                    None => return Err(syntax(format!("unexpected `{op}`"), here)),
+                    Some(_) => {}
+                },
                 _ => {}
             }
         }

@@ -23,6 +23,8 @@ mod parser;
 mod repr;
 mod scope;
 mod text;
+#[cfg(test)]
+mod trials;
 mod value;
 
 use std::rc::Rc;
@@ -110,31 +112,37 @@ pub(crate) fn render(
 
 /// Parses a template, honouring Salt's `#jinja2:` header.
 fn parse(name: &str, text: &str) -> Res<Template> {
-    let (text, whitespace) = header(text);
-    parser::parse(name, &text, 0, whitespace).map_err(|(error, at)| {
-        let (line, column) = eval::position(&text, at);
+    parser::parse(name, text, header(text)).map_err(|(error, at)| {
+        let (line, column) = eval::position(text, at);
         let origin = crate::low::Origin { file: name.to_owned(), line, column };
-        error.at(origin).in_text(&text)
+        error.at(origin).in_text(text)
     })
 }
 
-/// Reads `#jinja2: {…}` on the first line, or on the second below a renderer's shebang, and makes a comment of it, so
-/// that it prints nothing and lines keep their numbers.
-fn header(text: &str) -> (String, Whitespace) {
-    let plain = || (text.to_owned(), Whitespace::default());
-    let shebang = text.starts_with("#!") && !text.starts_with("#!/");
-    let start = if shebang { text.find('\n').map_or(text.len(), |i| i + 1) } else { 0 };
-    let Some(rest) = text[start..].strip_prefix("#jinja2:") else { return plain() };
-    let payload = rest.split('\n').next().unwrap_or_default();
-    let Ok(serde_json::Value::Object(options)) = serde_json::from_str(payload) else { return plain() };
+/// What the first lines of a template say to the lexer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Header {
+    /// Bytes of a renderer's shebang line, which is text like any other.
+    shebang: usize,
+    /// Where the template goes on behind the header; the header itself prints nothing.
+    start: usize,
+    whitespace: Whitespace,
+}
+
+/// Reads `#jinja2: {…}` on the first line, or on the second below a renderer's shebang.
+fn header(text: &str) -> Header {
+    let is_shebang = text.starts_with("#!") && !text.starts_with("#!/");
+    let shebang = if is_shebang { text.find('\n').map_or(text.len(), |i| i + 1) } else { 0 };
+    let Some(rest) = text[shebang..].strip_prefix("#jinja2:") else { return Header::default() };
+    let payload = rest.split_inclusive('\n').next().unwrap_or_default();
+    let Ok(serde_json::Value::Object(options)) = serde_json::from_str(payload) else {
+        return Header::default();
+    };
     let on = |key: &str| {
         options.iter().any(|(k, v)| k.eq_ignore_ascii_case(key) && *v == serde_json::Value::Bool(true))
     };
     let whitespace = Whitespace { trim_blocks: on("trim_blocks"), lstrip_blocks: on("lstrip_blocks") };
-    let after = &rest[payload.len()..];
-    let after = after.strip_prefix('\n').unwrap_or(after);
-    // `-` would eat the next line's indentation, and `+` keeps `trim_blocks` from eating a line break.
-    (format!("{}{{#\n+#}}{after}", &text[..start]), whitespace)
+    Header { shebang, start: shebang + "#jinja2:".len() + payload.len(), whitespace }
 }
 
 /// A path relative to `base` with `.` and `..` resolved; `None` when it leads out.

@@ -267,6 +267,7 @@ impl Parser {
                 };
                 value = node(at, kind);
             } else if self.eat_op("[") {
+                let at = value.at;
                 value = node(at, self.subscript(value)?);
             } else if self.is_op("(") {
                 let args = self.call_args()?;

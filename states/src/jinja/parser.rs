@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use super::Header;
 use super::ast::{At, Expr, ExprKind, For, Format, Macro, Stmt, StmtKind, Target, Template, Uses};
-use super::lexer::{LexError, Token, Whitespace, lex};
+use super::lexer::{LexError, Token, lex};
 use crate::error::{Error, Fault};
 
 /// Nesting of statements and expressions that is accepted.
@@ -17,9 +18,9 @@ pub(super) struct Parser {
     depth: usize,
 }
 
-/// Parses a template; `start` skips a header that the renderer has read.
-pub(super) fn parse(name: &str, source: &str, start: usize, whitespace: Whitespace) -> Parsed<Template> {
-    let tokens = lex(source, start, whitespace)?;
+/// Parses a template whose header has been read.
+pub(super) fn parse(name: &str, source: &str, header: Header) -> Parsed<Template> {
+    let tokens = lex(source, header)?;
     let mut parser = Parser { tokens, index: 0, depth: 0 };
     let body = parser.body(&[])?;
     Ok(Template { name: name.into(), source: source.into(), body })

@@ -42,6 +42,12 @@ pub(crate) enum Py {
     Call(Rc<Callable>),
 }
 
+impl std::fmt::Debug for Py {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&super::repr::repr(self))
+    }
+}
+
 /// A mapping that keeps its order.
 pub(crate) type Dict = IndexMap<Key, Py>;
 

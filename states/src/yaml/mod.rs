@@ -121,3 +121,128 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Data, Node, dump, load};
+    use crate::error::Fault;
+    use crate::jinja::{Dict, Key, Py};
+
+    fn data(text: &str) -> Data {
+        load(text, "t").unwrap().data
+    }
+
+    #[test]
+    fn plain_scalars_have_the_types_that_salt_gives_them() {
+        for (text, expected) in [
+            ("yes", Data::Bool(true)),
+            ("OFF", Data::Bool(false)),
+            ("y", Data::Str("y".into())),
+            ("0644", Data::Int(644)),
+            ("-012", Data::Int(-10)),
+            ("1_000", Data::Int(1000)),
+            ("0x1F", Data::Int(31)),
+            ("0b101", Data::Int(5)),
+            ("190:20:30", Data::Int(685_230)),
+            ("1e3", Data::Str("1e3".into())),
+            ("1.0e+3", Data::Float(1000.0)),
+            ("190:20:30.15", Data::Float(685_230.15)),
+            ("-.inf", Data::Float(f64::NEG_INFINITY)),
+            ("~", Data::Null),
+            ("2001-02-03", Data::Str("2001-02-03".into())),
+            ("08", Data::Str("08".into())),
+            ("99999999999999999999", Data::Str("99999999999999999999".into())),
+        ] {
+            assert_eq!(data(text), expected, "{text}");
+        }
+        assert!(matches!(data(".nan"), Data::Float(f) if f.is_nan()));
+    }
+
+    #[test]
+    fn every_node_knows_its_place() {
+        let node = load("a:\n  - x\n  - {k: v}\n", "t").unwrap();
+        let (key, list) = &node.as_map().unwrap()[0];
+        assert_eq!((key.at.line, key.at.column), (1, 1));
+        let items = list.as_list().unwrap();
+        assert_eq!((items[0].at.line, items[0].at.column), (2, 5));
+        assert_eq!((items[1].at.line, items[1].at.column), (3, 5));
+    }
+
+    #[test]
+    fn what_salt_refuses_is_refused_with_its_place() {
+        for (text, line, column) in [
+            ("a: 1\nb: 2\na: 3\n", 3, 1),
+            ("a: 1\n1: 2\ntrue: 3\n", 3, 1),
+            ("a:\n\tb: 1\n", 2, 2),
+            ("a: [1\nb: 2\n", 2, 2),
+            ("a: !!python/object:os.system x\n", 1, 4),
+            ("? [a]\n: b\n", 1, 3),
+            ("a: *nothing\n", 1, 4),
+            ("---\na\n---\nb\n", 3, 1),
+        ] {
+            let error = load(text, "t").unwrap_err();
+            let origin = error.place.origin.clone().unwrap();
+            assert_eq!((origin.line, origin.column), (line, column), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn billion_laughs_are_stopped() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..9 {
+            let refs = vec![format!("*a{}", i - 1); 10].join(", ");
+            text += &format!("a{i}: &a{i} [{refs}]\n");
+        }
+        let error = load(&text, "t").unwrap_err();
+        assert!(matches!(error.fault, Fault::Limit(_)), "{error}");
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_not_a_crash() {
+        assert!(load(&"[".repeat(100_000), "t").is_err());
+        let blocks: String = (0..5000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+        assert!(load(&blocks, "t").is_err());
+    }
+
+    fn value() -> impl Strategy<Value = Py> {
+        let leaf = prop_oneof![
+            Just(Py::None),
+            any::<bool>().prop_map(Py::Bool),
+            any::<i64>().prop_map(Py::Int),
+            (-1e9..1e9f64).prop_map(Py::Float),
+            ".*".prop_map(Py::str),
+            "[a-z0-9:#, \\-\\[\\]{}'\"yesno~?!*&|>%@.\n]{0,12}".prop_map(Py::str),
+        ];
+        leaf.prop_recursive(4, 24, 5, |inner| {
+            let key = "[ -~]{0,8}";
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Py::list),
+                prop::collection::vec((key, inner), 0..5).prop_map(|pairs| {
+                    Py::dict(pairs.into_iter().map(|(k, v)| (Key::str(k), v)).collect::<Dict>())
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(?s).{0,200}") {
+            let _ = load(&text, "t");
+        }
+
+        #[test]
+        fn yaml_like_text_is_read_or_refused(text in "([a-z&*!<]{0,3}[:,\\-\\[\\]{}'\"|>#?% \n\t]{0,3}){0,30}") {
+            let _ = load(&text, "t");
+        }
+
+        #[test]
+        fn what_is_written_reads_back(value in value(), flow in any::<bool>()) {
+            let text = dump(&value, flow).unwrap();
+            let back = load(&text, "t").map(|n: Node| n.to_py());
+            let same = back.as_ref().is_ok_and(|b| b.equals(&value));
+            prop_assert!(same, "{}\n{:?}", text, back.err().map(|e| e.to_string()));
+        }
+    }
+}

@@ -90,16 +90,17 @@ impl Loader<'_> {
     /// Takes one event in; gives the root when it is complete.
     fn event(&mut self, event: Event<'_>, span: &Span, stack: &mut Vec<Open>) -> Result<Option<Node>, Error> {
         let at = pos(&span.start);
+        let tag_at = span.tag_start.as_ref().map_or(at, pos);
         let open =
             |data, anchor, nodes_before| Open { node: Node { at, data }, anchor, key: None, nodes_before };
         let (node, anchor, nodes_before) = match event {
             Event::SequenceStart(_, anchor, tag) => {
-                self.check_collection_tag(tag.as_deref(), &["seq", "omap", "pairs"], at)?;
+                self.check_collection_tag(tag.as_deref(), &["seq", "omap", "pairs"], tag_at)?;
                 stack.push(open(Data::List(Vec::new()), anchor, self.nodes));
                 return self.count(1, at).map(|()| None);
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.check_collection_tag(tag.as_deref(), &["map", "omap", "set"], at)?;
+                self.check_collection_tag(tag.as_deref(), &["map", "omap", "set"], tag_at)?;
                 stack.push(open(Data::Map(Vec::new()), anchor, self.nodes));
                 return self.count(1, at).map(|()| None);
             }
@@ -111,7 +112,7 @@ impl Loader<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let before = self.nodes;
                 self.count(1, at)?;
-                (Node { at, data: self.scalar(&text, style, tag.as_deref(), at)? }, anchor, before)
+                (Node { at, data: self.scalar(&text, style, tag.as_deref(), tag_at)? }, anchor, before)
             }
             Event::Alias(id) => {
                 let Some((node, size)) = self.anchors.get(&id).cloned() else {

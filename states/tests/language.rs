@@ -1,0 +1,229 @@
+//! The stages through the library's door: the starter tree, pillar, watches, templates at apply time, errors.
+// Effects: writes trees into temporary folders.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+
+use mayfly_states::compile;
+use mayfly_states::high;
+use mayfly_states::minion::Minion;
+use mayfly_states::modules::Registry;
+use mayfly_states::pillar;
+use mayfly_states::render::{TemplateContext, template};
+use mayfly_states::session::{AnyState, NoFunctions, Session, StateFunctions};
+use mayfly_states::top;
+use mayfly_states::tree::Tree;
+use mayfly_states::value::{Map, Value};
+use mayfly_states::watches::{Action, watches};
+
+/// A tree in a temporary folder, and who asks for it.
+struct Fixture {
+    _folder: tempfile::TempDir,
+    tree: Tree,
+    minion: Minion,
+}
+
+fn map(pairs: &[(&str, &str)]) -> Map {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), Value::Str((*v).to_owned()))).collect()
+}
+
+impl Fixture {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let full = folder.path().join(path);
+            std::fs::create_dir_all(full.parent().unwrap()).unwrap();
+            std::fs::write(full, text).unwrap();
+        }
+        let tree = Tree::base(folder.path(), Some(folder.path().join("pillar")));
+        let minion = Minion {
+            id: "web1".into(),
+            grains: map(&[("role", "web")]),
+            pillar: Map::new(),
+            saltenv: "base".into(),
+        };
+        Self { _folder: folder, tree, minion }
+    }
+
+    fn session<'a>(&'a self, states: &'a dyn StateFunctions) -> Session<'a> {
+        Session { tree: &self.tree, minion: &self.minion, functions: &NoFunctions, states }
+    }
+}
+
+#[test]
+fn the_starter_tree_compiles_for_every_role_with_states_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
+    for (role, services) in [("single", 2), ("web", 1), ("worker", 1)] {
+        let mut fixture = Fixture::new(&[]);
+        fixture.tree = Tree::base(&root, Some(root.join("pillar")));
+        fixture.minion.grains = map(&[("role", role)]);
+        let low = compile::highstate(&fixture.session(&Registry)).unwrap_or_else(|e| panic!("{role}:\n{e}"));
+        let found = low.chunks.iter().filter(|c| c.state == "service").count();
+        assert_eq!(found, services, "{role}");
+        assert_eq!(watches(&low).len(), services, "{role}");
+        for chunk in low.chunks.iter().filter(|c| c.arg("template").is_some()) {
+            let path =
+                chunk.arg("source").and_then(Value::as_str).unwrap().trim_start_matches("salt://").to_owned();
+            let source = std::fs::read_to_string(root.join(&path)).unwrap();
+            let context = TemplateContext {
+                tree: &fixture.tree,
+                minion: &fixture.minion,
+                pillar: &low.pillar,
+                functions: &NoFunctions,
+                saltenv: "base",
+                sls: &chunk.sls,
+                context: &Map::new(),
+            };
+            let text = template(&source, &path, &context).unwrap_or_else(|e| panic!("{e}"));
+            assert!(!text.contains("{{"), "{path}");
+        }
+    }
+}
+
+#[test]
+fn pillar_given_at_birth_wins_and_keeps_what_it_does_not_name() {
+    let mut fixture = Fixture::new(&[
+        ("top.sls", "base: {'*': [a]}"),
+        ("a.sls", "a:\n  test.nop:\n    - v: {{ pillar.app.version }}\n    - p: {{ pillar.app.port }}\n"),
+        ("pillar/top.sls", "base: {'*': [p]}"),
+        ("pillar/p.sls", "app: {version: '1', port: 80}"),
+    ]);
+    fixture.minion.pillar = Map::from([("app".into(), Value::Map(map(&[("version", "2")])))]);
+    let low = compile::highstate(&fixture.session(&AnyState)).unwrap();
+    assert_eq!(low.chunks[0].arg("v"), Some(&Value::Int(2)));
+    assert_eq!(low.chunks[0].arg("p"), Some(&Value::Int(80)));
+    assert_eq!(pillar::pillar(&fixture.session(&AnyState)).unwrap(), low.pillar);
+}
+
+#[test]
+fn services_watch_the_files_that_they_name() {
+    let sls = "
+/etc/a: {file.managed: []}
+b-file: {file.managed: [{name: /etc/b}]}
+/etc/c: {file.directory: [{listen_in: [{service: one}]}]}
+pkg: {cmd.run: [{name: x}]}
+one:
+  service.running:
+    - watch: [{file: /etc/a}, {file: b-file}, {file: b-file}, {cmd: pkg}]
+two:
+  service.running:
+    - name: real-two
+    - reload: true
+    - listen: [{file: /etc/*}]
+three:
+  service.running:
+    - require: [{file: /etc/a}]
+";
+    let fixture = Fixture::new(&[("a.sls", sls)]);
+    let low = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap();
+    let found = watches(&low);
+    let told: Vec<(&str, Vec<&str>, Action)> = found
+        .iter()
+        .map(|w| (w.service.as_str(), w.paths.iter().map(String::as_str).collect(), w.action))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("one", vec!["/etc/a", "/etc/b", "/etc/c"], Action::Restart),
+            ("real-two", vec!["/etc/a", "/etc/b", "/etc/c"], Action::Reload),
+        ]
+    );
+}
+
+#[test]
+fn templates_see_context_grains_pillar_and_imports() {
+    let fixture = Fixture::new(&[("web/lib.jinja", "{% macro m(x) %}<{{ x }}>{% endmacro %}")]);
+    let source = "{% from './lib.jinja' import m %}{{ m(who) }} {{ grains.role }} {{ pillar.k }} {{ sls }} {{ tpldir }}\n";
+    let context = TemplateContext {
+        tree: &fixture.tree,
+        minion: &fixture.minion,
+        pillar: &map(&[("k", "v")]),
+        functions: &NoFunctions,
+        saltenv: "base",
+        sls: "web",
+        context: &map(&[("who", "me")]),
+    };
+    assert_eq!(template(source, "web/app.conf", &context).unwrap(), "<me> web v web web\n");
+    let error = template("ok\n{{ gone }}", "web/app.conf", &context).unwrap_err();
+    assert!(error.to_string().starts_with("web/app.conf:2:4: Jinja: 'gone' is undefined"), "{error}");
+}
+
+#[test]
+fn several_errors_are_told_in_one_run() {
+    let fixture = Fixture::new(&[
+        ("top.sls", "base: {'*': [a, b, gone]}"),
+        ("a.sls", "x: {{ nope }}\n"),
+        ("b.sls", "include: [c]\ny:\n  file: [managed\n"),
+    ]);
+    let errors = compile::highstate(&fixture.session(&AnyState)).unwrap_err();
+    let text = errors.to_string();
+    assert_eq!(errors.0.len(), 3, "{text}");
+    for words in ["a.sls:1:7: Jinja: 'nope'", "b.sls:", "the SLS 'gone' is not in the environment 'base'"] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+}
+
+#[test]
+fn unknown_states_are_refused_with_their_place() {
+    let fixture = Fixture::new(&[("a.sls", "ok:\n  test.nop: []\nbad:\n  file.manged:\n    - name: /x\n")]);
+    let errors = compile::sls(&fixture.session(&Registry), &["a".into()]).unwrap_err().to_string();
+    assert!(errors.contains("a.sls:3:1: unknown state function `file.manged`"), "{errors}");
+}
+
+#[test]
+fn no_state_for_the_minion_is_an_error_and_no_top_file_too() {
+    let fixture = Fixture::new(&[("top.sls", "base: {'db*': [a]}")]);
+    let errors = compile::highstate(&fixture.session(&AnyState)).unwrap_err().to_string();
+    assert!(errors.contains("no state is targeted at the minion 'web1'"), "{errors}");
+    let fixture = Fixture::new(&[("a.sls", "")]);
+    let errors = compile::highstate(&fixture.session(&AnyState)).unwrap_err().to_string();
+    assert!(errors.contains("there is no top.sls"), "{errors}");
+}
+
+#[test]
+fn stages_can_be_shown_one_by_one() {
+    let fixture = Fixture::new(&[("top.sls", "base: {'*': [a]}"), ("a.sls", "x: test.nop\n")]);
+    let session = fixture.session(&AnyState);
+    let matches = top::top(&session).unwrap();
+    assert_eq!(matches, [("base".to_owned(), vec!["a".to_owned()])]);
+    let high = high::high(&session, &matches).unwrap();
+    let x = high["x"].as_map().unwrap();
+    assert_eq!(x["__sls__"], Value::Str("a".into()));
+    assert_eq!(x["test"].as_list().unwrap()[0], Value::Str("nop".into()));
+}
+
+#[test]
+fn includes_that_go_round_are_rendered_once() {
+    let fixture = Fixture::new(&[
+        ("a.sls", "include: [b]\na: test.nop\n"),
+        ("b.sls", "include: [a, .b]\nb: test.nop\n"),
+    ]);
+    let low = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap();
+    let ids: Vec<&str> = low.chunks.iter().map(|c| c.id.as_str()).collect();
+    assert_eq!(ids, ["b", "a"]);
+}
+
+#[test]
+fn paths_do_not_lead_out_of_the_tree() {
+    let fixture =
+        Fixture::new(&[("t/a.sls", "x:\n  test.nop:\n    - y: {% include '../../../../etc/hostname' %}\n")]);
+    let errors = compile::sls(&fixture.session(&AnyState), &["t.a".into()]).unwrap_err().to_string();
+    assert!(errors.contains("t/a.sls:3:13"), "{errors}");
+}
+
+#[test]
+fn renderers_that_are_not_ours_are_refused() {
+    for (text, words) in
+        [("#!py\ndef run(): pass\n", "renderer `py`"), ("#!jinja|mako|yaml\n", "renderer `mako`")]
+    {
+        let fixture = Fixture::new(&[("a.sls", text)]);
+        let errors = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap_err().to_string();
+        assert!(errors.contains("a.sls:1:1") && errors.contains(words), "{errors}");
+    }
+    let fixture = Fixture::new(&[
+        ("a.sls", "#!yaml\nx{{ y }}: test.nop\n"),
+        ("b.sls", "#!json\n{\"b\": {\"test.nop\": []}}\n"),
+    ]);
+    let low = compile::sls(&fixture.session(&AnyState), &["b".into()]).unwrap();
+    assert_eq!(low.chunks[0].id, "b");
+}
