@@ -176,6 +176,7 @@ fn describe_change(text: &mut String, key: &str, value: &Value, depth: usize) {
                 describe_change(text, key, value, depth + 2);
             }
         }
+        Value::Str(s) if s.is_empty() => {}
         Value::Str(s) if s.contains('\n') => {
             let _ = writeln!(text, "{pad}{key}:");
             indent(text, s, depth + 2);

@@ -6,6 +6,7 @@ use crate::host::Command;
 use crate::modules::accounts::Accounts;
 use crate::modules::args::Args;
 use crate::modules::cmd::{TOOL_TIMEOUT, last_words, tool};
+use crate::modules::file;
 use crate::modules::group::{account_name, account_tool, read, texts};
 use crate::value::{Map, Value};
 
@@ -55,6 +56,8 @@ pub(crate) struct Want {
 pub(crate) struct Observed {
     accounts: Accounts,
     password: Option<String>,
+    /// The home directory of a user that exists, when it is to be there and is not.
+    homeless: Option<String>,
 }
 
 /// What is to be done: the options of useradd or usermod.
@@ -64,6 +67,8 @@ pub(crate) struct Plan {
     options: Vec<String>,
     /// Set this hash.
     password: bool,
+    /// Make this home directory.
+    home: Option<String>,
 }
 
 /// `user.present`.
@@ -104,7 +109,9 @@ impl StateFn for Present {
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
         let password = if want.password.is_some() { shadow(&want.name, call)? } else { None };
-        Ok(Observed { accounts: read(call)?, password })
+        let accounts = read(call)?;
+        let homeless = homeless(want, &accounts, call)?;
+        Ok(Observed { accounts, password, homeless })
     }
 
     fn diff(want: &Want, observed: &Observed) -> Diff<Plan> {
@@ -123,6 +130,9 @@ impl StateFn for Present {
         let password = want.password.is_some()
             && want.password != observed.password
             && (create || want.enforce_password || observed.password.is_none());
+        if let Some(home) = &observed.homeless {
+            wishes.changes.insert("homeDoesNotExist".to_owned(), Value::Str(home.clone()));
+        }
         if password {
             wishes.changes.insert("passwd".to_owned(), Value::Str("<hidden>".to_owned()));
         }
@@ -132,7 +142,7 @@ impl StateFn for Present {
         let word = if create { "added" } else { "changed" };
         let would = format!("The user {} would be {word}", want.name);
         Diff::Change {
-            plan: Plan { create, options: wishes.options, password },
+            plan: Plan { create, options: wishes.options, password, home: observed.homeless.clone() },
             changes: wishes.changes,
             would,
         }
@@ -145,12 +155,33 @@ impl StateFn for Present {
             argv.push(want.name.clone());
             tool(call, &argv, TOOL_TIMEOUT)?;
         }
+        if let Some(home) = &plan.home {
+            make_home(&want.name, home, call)?;
+        }
         if let (true, Some(hash)) = (plan.password, &want.password) {
             set_password(&want.name, hash, call)?;
         }
         let word = if plan.create { "added" } else { "changed" };
         Ok(Applied::done(format!("User {} {word}", want.name)))
     }
+}
+
+/// A run that was killed may have left a user without its home.
+fn homeless(want: &Want, accounts: &Accounts, call: &Call<'_>) -> Result<Option<String>, Failure> {
+    let Some(user) = accounts.user(&want.name).filter(|_| want.createhome) else { return Ok(None) };
+    let home = want.home.as_ref().unwrap_or(&user.home);
+    let missing =
+        home.starts_with('/') && fsys::stat(&call.context.host.path(home))?.kind == fsys::Kind::Missing;
+    Ok(missing.then(|| home.clone()))
+}
+
+fn make_home(name: &str, home: &str, call: &Call<'_>) -> Result<(), Failure> {
+    let path = call.context.host.path(home);
+    let accounts = read(call)?;
+    let gone = || Failure::machine(format!("the user {name} vanished while it was changed"));
+    let user = accounts.user(name).ok_or_else(gone)?;
+    file::make_parents(&path, file::Ids::default().fresh(0o755))?;
+    Ok(fsys::make_dirs(&path, fsys::Owner { mode: 0o755, uid: user.uid, gid: user.gid })?)
 }
 
 /// A crypt(3) hash; a password itself is refused, because it would be readable in the tree and in this process.

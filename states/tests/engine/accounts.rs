@@ -133,3 +133,20 @@ fn a_password_hash_is_set_and_never_shown() {
     });
     assert!(!std::fs::read_to_string("/etc/passwd").unwrap().contains("mayfly-probe"));
 }
+
+#[test]
+fn a_home_that_is_missing_is_made_for_a_user_that_exists() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = bench();
+    let user = step("user.present", "app", json!({"uid": 4242, "gid": "www"}));
+    bench.change(&user);
+    std::fs::remove_dir_all(bench.at("/home/app")).unwrap();
+    let changed = bench.change(&user);
+    assert_eq!(changed.changes.keys().collect::<Vec<_>>(), ["homeDoesNotExist"]);
+    let meta = bench.at("/home/app").metadata().unwrap();
+    assert_eq!((meta.uid(), meta.gid()), (4242, 33));
+    bench.change(&step("user.present", "app", json!({"home": "/srv/deep/app"})));
+    assert!(bench.at("/srv/deep/app").is_dir());
+    std::fs::remove_dir_all(bench.at("/srv/deep/app")).unwrap();
+    bench.same(&step("user.present", "app", json!({"createhome": false})));
+}
