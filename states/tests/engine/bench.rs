@@ -54,6 +54,7 @@ pub(crate) fn value(json: serde_json::Value) -> Value {
 /// The machine of one test.
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
+    file_root: PathBuf,
     pub(crate) root: PathBuf,
     pub(crate) services: Arc<Processes>,
     pub(crate) cancel: Arc<AtomicBool>,
@@ -74,8 +75,10 @@ impl Bench {
     /// With `/` as the root: for tests that have made a mount namespace, or that only run commands.
     pub(crate) fn on_this_machine() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("tree")).unwrap();
+        let file_root = dir.path().join("tree");
+        std::fs::create_dir(&file_root).unwrap();
         Self {
+            file_root,
             root: PathBuf::from("/"),
             services: Arc::default(),
             cancel: Arc::default(),
@@ -84,6 +87,12 @@ impl Bench {
             options: Options::default(),
             dir,
         }
+    }
+
+    /// With another file root.
+    pub(crate) fn with_tree(mut self, tree: &std::path::Path) -> Self {
+        self.file_root = tree.to_owned();
+        self
     }
 
     /// A path below the root.
@@ -107,7 +116,7 @@ impl Bench {
 
     /// Put a file into the tree.
     pub(crate) fn tree(&self, path: &str, content: &str) -> PathBuf {
-        let path = self.dir.path().join("tree").join(path);
+        let path = self.file_root.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
         path
@@ -123,7 +132,7 @@ impl Bench {
 
     pub(crate) fn go(&self, steps: &[Chunk], options: Options, observer: &mut dyn Observer) -> Report {
         let low = LowState { chunks: steps.to_vec(), pillar: self.pillar.clone() };
-        let tree = Tree::base(self.dir.path().join("tree"), None);
+        let tree = Tree::base(&self.file_root, None);
         let minion = Minion { id: "m1".into(), grains: self.grains.clone(), ..Minion::default() };
         let machine =
             Machine::new(self.services.clone()).with_root(&self.root).with_cancel(self.cancel.clone());

@@ -12,3 +12,5 @@ mod flow;
 mod odd;
 mod packages;
 mod services;
+mod templates;
+mod trees;
