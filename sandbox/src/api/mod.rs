@@ -12,6 +12,8 @@ mod elb_parse;
 mod elb_render;
 mod form;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod xml;
 
 use http::HeaderMap;

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 mod bench;
 mod clients;
+mod raw;
 
 use bench::Bench;
 use mayfly_sandbox::world::{Capacity, Config, Delays, Fault, FaultKind, Throttle};

@@ -1,4 +1,4 @@
-//! The cloud's behaviours, each tested in virtual time against the fact it reproduces (`docs/sandbox.md`).
+//! The cloud's behaviours, each tested in virtual time against the fact it reproduces (`docs/sandbox-api.md`).
 mod balancers;
 mod faults;
 mod images;
