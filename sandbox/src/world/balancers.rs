@@ -3,13 +3,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::effect::{HealthCheck, Listener, ProbeTarget};
+use super::elb_request::{
+    BalancerGroups, BalancerListeners, BalancerPorts, BalancerSubnets, BalancerTags, BalancerUntag,
+    BalancerZones, ConfigureHealthCheck, CreateBalancer, DescribeBalancers, ModifyBalancer,
+};
 use super::error::{ApiError, ApiResult};
 use super::filters;
 use super::model::{Balancer, Tags, Timestamp};
-use super::request::{
-    BalancerGroups, BalancerListeners, BalancerPorts, BalancerSubnets, BalancerTags, BalancerUntag,
-    BalancerZones, ConfigureHealthCheck, CreateBalancer, Describe, DescribeBalancers, ModifyBalancer,
-};
+use super::request::Describe;
 use super::response::Response;
 use super::{World, network, seed, tags};
 

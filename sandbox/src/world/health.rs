@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::World;
 use super::config::ms;
 use super::effect::{Backend, BalancerPlan, Effect, Traffic};
+use super::elb_request::BalancerInstances;
 use super::error::{ApiError, ApiResult};
 use super::model::{Balancer, Instance, InstanceState, Registration, Timestamp};
-use super::request::BalancerInstances;
 use super::response::{InstanceHealth, Response};
 
 impl World {

@@ -11,6 +11,7 @@
 mod balancers;
 mod config;
 mod effect;
+mod elb_request;
 mod error;
 mod faults;
 mod filters;
@@ -39,6 +40,7 @@ pub use effect::{
     Backend, BalancerPlan, Effect, HealthCheck, Listener, MachineSpec, Observation, PortRange, ProbeTarget,
     Protocol, Traffic,
 };
+pub use elb_request::*;
 pub use error::{ApiError, ApiResult};
 pub(crate) use instances::profile_arn;
 pub use log::CallRecord;
