@@ -235,6 +235,15 @@ fn request(address: std::net::SocketAddr) -> std::io::Result<()> {
     if answer.ends_with("ok") { Ok(()) } else { Err(std::io::Error::other(answer)) }
 }
 
+/// Ends the load when the test has its answer, also when that is a failure.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn fifty_restarts_under_load_refuse_no_connection() {
     let house = House::new();
@@ -260,11 +269,11 @@ fn fifty_restarts_under_load_refuse_no_connection() {
                 }
             });
         }
+        let _stop = StopOnDrop(&stop);
         for round in 1..=50 {
             house.supervisor.restart("web").unwrap();
             until("some are served between restarts", || served.load(Ordering::Relaxed) >= round * 5);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(failed.lock().unwrap().is_empty(), "{failed:?}");
     assert_eq!(house.supervisor.report()[0].starts, 51);
