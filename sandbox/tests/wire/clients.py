@@ -306,8 +306,8 @@ def lost_answer():
 
 
 def hanging_call():
-    ec2 = client("ec2", read_timeout=1, retries={"mode": "standard", "max_attempts": 3})
-    assert ec2.describe_instances()["ResponseMetadata"]["RetryAttempts"] == 1
+    ec2 = client("ec2", read_timeout=2, retries={"mode": "standard", "max_attempts": 5})
+    assert ec2.describe_instances()["ResponseMetadata"]["RetryAttempts"] >= 1
 
 
 def limits():

@@ -63,7 +63,8 @@ fn boto3_understands_errors() {
 
 #[test]
 fn boto3_waits_out_eventual_consistency() {
-    let delays = Delays { visible_ms: 300, pending_ms: 100, ..Delays::none() };
+    // Long enough for two calls on a busy machine.
+    let delays = Delays { visible_ms: 4_000, pending_ms: 100, ..Delays::none() };
     python("eventual_consistency", Config { delays, ..Config::default() });
 }
 
