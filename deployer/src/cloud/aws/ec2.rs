@@ -188,7 +188,23 @@ impl Aws {
         let request = self.ec2.describe_launch_templates().filters(filter("launch-template-name", [name]));
         let answer = request.send().await.map_err(|error| failed("DescribeLaunchTemplates", error))?;
         // A filter knows wildcards; a name is only ever itself.
-        Ok(answer.launch_templates().iter().filter_map(template).find(|template| template.name == name))
+        let found =
+            answer.launch_templates().iter().filter_map(template).find(|template| template.name == name);
+        let Some(mut found) = found else { return Ok(None) };
+        found.tags.extend(self.describe_tags(&found.id).await?);
+        Ok(Some(found))
+    }
+
+    /// Tags by their own call: not every EC2 shows in a launch template the tags that it got after its birth.
+    async fn describe_tags(&self, id: &str) -> Answer<Tags> {
+        let mut pages =
+            self.ec2.describe_tags().filters(filter("resource-id", [id])).into_paginator().items().send();
+        let mut tags = Tags::new();
+        while let Some(item) = pages.next().await {
+            let tag = item.map_err(|error| failed("DescribeTags", error))?;
+            tags.extend(tag.key().map(|key| (key.to_owned(), tag.value().unwrap_or_default().to_owned())));
+        }
+        Ok(tags)
     }
 
     pub(super) async fn create_launch_template(
