@@ -22,7 +22,7 @@ pub(super) fn spec(target: &Target, settings: &[Setting]) -> Result<Spec, CliErr
     let text = std::fs::read_to_string(&target.file).map_err(|error| SpecError {
         file: file.clone(),
         at: None::<At>,
-        problem: Problem::Unreadable(error.to_string()),
+        problem: Box::new(Problem::Unreadable(error.to_string())),
     })?;
     Ok(Spec::parse(&text, &file, &target.env, settings)?)
 }

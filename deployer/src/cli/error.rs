@@ -32,7 +32,7 @@ pub enum CliError {
     Recipe(#[from] mayfly_ami::recipe::RecipeError),
     /// The sandbox.
     #[error(transparent)]
-    Sandbox(#[from] mayfly_sandbox::SandboxError),
+    Sandbox(#[from] Box<mayfly_sandbox::SandboxError>),
     /// Arguments that do not go together.
     #[error("{0}")]
     Usage(String),

@@ -23,9 +23,9 @@ pub(super) async fn status(target: &Target, json: bool) -> Result<ExitCode, CliE
     let holder = lock::holder(cloud.as_ref(), &spec.service, &spec.environment).await?;
     let holder = holder.map(|held| held.holder.to_string());
     print(&if json {
-        format!("{}\n", status_json(&spec, &snapshot, holder))
+        format!("{}\n", status_json(&spec, &snapshot, holder.as_deref()))
     } else {
-        status_text(&spec, &snapshot, holder)
+        status_text(&spec, &snapshot, holder.as_deref())
     });
     Ok(ExitCode::Done)
 }
@@ -49,7 +49,7 @@ fn current(snapshot: &Snapshot) -> Option<&String> {
     snapshot.record.as_ref().and_then(|record| record.tags.get(naming::CURRENT))
 }
 
-fn status_json(spec: &Spec, snapshot: &Snapshot, lock: Option<String>) -> Value {
+fn status_json(spec: &Spec, snapshot: &Snapshot, lock: Option<&str>) -> Value {
     let instance = |instance: &Instance| {
         let health = view(snapshot, instance).map(|member| word(member.health));
         json!({
@@ -66,7 +66,7 @@ fn status_json(spec: &Spec, snapshot: &Snapshot, lock: Option<String>) -> Value 
     })
 }
 
-fn status_text(spec: &Spec, snapshot: &Snapshot, lock: Option<String>) -> String {
+fn status_text(spec: &Spec, snapshot: &Snapshot, lock: Option<&str>) -> String {
     let live = snapshot.instances.len();
     let mut text =
         format!("{} in {}: {live} of {} instances live", spec.service, spec.environment, spec.count);
@@ -164,7 +164,7 @@ pub(super) async fn sandbox(mut command: SandboxCommand, json: bool) -> Result<E
     {
         place.json |= json;
     }
-    mayfly_sandbox::cli::run(command, &mut std::io::stdout()).await?;
+    mayfly_sandbox::cli::run(command, &mut std::io::stdout()).await.map_err(Box::new)?;
     Ok(ExitCode::Done)
 }
 

@@ -11,7 +11,7 @@ pub struct SpecError {
     /// The place, where there is one.
     pub at: Option<At>,
     /// What is wrong there.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 /// What is wrong.

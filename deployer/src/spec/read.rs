@@ -51,24 +51,25 @@ const SUPERVISORS: [&str; 4] = ["auto", "supervisord", "systemd", "builtin"];
 const ENVIRONMENTS: &str = "environments";
 
 pub(super) fn spec(text: &str, file: &str, environment: &str) -> Result<Spec, SpecError> {
-    let wrong = |wrong: Wrong| SpecError { file: file.to_owned(), at: wrong.at, problem: wrong.problem };
+    let wrong =
+        |wrong: Wrong| SpecError { file: file.to_owned(), at: wrong.at, problem: Box::new(wrong.problem) };
     let root = Node::parse(text).map_err(|malformed| SpecError {
         file: file.to_owned(),
         at: malformed.at,
-        problem: Problem::Malformed(malformed.message),
+        problem: Box::new(Problem::Malformed(malformed.message)),
     })?;
     let (base, environments) = split(root).map_err(wrong)?;
     check_name(environment).map_err(|why| SpecError {
         file: "--env".to_owned(),
         at: None,
-        problem: Problem::Value { key: environment.to_owned(), why },
+        problem: Box::new(Problem::Value { key: environment.to_owned(), why }),
     })?;
     for (name, over) in &environments {
-        validated(base.clone().merged(over.clone()), name).map_err(wrong)?;
+        validated(&base.clone().merged(over.clone()), name).map_err(wrong)?;
     }
     match environments.into_iter().find(|(name, _)| name == environment) {
-        Some((_, over)) => validated(base.merged(over), environment).map_err(wrong),
-        None if environment == DEFAULT_ENVIRONMENT => validated(base, environment).map_err(wrong),
+        Some((_, over)) => validated(&base.merged(over), environment).map_err(wrong),
+        None if environment == DEFAULT_ENVIRONMENT => validated(&base, environment).map_err(wrong),
         None => Err(unknown_environment(text, file, environment)),
     }
 }
@@ -109,11 +110,11 @@ fn unknown_environment(text: &str, file: &str, name: &str) -> SpecError {
     let known: Vec<String> = listed.into_iter().map(|(name, _)| name).collect();
     let nearest = nearest(name, &known.iter().map(String::as_str).collect::<Vec<_>>());
     let problem = Problem::UnknownEnvironment { name: name.to_owned(), nearest, known };
-    SpecError { file: file.to_owned(), at: None, problem }
+    SpecError { file: file.to_owned(), at: None, problem: Box::new(problem) }
 }
 
-fn validated(node: Node, environment: &str) -> Read<Spec> {
-    let top = Table::open(&node, "", &KEYS)?;
+fn validated(node: &Node, environment: &str) -> Read<Spec> {
+    let top = Table::open(node, "", &KEYS)?;
     let service = service(&top)?;
     let role = top.text("role")?.unwrap_or_else(|| service.clone());
     check_role(&role).map_err(|why| top.value("role", why))?;

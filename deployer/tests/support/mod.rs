@@ -1,6 +1,6 @@
 //! What the deployer's integration tests share: a folder, a state repository, and moto as an independent cloud.
 // Effects: tests run real programs.
-#![allow(clippy::disallowed_methods, dead_code)]
+#![allow(clippy::disallowed_methods, clippy::panic, dead_code)]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};

@@ -37,7 +37,7 @@ impl Aws {
         let mut pages = request.into_paginator().items().send();
         let mut images = Vec::new();
         while let Some(item) = pages.next().await {
-            images.extend(image(&item.map_err(|error| failed(ACTION, error))?));
+            images.extend(image(&item.map_err(|error| failed(ACTION, &error))?));
         }
         Ok(images)
     }
@@ -49,7 +49,7 @@ impl Aws {
         let mut pages = self.ec2.describe_subnets().filters(wanted).into_paginator().items().send();
         let mut subnets = Vec::new();
         while let Some(item) = pages.next().await {
-            subnets.extend(subnet(&item.map_err(|error| failed(ACTION, error))?));
+            subnets.extend(subnet(&item.map_err(|error| failed(ACTION, &error))?));
         }
         match ids.iter().find(|id| !subnets.iter().any(|subnet| subnet.id == **id)) {
             Some(id) => Err(CloudError::new(
@@ -81,7 +81,7 @@ impl Aws {
         let mut instances = Vec::new();
         let mut count = 0;
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed(ACTION, error))?;
+            let page = page.map_err(|error| failed(ACTION, &error))?;
             let all = page.reservations().iter().flat_map(|reservation| reservation.instances());
             instances.extend(all.filter_map(instance));
             count += 1;
@@ -161,7 +161,7 @@ impl Aws {
 
     async fn terminate_batch(&self, ids: &[String]) -> Answer<()> {
         let request = self.ec2.terminate_instances().set_instance_ids(Some(ids.to_vec()));
-        request.send().await.map(|_| ()).map_err(|error| failed("TerminateInstances", error))
+        request.send().await.map(|_| ()).map_err(|error| failed("TerminateInstances", &error))
     }
 
     /// The newest output where the instance's type can give it, else what EC2 has buffered.
@@ -170,7 +170,7 @@ impl Aws {
             |latest: Option<bool>| self.ec2.get_console_output().instance_id(id).set_latest(latest).send();
         let answer = match ask(Some(true)).await {
             Ok(answer) => answer,
-            Err(_) => ask(None).await.map_err(|error| failed("GetConsoleOutput", error))?,
+            Err(_) => ask(None).await.map_err(|error| failed("GetConsoleOutput", &error))?,
         };
         let encoded: String = answer.output().unwrap_or_default().split_whitespace().collect();
         let bytes = base64::engine::general_purpose::STANDARD
@@ -181,12 +181,12 @@ impl Aws {
 
     pub(super) async fn create_tags(&self, id: &str, tags: &Tags) -> Answer<()> {
         let request = self.ec2.create_tags().resources(id).set_tags(Some(sdk_tags(tags)));
-        request.send().await.map(|_| ()).map_err(|error| failed("CreateTags", error))
+        request.send().await.map(|_| ()).map_err(|error| failed("CreateTags", &error))
     }
 
     pub(super) async fn describe_template(&self, name: &str) -> Answer<Option<Template>> {
         let request = self.ec2.describe_launch_templates().filters(filter("launch-template-name", [name]));
-        let answer = request.send().await.map_err(|error| failed("DescribeLaunchTemplates", error))?;
+        let answer = request.send().await.map_err(|error| failed("DescribeLaunchTemplates", &error))?;
         // A filter knows wildcards; a name is only ever itself.
         let found =
             answer.launch_templates().iter().filter_map(template).find(|template| template.name == name);
@@ -201,7 +201,7 @@ impl Aws {
             self.ec2.describe_tags().filters(filter("resource-id", [id])).into_paginator().items().send();
         let mut tags = Tags::new();
         while let Some(item) = pages.next().await {
-            let tag = item.map_err(|error| failed("DescribeTags", error))?;
+            let tag = item.map_err(|error| failed("DescribeTags", &error))?;
             tags.extend(tag.key().map(|key| (key.to_owned(), tag.value().unwrap_or_default().to_owned())));
         }
         Ok(tags)
@@ -223,7 +223,7 @@ impl Aws {
             .launch_template_data(sdk_template_data(data))
             .tag_specifications(tag_specification(ResourceType::LaunchTemplate, tags))
             .client_token(once(&format!("{name}\n{tags:?}\n{description}")));
-        let answer = request.send().await.map_err(|error| failed(ACTION, error))?;
+        let answer = request.send().await.map_err(|error| failed(ACTION, &error))?;
         answer.launch_template().and_then(template).ok_or_else(|| incomplete(ACTION, "the launch template"))
     }
 
@@ -241,7 +241,7 @@ impl Aws {
             .version_description(description)
             .launch_template_data(sdk_template_data(data))
             .client_token(once(&format!("{template}\n{description}")));
-        let answer = request.send().await.map_err(|error| failed(ACTION, error))?;
+        let answer = request.send().await.map_err(|error| failed(ACTION, &error))?;
         let version = answer.launch_template_version().and_then(|version| version.version_number());
         version.ok_or_else(|| incomplete(ACTION, "the version's number"))
     }
@@ -252,7 +252,7 @@ impl Aws {
         let mut pages = request.into_paginator().items().send();
         let mut versions = Vec::new();
         while let Some(item) = pages.next().await {
-            versions.extend(version(&item.map_err(|error| failed(ACTION, error))?));
+            versions.extend(version(&item.map_err(|error| failed(ACTION, &error))?));
         }
         versions.sort_by_key(|version| std::cmp::Reverse(version.number));
         Ok(versions)
@@ -261,12 +261,12 @@ impl Aws {
     pub(super) async fn modify_default(&self, template: &str, version: i64) -> Answer<()> {
         let version = version.to_string();
         let request = self.ec2.modify_launch_template().launch_template_id(template).default_version(version);
-        request.send().await.map(|_| ()).map_err(|error| failed("ModifyLaunchTemplate", error))
+        request.send().await.map(|_| ()).map_err(|error| failed("ModifyLaunchTemplate", &error))
     }
 
     pub(super) async fn delete_launch_template(&self, template: &str) -> Answer<()> {
         let request = self.ec2.delete_launch_template().launch_template_id(template);
-        request.send().await.map(|_| ()).map_err(|error| failed("DeleteLaunchTemplate", error))
+        request.send().await.map(|_| ()).map_err(|error| failed("DeleteLaunchTemplate", &error))
     }
 
     pub(super) async fn create_image_of(&self, instance: &str, name: &str, tags: &Tags) -> Answer<String> {
@@ -277,22 +277,22 @@ impl Aws {
             .instance_id(instance)
             .name(name)
             .tag_specifications(tag_specification(ResourceType::Image, tags));
-        let answer = request.send().await.map_err(|error| failed(ACTION, error))?;
+        let answer = request.send().await.map_err(|error| failed(ACTION, &error))?;
         answer.image_id().map(str::to_owned).ok_or_else(|| incomplete(ACTION, "the image's id"))
     }
 
     /// Deregistering keeps the snapshots, so they are deleted after it, best effort.
     pub(super) async fn deregister_image(&self, id: &str) -> Answer<()> {
         let described = self.ec2.describe_images().filters(filter("image-id", [id])).send().await;
-        let described = described.map_err(|error| failed("DescribeImages", error))?;
+        let described = described.map_err(|error| failed("DescribeImages", &error))?;
         let mappings = described.images().iter().flat_map(|image| image.block_device_mappings());
         let snapshots: Vec<String> =
             mappings.filter_map(|m| m.ebs()?.snapshot_id().map(str::to_owned)).collect();
         let request = self.ec2.deregister_image().image_id(id);
-        request.send().await.map_err(|error| failed("DeregisterImage", error))?;
+        request.send().await.map_err(|error| failed("DeregisterImage", &error))?;
         for snapshot in snapshots {
             let deleted = self.ec2.delete_snapshot().snapshot_id(&snapshot).send().await;
-            deleted.map_err(|error| failed("DeleteSnapshot", error))?;
+            deleted.map_err(|error| failed("DeleteSnapshot", &error))?;
         }
         Ok(())
     }
@@ -302,7 +302,7 @@ impl Aws {
 async fn run(request: RunInstancesFluentBuilder) -> Answer<Vec<Instance>> {
     let once = aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled());
     let answer = request.customize().config_override(once).send().await;
-    let answer = answer.map_err(|error| failed("RunInstances", error))?;
+    let answer = answer.map_err(|error| failed("RunInstances", &error))?;
     Ok(answer.instances().iter().filter_map(instance).collect())
 }
 

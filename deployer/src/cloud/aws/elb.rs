@@ -11,7 +11,7 @@ impl Aws {
     pub(super) async fn describe_balancer(&self, name: &str) -> Answer<Balancer> {
         const ACTION: &str = "DescribeLoadBalancers";
         let request = self.elb.describe_load_balancers().load_balancer_names(name);
-        let answer = request.send().await.map_err(|error| failed(ACTION, error))?;
+        let answer = request.send().await.map_err(|error| failed(ACTION, &error))?;
         let found =
             answer.load_balancer_descriptions().first().ok_or_else(|| incomplete(ACTION, "the balancer"))?;
         Ok(Balancer {
@@ -25,7 +25,8 @@ impl Aws {
 
     async fn draining(&self, name: &str) -> Answer<Option<Duration>> {
         let request = self.elb.describe_load_balancer_attributes().load_balancer_name(name);
-        let answer = request.send().await.map_err(|error| failed("DescribeLoadBalancerAttributes", error))?;
+        let answer =
+            request.send().await.map_err(|error| failed("DescribeLoadBalancerAttributes", &error))?;
         let draining = answer.load_balancer_attributes().and_then(|all| all.connection_draining());
         Ok(draining.filter(|draining| draining.enabled()).map(|draining| {
             let seconds = draining.timeout().and_then(|seconds| u64::try_from(seconds).ok());
@@ -35,20 +36,24 @@ impl Aws {
 
     pub(super) async fn describe_health(&self, balancer: &str) -> Answer<Vec<Member>> {
         let request = self.elb.describe_instance_health().load_balancer_name(balancer);
-        let answer = request.send().await.map_err(|error| failed("DescribeInstanceHealth", error))?;
+        let answer = request.send().await.map_err(|error| failed("DescribeInstanceHealth", &error))?;
         Ok(answer.instance_states().iter().filter_map(member).collect())
     }
 
     pub(super) async fn register_instances(&self, balancer: &str, ids: &[String]) -> Answer<()> {
         let request = self.elb.register_instances_with_load_balancer().load_balancer_name(balancer);
         let request = request.set_instances(Some(instances(ids)));
-        request.send().await.map(|_| ()).map_err(|error| failed("RegisterInstancesWithLoadBalancer", error))
+        request.send().await.map(|_| ()).map_err(|error| failed("RegisterInstancesWithLoadBalancer", &error))
     }
 
     pub(super) async fn deregister_instances(&self, balancer: &str, ids: &[String]) -> Answer<()> {
         let request = self.elb.deregister_instances_from_load_balancer().load_balancer_name(balancer);
         let request = request.set_instances(Some(instances(ids)));
-        request.send().await.map(|_| ()).map_err(|error| failed("DeregisterInstancesFromLoadBalancer", error))
+        request
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| failed("DeregisterInstancesFromLoadBalancer", &error))
     }
 }
 

@@ -74,23 +74,23 @@ pub fn sandbox_elb_config(endpoint: &str) -> aws_sdk_elasticloadbalancing::Confi
 }
 
 /// An SDK error as one of ours.
-fn failed<E>(action: &'static str, error: SdkError<E>) -> CloudError
+fn failed<E>(action: &'static str, error: &SdkError<E>) -> CloudError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    match &error {
+    match error {
         SdkError::ServiceError(answer) => {
             let code = answer.err().code().unwrap_or("Unknown").to_owned();
             let kind = classify(&code, answer.raw().status().as_u16());
             let message = answer.err().message().unwrap_or("no message").to_owned();
             CloudError { action, kind, code: Some(code), message }
         }
-        SdkError::ConstructionFailure(_) => CloudError::new(action, Kind::Setup, root_cause(&error)),
+        SdkError::ConstructionFailure(_) => CloudError::new(action, Kind::Setup, root_cause(error)),
         SdkError::DispatchFailure(failure) if !failure.is_timeout() && !failure.is_io() => {
-            CloudError::new(action, Kind::Setup, root_cause(&error))
+            CloudError::new(action, Kind::Setup, root_cause(error))
         }
         SdkError::TimeoutError(_) => CloudError::new(action, Kind::Ambiguous, "no answer in time"),
-        _ => CloudError::new(action, Kind::Ambiguous, format!("no answer: {}", root_cause(&error))),
+        _ => CloudError::new(action, Kind::Ambiguous, format!("no answer: {}", root_cause(error))),
     }
 }
 
