@@ -1,2 +1,65 @@
-//! Placeholder.
-fn main() {}
+//! `mayfly-boot`: the program on the instance. User-data → role → state tree → converge → watch, on a schedule.
+
+mod apply;
+mod cli;
+mod converge;
+mod convert;
+mod exit;
+mod fetch;
+mod functions;
+mod http;
+mod identity;
+mod imds;
+mod local;
+mod run;
+mod services;
+mod show;
+mod status;
+mod supervise;
+mod userdata;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use exit::Exit;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("MAYFLY_LOG"))
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            let _ = help.print();
+            return if help.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    let ended = match cli.command {
+        Command::Run(args) => Ok(resident(args)),
+        Command::Apply(args) => apply::apply(&args),
+        Command::Show(args) => show::show(&args),
+        Command::Status(args) => status::status(&args),
+    };
+    ended.unwrap_or_else(refused).into()
+}
+
+/// Arguments, files or output that cannot be used.
+#[allow(clippy::needless_pass_by_value)] // The shape that `unwrap_or_else` asks for.
+fn refused(error: anyhow::Error) -> Exit {
+    eprintln!("mayfly-boot: {error:#}");
+    Exit::Compile
+}
+
+fn resident(args: cli::RunArgs) -> Exit {
+    let state_dir = args.state_dir.unwrap_or_else(|| args.root.join("var/lib/mayfly"));
+    match run::run(run::Settings { imds: args.imds, state_dir, root: args.root }) {
+        Ok(exit) => exit,
+        Err(error) => {
+            println!("mayfly: failed: {error}");
+            error.exit()
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `mayfly-boot apply`: one converge of a local tree, for people and for CI.
+
+use crate::cli::{ApplyArgs, ApplyOutput, SupervisorArg};
+use crate::converge::Converge;
+use crate::exit::Exit;
+use crate::services::SupervisedServices;
+use crate::{local, supervise, userdata};
+use mayfly_states::engine::{Observer, Options};
+use mayfly_states::fsys::lock::{ConvergeLock, LockError};
+use mayfly_states::host::{Machine, NoServices, Services};
+use mayfly_states::report::{Outcome, Report, StepReport};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Applies, prints, and says how it went by the exit code.
+///
+/// # Errors
+/// Wrong arguments, a held lock, output that cannot be written; a failed state is no error but [`Exit::StateFailed`].
+pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
+    let tree = local::tree(&args.tree)?;
+    let minion = local::minion(&args.tree)?;
+    let services = services(args.supervisor, &args.tree.root);
+    let machine = Machine::new(services).with_root(&args.tree.root);
+    let converge = Converge::new(tree, minion, Arc::new(machine));
+    let low = match converge.compile(&args.sls) {
+        Ok(low) => low,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return Ok(Exit::Compile);
+        }
+    };
+    let _lock = match lock(&args.tree.root, args.test) {
+        Ok(lock) => lock,
+        Err(error @ LockError::Held { .. }) => {
+            eprintln!("{error}");
+            return Ok(Exit::Locked);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let options = Options { test: args.test, failhard: args.failhard };
+    let mut progress = Progress { shown: std::io::stderr().is_terminal() };
+    let report = converge.apply(&low, options, &mut progress);
+    print(&report, args.output)?;
+    Ok(if report.ok() { Exit::Ok } else { Exit::StateFailed })
+}
+
+/// A dry run reads only, and needs no lock.
+fn lock(root: &Path, test: bool) -> Result<Option<ConvergeLock>, LockError> {
+    if test {
+        return Ok(None);
+    }
+    let dir = root.join("run/mayfly");
+    let io = |source| LockError::Io { path: dir.clone(), source };
+    mayfly_states::fsys::make_dirs(&dir, crate::converge::own(0o755))
+        .map_err(|e| io(std::io::Error::other(e)))?;
+    ConvergeLock::acquire(&dir.join("converge.lock")).map(Some)
+}
+
+/// The built-in supervisor's services live inside `run`; one that ends at once cannot keep any.
+fn services(choice: SupervisorArg, root: &Path) -> Arc<dyn Services> {
+    let chosen = match choice {
+        SupervisorArg::Auto => supervise::outside(root),
+        SupervisorArg::Supervisord => Some(supervise::choose(userdata::Supervisor::Supervisord, root)),
+        SupervisorArg::Systemd => Some(supervise::choose(userdata::Supervisor::Systemd, root)),
+    };
+    match chosen {
+        Some(supervisor) => Arc::new(SupervisedServices::new(supervisor)),
+        None => Arc::new(NoServices),
+    }
+}
+
+fn print(report: &Report, output: ApplyOutput) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match output {
+        ApplyOutput::Text => write!(out, "{}", report.to_text())?,
+        ApplyOutput::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report.to_salt_json())?)?,
+    }
+    Ok(())
+}
+
+/// On a terminal, a line on stderr for each step as it ends.
+struct Progress {
+    shown: bool,
+}
+
+impl Observer for Progress {
+    fn on_step_end(&mut self, step: &StepReport, total: usize) {
+        let mark = match step.outcome {
+            Outcome::Failed => "failed",
+            Outcome::WouldChange => "would change",
+            Outcome::Ok if step.changes.is_empty() => "ok",
+            Outcome::Ok => "changed",
+        };
+        if self.shown {
+            eprintln!("[{}/{total}] {} {mark}", step.run_num + 1, step.name);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The command line as it is typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The program on the instance: reads its role, fetches the state tree, converges and stays.
+#[derive(Debug, Parser)]
+#[command(name = "mayfly-boot", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Boot and stay: user-data, fetch, converge, watch, follow the remote.
+    Run(RunArgs),
+    /// Apply states of a local tree once: the named SLS, or the highstate.
+    Apply(ApplyArgs),
+    /// Show a stage of the compile, without changing anything.
+    Show(ShowArgs),
+    /// Ask the program that runs on this machine how it stands.
+    Status(StatusArgs),
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Base URL of the instance metadata service.
+    #[arg(long, env = "MAYFLY_IMDS_URL", value_name = "URL", default_value = crate::imds::DEFAULT_BASE)]
+    pub(crate) imds: String,
+    /// Where trees and status are kept [default: /var/lib/mayfly below the root].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// The folder that is `/` to the states.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+}
+
+/// The tree and the minion, for `apply` and `show`.
+#[derive(Debug, Args)]
+pub(crate) struct TreeArgs {
+    /// Folder of the SLS files.
+    #[arg(long, value_name = "DIR", default_value = "/srv/salt")]
+    pub(crate) file_root: PathBuf,
+    /// Folder of the pillar files [default: `pillar` in the file root, else beside it].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pillar_root: Option<PathBuf>,
+    /// YAML or JSON file with grains, merged over the computed ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) grains: Option<PathBuf>,
+    /// Pillar as JSON or YAML, merged over the tree's.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) pillar: Option<String>,
+    /// The minion id [default: the host name].
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// The grain `role`.
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// The folder that is `/` to the states.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// SLS names, such as `web.nginx`; none means the highstate of top.sls.
+    #[arg(value_name = "SLS")]
+    pub(crate) sls: Vec<String>,
+    /// Say what would change and change nothing.
+    #[arg(long)]
+    pub(crate) test: bool,
+    /// Stop at the first failed step.
+    #[arg(long)]
+    pub(crate) failhard: bool,
+    /// Which supervisor the `service` states speak to.
+    #[arg(long, value_enum, default_value_t = SupervisorArg::Auto)]
+    pub(crate) supervisor: SupervisorArg,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = ApplyOutput::Text)]
+    pub(crate) output: ApplyOutput,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The stage.
+    #[arg(value_enum)]
+    pub(crate) stage: Stage,
+    /// SLS names; none means the highstate of top.sls.
+    #[arg(value_name = "SLS")]
+    pub(crate) sls: Vec<String>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = ShowOutput::Yaml)]
+    pub(crate) output: ShowOutput,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Where it answers, when that is not the default.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9273")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = ApplyOutput::Text)]
+    pub(crate) output: ApplyOutput,
+}
+
+/// Stages of a compile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// Which SLS top.sls assigns to this minion.
+    Top,
+    /// The gathered declarations.
+    High,
+    /// The ordered steps.
+    Low,
+    /// The compiled pillar.
+    Pillar,
+    /// The grains.
+    Grains,
+}
+
+/// Formats of `apply` and `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ApplyOutput {
+    /// For people.
+    Text,
+    /// For programs; for `apply`, Salt's state returns.
+    Json,
+}
+
+/// Formats of `show`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShowOutput {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// Supervisors by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SupervisorArg {
+    /// systemd where it runs, else supervisord where it answers; else none.
+    Auto,
+    /// supervisord.
+    Supervisord,
+    /// systemd.
+    Systemd,
+}

@@ -1,0 +1,83 @@
+//! One converge: a tree on disk and a minion, through the states library, into a report.
+
+use crate::functions::MachineFunctions;
+use mayfly_states::compile;
+use mayfly_states::engine::{self, Context, Observer, Options, Render, TemplateRequest};
+use mayfly_states::error::Errors;
+use mayfly_states::fsys::Owner;
+use mayfly_states::host::Host;
+use mayfly_states::low::LowState;
+use mayfly_states::minion::Minion;
+use mayfly_states::modules::Registry;
+use mayfly_states::render::{self, TemplateContext};
+use mayfly_states::report::Report;
+use mayfly_states::session::{Functions, Session};
+use mayfly_states::tree::Tree;
+use std::sync::Arc;
+
+/// What is applied, to whom, on which machine.
+pub(crate) struct Converge {
+    /// Where the files are.
+    pub(crate) tree: Tree,
+    /// Who asks.
+    pub(crate) minion: Minion,
+    host: Arc<dyn Host>,
+    functions: MachineFunctions,
+}
+
+impl Converge {
+    /// A converge; nothing is read yet.
+    pub(crate) fn new(tree: Tree, minion: Minion, host: Arc<dyn Host>) -> Self {
+        Self { tree, minion, functions: MachineFunctions::new(host.clone()), host }
+    }
+
+    /// What every stage of the compile is given.
+    pub(crate) fn session(&self) -> Session<'_> {
+        Session { tree: &self.tree, minion: &self.minion, functions: &self.functions, states: &Registry }
+    }
+
+    /// The named SLS, or the highstate when none is named.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the tree, each with file, line and column.
+    pub(crate) fn compile(&self, sls: &[String]) -> Result<LowState, Errors> {
+        match sls {
+            [] => compile::highstate(&self.session()),
+            names => compile::sls(&self.session(), names),
+        }
+    }
+
+    /// Walks the low state.
+    pub(crate) fn apply(&self, low: &LowState, options: Options, observer: &mut dyn Observer) -> Report {
+        let render = Templates { tree: &self.tree, minion: &self.minion, functions: &self.functions };
+        let context = Context { tree: &self.tree, minion: &self.minion, host: &*self.host, render: &render };
+        engine::run(low, &context, options, observer)
+    }
+}
+
+/// The language half's templates for the engine half.
+struct Templates<'a> {
+    tree: &'a Tree,
+    minion: &'a Minion,
+    functions: &'a dyn Functions,
+}
+
+impl Render for Templates<'_> {
+    fn template(&self, request: &TemplateRequest<'_>) -> Result<String, String> {
+        let context = TemplateContext {
+            tree: self.tree,
+            minion: self.minion,
+            pillar: request.pillar,
+            functions: self.functions,
+            saltenv: &request.chunk.env,
+            sls: &request.chunk.sls,
+            context: request.context,
+        };
+        render::template(request.source, request.name, &context).map_err(|e| e.to_string())
+    }
+}
+
+/// An owner for what this program itself makes: whoever runs it.
+pub(crate) fn own(mode: u32) -> Owner {
+    Owner { mode, uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() }
+}

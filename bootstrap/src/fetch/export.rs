@@ -1,0 +1,211 @@
+//! One commit's tree as plain files in a fresh folder: no filters, no hooks, nothing that leads out of it.
+// Effects: writes files.
+#![allow(clippy::disallowed_methods)]
+
+use git2::{ObjectType, Repository, Tree};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+const MAX_FILES: usize = 100_000;
+const MAX_BYTES: u64 = 512 * 1024 * 1024;
+const MAX_DEPTH: usize = 64;
+
+/// Why a tree was not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExportError {
+    /// The tree has something in it that is refused.
+    #[error("{path}: {message}")]
+    Refused {
+        /// Path in the repository.
+        path: String,
+        /// Why.
+        message: String,
+    },
+    /// The object store is not whole.
+    #[error("{0}")]
+    Git(#[from] git2::Error),
+    /// The disk said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// Path on disk.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+struct Export<'a> {
+    repository: &'a Repository,
+    files: usize,
+    bytes: u64,
+    notes: Vec<String>,
+}
+
+/// Writes `tree` into `into`, which must not exist. Gives notes on what was left out (submodules).
+pub(super) fn export(
+    repository: &Repository,
+    tree: &Tree<'_>,
+    into: &Path,
+) -> Result<Vec<String>, ExportError> {
+    let mut export = Export { repository, files: 0, bytes: 0, notes: Vec::new() };
+    export.folder(tree, into, Path::new(""))?;
+    Ok(export.notes)
+}
+
+impl Export<'_> {
+    fn folder(&mut self, tree: &Tree<'_>, dir: &Path, shown: &Path) -> Result<(), ExportError> {
+        if shown.components().count() > MAX_DEPTH {
+            return refuse(shown, format!("folders nest more than {MAX_DEPTH} deep"));
+        }
+        // `create`, never `create_all`: a path that exists is a second entry of the same name.
+        DirBuilder::new().mode(0o755).create(dir).map_err(|e| io(dir, e))?;
+        for entry in tree {
+            let name = plain_name(entry.name_bytes()).map_err(|m| refused(shown, m))?;
+            self.entry(&entry, &dir.join(name), &shown.join(name))?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &git2::TreeEntry<'_>, path: &Path, shown: &Path) -> Result<(), ExportError> {
+        self.files += 1;
+        if self.files > MAX_FILES {
+            return refuse(shown, format!("more than {MAX_FILES} files"));
+        }
+        match (entry.kind(), entry.filemode()) {
+            (Some(ObjectType::Tree), _) => self.folder(&self.repository.find_tree(entry.id())?, path, shown),
+            (Some(ObjectType::Commit), _) => {
+                self.notes.push(format!("submodule {} is not fetched", shown.display()));
+                DirBuilder::new().mode(0o755).create(path).map_err(|e| io(path, e))
+            }
+            (_, 0o120_000) => self.symlink(entry.id(), path, shown),
+            (_, mode) => self.file(entry.id(), if mode & 0o111 == 0 { 0o644 } else { 0o755 }, path, shown),
+        }
+    }
+
+    fn file(&mut self, id: git2::Oid, mode: u32, path: &Path, shown: &Path) -> Result<(), ExportError> {
+        let blob = self.repository.find_blob(id)?;
+        self.bytes += blob.size() as u64;
+        if self.bytes > MAX_BYTES {
+            return refuse(shown, format!("the tree is larger than {} MiB", MAX_BYTES / 1024 / 1024));
+        }
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)
+            .and_then(|mut file| file.write_all(blob.content()));
+        written.map_err(|e| io(path, e))
+    }
+
+    fn symlink(&mut self, id: git2::Oid, path: &Path, shown: &Path) -> Result<(), ExportError> {
+        let blob = self.repository.find_blob(id)?;
+        let target = std::str::from_utf8(blob.content())
+            .map_err(|_| refused(shown, "symlink target is not text".into()))?;
+        let depth = shown.components().count().saturating_sub(1);
+        if !stays_inside(target, depth) {
+            return refuse(shown, format!("symlink to {target:?} leads out of the repository"));
+        }
+        std::os::unix::fs::symlink(target, path).map_err(|e| io(path, e))
+    }
+}
+
+/// Whether a symlink in a folder `depth` levels down stays below the top, whatever other such links it passes: `..` only
+/// at the beginning, at most `depth` times. (Folders of the tree are real, so climbing from one is climbing the tree.)
+fn stays_inside(target: &str, depth: usize) -> bool {
+    let mut climbed = 0;
+    let mut descended = false;
+    for component in Path::new(target).components() {
+        match component {
+            Component::ParentDir if descended => return false,
+            Component::ParentDir => climbed += 1,
+            Component::Normal(_) => descended = true,
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return false,
+        }
+    }
+    !target.is_empty() && target.len() < 4096 && climbed <= depth
+}
+
+/// A name that is one component and means nothing else.
+fn plain_name(bytes: &[u8]) -> Result<&str, String> {
+    let name = std::str::from_utf8(bytes).map_err(|_| "a file name that is not UTF-8".to_owned())?;
+    let special = name.is_empty() || name == "." || name == ".." || name.eq_ignore_ascii_case(".git");
+    match special || name.contains(['/', '\0']) || name.len() > 255 {
+        true => Err(format!("the file name {name:?} is not allowed")),
+        false => Ok(name),
+    }
+}
+
+/// Makes what was written last: every file and folder on disk before anybody points at it.
+pub(super) fn sync(dir: &Path) -> Result<(), ExportError> {
+    let handle = fs::File::open(dir).map_err(|e| io(dir, e))?;
+    rustix::fs::syncfs(&handle).map_err(|e| io(dir, e.into()))
+}
+
+fn refuse<T>(shown: &Path, message: String) -> Result<T, ExportError> {
+    Err(refused(shown, message))
+}
+
+fn refused(shown: &Path, message: String) -> ExportError {
+    ExportError::Refused { path: shown.display().to_string(), message }
+}
+
+fn io(path: &Path, source: std::io::Error) -> ExportError {
+    ExportError::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_may_climb_to_the_top_and_no_further() {
+        assert!(stays_inside("b", 0));
+        assert!(stays_inside("../../x", 2));
+        assert!(stays_inside("./../x/y", 1));
+        for (target, depth) in
+            [("/etc/passwd", 3), ("../x", 0), ("../../x", 1), ("a/../../x", 5), ("", 0), ("x/..", 1)]
+        {
+            assert!(!stays_inside(target, depth), "{target}");
+        }
+    }
+
+    #[test]
+    fn names_that_mean_something_else_are_refused() {
+        assert_eq!(plain_name(b"a.sls"), Ok("a.sls"));
+        for name in [&b".."[..], b".", b"", b".git", b".GIT", b"a/b", b"\xff"] {
+            assert!(plain_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    /// Makes a tree with one odd entry by hand: `git` itself would refuse to.
+    fn tree_with<'r>(repository: &'r Repository, mode: &str, name: &str, content: &[u8]) -> Tree<'r> {
+        let odb = repository.odb().unwrap();
+        let blob = odb.write(ObjectType::Blob, content).unwrap();
+        let mut raw = format!("{mode} {name}\0").into_bytes();
+        raw.extend_from_slice(blob.as_bytes());
+        let id = odb.write(ObjectType::Tree, &raw).unwrap();
+        repository.find_tree(id).unwrap()
+    }
+
+    #[test]
+    fn hostile_trees_write_nothing_outside() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
+        for (n, (mode, name, content)) in [
+            ("100644", "..", "x"),
+            ("100644", ".git", "x"),
+            ("120000", "l", "/etc"),
+            ("120000", "l", "../../x"),
+        ]
+        .iter()
+        .enumerate()
+        {
+            let tree = tree_with(&repository, mode, name, content.as_bytes());
+            let error = export(&repository, &tree, &dir.path().join(format!("out{n}"))).unwrap_err();
+            assert!(matches!(error, ExportError::Refused { .. }), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The trees on disk: `releases/<commit>`, the links `current` and `good`, and what is swept away.
+// Effects: the state directory.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+const KEEP: usize = 5;
+const UNFINISHED: &str = ".unfinished-";
+
+/// A link in the state directory that names a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// What is (being) applied.
+    Current,
+    /// The last that was applied without a failure.
+    Good,
+}
+
+impl Link {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Good => "good",
+        }
+    }
+}
+
+/// The state directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens it, making what is missing, and sweeps what an interrupted run left. Trees may hold secrets (pillar), so
+    /// only root looks into them.
+    ///
+    /// # Errors
+    /// The disk's words, with the path.
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        let releases = dir.join("releases");
+        DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(|e| named(dir, e))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&releases).map_err(|e| named(&releases, e))?;
+        fs::set_permissions(&releases, fs::Permissions::from_mode(0o700)).map_err(|e| named(&releases, e))?;
+        let store = Self { dir: dir.to_owned() };
+        store.sweep()?;
+        Ok(store)
+    }
+
+    /// Where objects are kept between fetches.
+    pub(super) fn objects(&self) -> PathBuf {
+        self.dir.join("objects.git")
+    }
+
+    /// The folder of a commit that is there, whole.
+    pub(crate) fn release(&self, commit: &str) -> Option<PathBuf> {
+        let path = self.dir.join("releases").join(commit);
+        path.is_dir().then_some(path)
+    }
+
+    /// Where a commit's tree is prepared.
+    pub(super) fn unfinished(&self, commit: &str) -> PathBuf {
+        self.dir.join("releases").join(format!("{UNFINISHED}{commit}-{}", std::process::id()))
+    }
+
+    /// Makes a prepared tree a release.
+    pub(super) fn finish(&self, prepared: &Path, commit: &str) -> io::Result<PathBuf> {
+        let releases = self.dir.join("releases");
+        let path = releases.join(commit);
+        match fs::rename(prepared, &path) {
+            Ok(()) => {}
+            // Somebody else finished the same commit.
+            Err(_) if path.is_dir() => fs::remove_dir_all(prepared).map_err(|e| named(prepared, e))?,
+            Err(error) => return Err(named(&path, error)),
+        }
+        sync_dir(&releases)?;
+        Ok(path)
+    }
+
+    /// The commit that a link names, if its release is there.
+    pub(crate) fn linked(&self, link: Link) -> Option<String> {
+        let target = fs::read_link(self.dir.join(link.name())).ok()?;
+        let commit = target.file_name()?.to_str()?.to_owned();
+        self.release(&commit).map(|_| commit)
+    }
+
+    /// Points a link at a release: the old target or the new one is seen, never nothing.
+    ///
+    /// # Errors
+    /// The disk's words, with the path.
+    pub(crate) fn flip(&self, link: Link, commit: &str) -> io::Result<()> {
+        if self.linked(link).as_deref() == Some(commit) {
+            return Ok(());
+        }
+        let path = self.dir.join(link.name());
+        let fresh = self.dir.join(format!(".{}-{}", link.name(), std::process::id()));
+        let _ = fs::remove_file(&fresh);
+        symlink(Path::new("releases").join(commit), &fresh).map_err(|e| named(&fresh, e))?;
+        fs::rename(&fresh, &path).map_err(|e| named(&path, e))?;
+        sync_dir(&self.dir)
+    }
+
+    /// Removes all but the newest releases; linked ones stay.
+    pub(crate) fn prune(&self) -> io::Result<()> {
+        let kept = [self.linked(Link::Current), self.linked(Link::Good)];
+        let mut releases: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(self.dir.join("releases"))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && !kept.iter().flatten().any(|k| *k == name) {
+                releases.push((entry.metadata()?.modified()?, entry.path()));
+            }
+        }
+        releases.sort();
+        let extra = releases.len().saturating_sub(KEEP.saturating_sub(kept.iter().flatten().count()));
+        for (_, path) in releases.iter().take(extra) {
+            fs::remove_dir_all(path).map_err(|e| named(path, e))?;
+        }
+        Ok(())
+    }
+
+    fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.dir.join("releases"))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                fs::remove_dir_all(entry.path()).map_err(|e| named(&entry.path(), e))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The same error with the path it is about.
+#[allow(clippy::needless_pass_by_value)] // The shape that `map_err` asks for.
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(|e| named(dir, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(store: &Store, n: usize) -> String {
+        let commit = format!("{n:040x}");
+        let prepared = store.unfinished(&commit);
+        fs::create_dir(&prepared).unwrap();
+        store.finish(&prepared, &commit).unwrap();
+        let handle = fs::File::open(store.release(&commit).unwrap()).unwrap();
+        handle.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(n as u64)).unwrap();
+        commit
+    }
+
+    #[test]
+    fn links_flip_and_old_releases_go_but_never_linked_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let commits: Vec<String> = (0..9).map(|n| release(&store, n)).collect();
+        assert_eq!(store.linked(Link::Current), None);
+        store.flip(Link::Good, &commits[0]).unwrap();
+        store.flip(Link::Current, &commits[8]).unwrap();
+        store.prune().unwrap();
+        let left = commits.iter().filter(|c| store.release(c).is_some()).count();
+        assert_eq!(left, KEEP);
+        assert_eq!(store.linked(Link::Good).as_deref(), Some(commits[0].as_str()));
+        assert_eq!(store.linked(Link::Current).as_deref(), Some(commits[8].as_str()));
+    }
+
+    #[test]
+    fn what_an_interrupted_run_left_is_swept_and_never_linked() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        fs::create_dir(store.unfinished("abc")).unwrap();
+        symlink("releases/gone", dir.path().join("current")).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert!(!store.unfinished("abc").exists());
+        assert_eq!(store.linked(Link::Current), None);
+    }
+}

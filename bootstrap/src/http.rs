@@ -1,0 +1,170 @@
+//! HTTP as a blocking caller sees it: one client on a runtime of its own, every wait with a limit, and a cancel flag.
+// Effects: the network.
+#![allow(clippy::disallowed_methods)]
+
+use reqwest::redirect::Policy;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const CONNECT: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Set once, seen by everything that waits.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Ask every wait to end.
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// The flag itself, for the engine.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+
+    /// Whether it was asked.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Who is at the other end, which decides about proxies, certificates and redirects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// On this machine or link: never through a proxy, never redirected.
+    Local,
+    /// A git server over plain HTTP.
+    Plain,
+    /// A git server over TLS.
+    Tls,
+}
+
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The network, a limit or TLS; the chain of causes in one line.
+    #[error("{0}")]
+    Failed(String),
+    /// The caller asked to stop.
+    #[error("stopped")]
+    Cancelled,
+}
+
+/// A client and the runtime that drives it. Connections are kept between calls.
+#[derive(Debug)]
+pub(crate) struct Http {
+    runtime: tokio::runtime::Runtime,
+    client: reqwest::Client,
+    cancel: Cancel,
+}
+
+impl Http {
+    /// A client for one kind of peer. `stall` is the longest silence of the other end.
+    ///
+    /// # Errors
+    /// When the runtime cannot start, or (for TLS) no certificate authorities are installed.
+    pub(crate) fn new(peer: Peer, stall: Duration, cancel: Cancel) -> Result<Self, Error> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Error::Failed(format!("cannot start the network runtime: {e}")))?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("git/2.40 (mayfly-boot ", env!("CARGO_PKG_VERSION"), ")"))
+            .connect_timeout(CONNECT.min(stall))
+            .read_timeout(stall);
+        if peer != Peer::Tls {
+            // Nothing is verified here, so that a machine without certificate authorities can still fetch.
+            builder = builder.tls_certs_only([]);
+        }
+        builder = match peer {
+            Peer::Local => builder.no_proxy().redirect(Policy::none()),
+            Peer::Plain | Peer::Tls => builder.redirect(Policy::custom(follow)),
+        };
+        let client = builder.build().map_err(|e| Error::Failed(chain(&e)))?;
+        Ok(Self { runtime, client, cancel })
+    }
+
+    /// The client, to build requests with.
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Waits for a request or a part of a body, unless asked to stop.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = reqwest::Result<T>>) -> Result<T, Error> {
+        let cancel = &self.cancel;
+        self.runtime.block_on(async move {
+            let mut work = std::pin::pin!(work);
+            loop {
+                if cancel.is_set() {
+                    return Err(Error::Cancelled);
+                }
+                if let Ok(result) = tokio::time::timeout(LOOK, &mut work).await {
+                    return result.map_err(|e| Error::Failed(chain(&e)));
+                }
+            }
+        })
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
+        // Within an async block: timers must be made on the runtime.
+        self.wait(async move { request.send().await })
+    }
+
+    /// Sends and reads the whole answer, refusing bodies over `limit` bytes.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) fn fetch(
+        &self,
+        request: reqwest::RequestBuilder,
+        limit: usize,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        let mut response = self.send(request)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = self.wait(response.chunk())? {
+            if body.len() + chunk.len() > limit {
+                return Err(Error::Failed(format!("the answer is longer than {limit} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((response.status().as_u16(), body))
+    }
+}
+
+/// Few hops, and never from TLS to plain text. (The client itself drops credentials when the host changes.)
+fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let was_tls = attempt.previous().last().is_some_and(|u| u.scheme() == "https");
+    if was_tls && attempt.url().scheme() != "https" {
+        return attempt.error("the server redirects from https to http");
+    }
+    if attempt.previous().len() > 5 {
+        return attempt.error("more than 5 redirects");
+    }
+    attempt.follow()
+}
+
+/// An error and its causes in one line, without the address (which the caller names) said twice.
+fn chain(error: &reqwest::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(e) = next {
+        let text = e.to_string();
+        if !text.starts_with("error sending request") && parts.last().is_none_or(|p| !p.contains(&text)) {
+            parts.push(text);
+        }
+        next = e.source();
+    }
+    if parts.is_empty() { error.to_string() } else { parts.join(": ") }
+}

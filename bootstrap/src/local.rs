@@ -1,0 +1,86 @@
+//! The minion and the tree of `apply` and `show`: from arguments and this machine instead of user-data.
+// Effects: reads the files that the arguments name.
+#![allow(clippy::disallowed_methods)]
+
+use crate::cli::TreeArgs;
+use crate::convert;
+use mayfly_states::grains::{self, facts::Facts};
+use mayfly_states::minion::Minion;
+use mayfly_states::tree::Tree;
+use mayfly_states::value::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// Why the arguments cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A folder that is not there.
+    #[error("--{argument} {path}: no such folder", path = path.display())]
+    NoFolder {
+        /// Which argument.
+        argument: &'static str,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Data that is no mapping or not readable.
+    #[error("--{argument}: {message}")]
+    Data {
+        /// Which argument.
+        argument: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// The tree that the arguments name. Without `--pillar-root` it is `pillar` in the file root, or beside it.
+///
+/// # Errors
+/// [`Error::NoFolder`].
+pub(crate) fn tree(args: &TreeArgs) -> Result<Tree, Error> {
+    let folder = |argument, path: &Path| match path.is_dir() {
+        true => Ok(path.to_owned()),
+        false => Err(Error::NoFolder { argument, path: path.to_owned() }),
+    };
+    let file_root = folder("file-root", &args.file_root)?;
+    let pillar_root = match &args.pillar_root {
+        Some(path) => Some(folder("pillar-root", path)?),
+        None => [file_root.join("pillar"), file_root.join("../pillar")].into_iter().find(|p| p.is_dir()),
+    };
+    Ok(Tree::base(file_root, pillar_root))
+}
+
+/// The minion: this machine's grains, with what the arguments say over them.
+///
+/// # Errors
+/// [`Error::Data`].
+pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
+    let mut grains = grains::collect(&Facts::read(&args.root));
+    if let Some(path) = &args.grains {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::Data { argument: "grains", message: format!("{}: {e}", path.display()) })?;
+        convert::merge(&mut grains, mapping("grains", &path.display().to_string(), &text)?);
+    }
+    let given = grains.get("id").and_then(Value::as_str).unwrap_or("localhost").to_owned();
+    let id = args.id.clone().unwrap_or(given);
+    grains.insert("id".to_owned(), Value::Str(id.clone()));
+    if let Some(role) = &args.role {
+        grains.insert("role".to_owned(), Value::Str(role.clone()));
+    }
+    let pillar =
+        args.pillar.as_deref().map_or_else(|| Ok(Map::new()), |text| mapping("pillar", "argument", text))?;
+    Ok(Minion { id, grains, pillar, saltenv: "base".to_owned() })
+}
+
+fn mapping(argument: &'static str, name: &str, text: &str) -> Result<Map, Error> {
+    let fail = |message: String| Error::Data { argument, message };
+    let options = serde_saphyr::options! { with_snippet: false };
+    let json: serde_json::Value = serde_saphyr::from_str_with_options(text, options).map_err(|e| {
+        let (line, column) = e.location().map_or((1, 1), |l| (l.line(), l.column()));
+        let words = e.to_string();
+        fail(format!("{name}:{line}:{column}: {}", words.lines().next().unwrap_or_default()))
+    })?;
+    match convert::value(json) {
+        Value::Map(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        _ => Err(fail(format!("{name}: must be a mapping"))),
+    }
+}

@@ -1,0 +1,479 @@
+//! An instance with a role: gets trees, converges them, keeps the watcher's rules in line, and answers for the result.
+// Effects: the clock, the state directory, and everything that a converge does.
+#![allow(clippy::disallowed_methods)]
+
+use super::board::epoch;
+use super::console::say;
+use super::phase::short;
+use super::pin::Pin;
+use super::status::{Converge as Summary, FailedStep, Remote, Restart};
+use super::watches;
+use super::{Error, Resident, Stopped};
+use crate::converge::Converge;
+use crate::fetch::{self, Fetched, Fetcher, Link, Store};
+use crate::identity;
+use crate::imds::Identity;
+use crate::services::SupervisedServices;
+use crate::supervise;
+use crate::userdata::{Finish, UserData, rules_from_pillar, splay_of};
+use mayfly_states::engine::{Observer, Options};
+use mayfly_states::fsys::lock::ConvergeLock;
+use mayfly_states::grains::facts::Facts;
+use mayfly_states::host::Machine;
+use mayfly_states::low::LowState;
+use mayfly_states::report::{Report, StepReport};
+use mayfly_states::tree::Tree;
+use mayfly_watcher::supervisor::Supervisor;
+use mayfly_watcher::watch::{Event, Watcher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A failed converge of an unchanged commit is tried again, first after this long.
+const RETRY_FIRST: Duration = Duration::from_secs(10);
+const RETRY_LONGEST: Duration = Duration::from_secs(600);
+const LOCK_LOOK: Duration = Duration::from_millis(500);
+
+/// See the module.
+pub(super) struct Instance<'r> {
+    resident: &'r Resident,
+    user: UserData,
+    identity: Identity,
+    store: Store,
+    fetcher: Fetcher,
+    pin: Pin,
+    supervisor: Arc<dyn Supervisor>,
+    services: Arc<SupervisedServices>,
+    watcher: Arc<Watcher>,
+    splay: Duration,
+    /// Failed converges in a row, and when to try again.
+    failed: Option<(u32, Instant)>,
+    remote_said: Option<String>,
+}
+
+impl<'r> Instance<'r> {
+    /// Sets up what a role needs; nothing is contacted yet.
+    pub(super) fn new(resident: &'r Resident, user: UserData, identity: Identity) -> Result<Self, Error> {
+        let state_dir = &resident.settings.state_dir;
+        let store =
+            Store::open(state_dir).map_err(|source| Error::Disk { path: state_dir.clone(), source })?;
+        let supervisor = supervise::choose(user.supervisor, resident.root());
+        let board = resident.board.clone();
+        let watcher = Watcher::start(supervisor.clone(), Arc::new(move |event: &Event| heard(&board, event)))
+            .map_err(|e| Error::Services(e.to_string()))?;
+        let services = Arc::new(SupervisedServices::new(watcher.supervisor()));
+        let instance = Self {
+            fetcher: Fetcher::new(user.states.clone(), store.clone(), resident.cancel.clone()),
+            pin: Pin::load(state_dir, &identity.instance_id, &user.states),
+            splay: splay_of(&identity.instance_id, user.splay),
+            failed: None,
+            remote_said: None,
+            resident,
+            user,
+            identity,
+            store,
+            supervisor,
+            services,
+            watcher: Arc::new(watcher),
+        };
+        instance.introduce();
+        Ok(instance)
+    }
+
+    fn introduce(&self) {
+        let id = identity::minion_id(&self.user, &self.identity);
+        say(format!("{id}: role {}, environment {}", self.user.role, self.user.environment));
+        let uptime = self.resident.board.uptime();
+        self.resident.board.step(super::phase::Phase::identified, |status| {
+            status.id = id;
+            status.instance_id.clone_from(&self.identity.instance_id);
+            status.role.clone_from(&self.user.role);
+            status.environment.clone_from(&self.user.environment);
+            status.deployment.clone_from(&self.user.deployment);
+            status.remote = Remote {
+                url: self.user.states.remote.url(),
+                reference: self.user.states.reference.clone(),
+                ..Remote::default()
+            };
+            status.boot.identified_after = Some(uptime);
+        });
+        self.resident.board.ask(self.supervisor.clone(), self.watcher.clone());
+    }
+
+    /// What to do after the first converge.
+    pub(super) fn finish(&self) -> Finish {
+        self.user.finish
+    }
+
+    /// Whether the last converge succeeded.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.resident.board.phase(), super::phase::Phase::Ready { .. })
+    }
+
+    /// Gets the first tree, however long that takes, and converges it.
+    pub(super) fn boot(&mut self) -> Result<(), Stopped> {
+        let fetched = self.first_tree()?;
+        let uptime = self.resident.board.uptime();
+        self.resident.board.note(|status| status.boot.fetched_after = Some(uptime));
+        self.converge(&fetched)
+    }
+
+    fn first_tree(&mut self) -> Result<Fetched, Stopped> {
+        let mut attempt = 0;
+        loop {
+            let error = match self.ask()? {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => error,
+            };
+            if let Some(fetched) = self.fall_back(&error) {
+                return Ok(fetched);
+            }
+            let pause = self.resident.pause_before(attempt);
+            attempt += 1;
+            say(format!(
+                "waiting: no state tree yet: {error}; trying again in {}s",
+                pause.as_secs_f32().ceil()
+            ));
+            self.resident.board.step(|p| p.not_fetched(error.to_string()), |_| {});
+            self.resident.wait_until(Some(Instant::now() + pause))?;
+        }
+    }
+
+    /// The tree to boot with while the remote cannot give one: the last that was applied well, or else the last one.
+    /// A pinned commit that the remote does not have is no passing trouble: another tree would hide it.
+    fn fall_back(&mut self, error: &fetch::Error) -> Option<Fetched> {
+        if !self.pin.done && error.is_mistake() {
+            return None;
+        }
+        let commit = self.store.linked(Link::Good).or_else(|| self.store.linked(Link::Current))?;
+        let path = self.store.release(&commit)?;
+        say(format!("using the last good tree {}: {error}", short(&commit)));
+        self.remote_said = Some(error.to_string());
+        Some(Fetched { commit, path, notes: Vec::new() })
+    }
+
+    /// Asks the remote, and notes how that went.
+    fn ask(&mut self) -> Result<Result<Fetched, fetch::Error>, Stopped> {
+        let want = self.pin.want(&self.user.states);
+        let result = self.fetcher.get(want);
+        let error = match &result {
+            Err(fetch::Error::Cancelled) => return Err(Stopped),
+            Err(error) => Some(error.to_string()),
+            Ok(_) => None,
+        };
+        let answered = self.resident.board.snapshot().remote.ok;
+        self.resident.board.remark(|status| {
+            let counter = if error.is_none() {
+                &mut status.totals.fetches_ok
+            } else {
+                &mut status.totals.fetches_failed
+            };
+            *counter += 1;
+            status.remote.ok = error.is_none();
+            status.remote.checked = Some(epoch());
+            status.remote.error.clone_from(&error);
+        });
+        // An answer like the last one is not worth a write to the disk.
+        if answered != error.is_none() {
+            self.resident.board.write();
+        }
+        Ok(result)
+    }
+
+    /// When to wake: the next tick, or the next try of a failed converge.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        let now = chrono::Utc::now();
+        let tick = self.user.schedule.next(now, self.splay);
+        self.resident
+            .board
+            .remark(|status| status.next_tick = tick.map(|t| t.timestamp_millis() as f64 / 1000.0));
+        let tick = tick.map(|t| Instant::now() + (t - now).to_std().unwrap_or_default());
+        let retry = self.failed.map(|(_, at)| at);
+        [tick, retry].into_iter().flatten().min()
+    }
+
+    /// Asks the remote, and converges when there is something new, when it was asked for, or when the last failed.
+    pub(super) fn tick(&mut self, forced: bool) -> Result<(), Stopped> {
+        let current = self.store.linked(Link::Current);
+        let retry = self.failed.is_some_and(|(_, at)| Instant::now() >= at);
+        let fetched = match self.ask()? {
+            Ok(fetched) => {
+                self.say_remote(None, current.as_deref());
+                Some(fetched)
+            }
+            Err(error) => {
+                self.say_remote(Some(&error), current.as_deref());
+                let path = current.as_deref().and_then(|c| Some((c, self.store.release(c)?)));
+                path.map(|(commit, path)| Fetched { commit: commit.to_owned(), path, notes: Vec::new() })
+            }
+        };
+        match fetched {
+            Some(fetched) if forced || retry || current.as_deref() != Some(fetched.commit.as_str()) => {
+                self.converge(&fetched)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that the remote went away or came back, once each.
+    fn say_remote(&mut self, error: Option<&fetch::Error>, current: Option<&str>) {
+        let text = error.map(ToString::to_string);
+        match (&self.remote_said, &text) {
+            (before, Some(now)) if before.as_ref() != Some(now) => {
+                say(format!("{now}; keeping {}", current.map_or("what there is", short)));
+            }
+            (Some(_), None) => say("the remote answers again"),
+            _ => {}
+        }
+        self.remote_said = text;
+    }
+
+    /// Applies a tree; how it ends is on the board.
+    fn converge(&mut self, fetched: &Fetched) -> Result<(), Stopped> {
+        let _lock = self.lock()?;
+        say(format!("converging {}", short(&fetched.commit)));
+        for note in &fetched.notes {
+            say(format!("note: {note}"));
+        }
+        let (commit, started, clock) = (fetched.commit.clone(), epoch(), Instant::now());
+        self.resident.board.step(|p| p.tree(&commit), |status| status.commit = Some(commit.clone()));
+        let ended = self.apply(fetched);
+        let mut summary = Summary {
+            commit,
+            started,
+            duration_ms: clock.elapsed().as_secs_f64() * 1000.0,
+            ..Summary::default()
+        };
+        let failure = match ended {
+            Ok(report) => {
+                self.note_restarts(&summary.commit);
+                describe(&report, &mut summary)
+            }
+            Err(error) => {
+                summary.error = Some(error.clone());
+                Some(error)
+            }
+        };
+        if self.resident.cancel.is_set() {
+            return Err(Stopped);
+        }
+        self.conclude(summary, failure);
+        Ok(())
+    }
+
+    fn conclude(&mut self, mut summary: Summary, failure: Option<String>) {
+        summary.ok = failure.is_none();
+        let commit = summary.commit.clone();
+        match &failure {
+            None => {
+                self.failed = None;
+                self.pin.converged(&self.user.states, &commit);
+                self.said(self.store.flip(Link::Good, &commit));
+                self.said(self.store.prune());
+            }
+            Some(_) => {
+                let attempt = self.failed.map_or(0, |(n, _)| n + 1);
+                let pause = super::backoff::pause(attempt, RETRY_FIRST, RETRY_LONGEST, rand::random());
+                self.failed = Some((attempt, Instant::now() + pause));
+            }
+        }
+        let uptime = self.resident.board.uptime();
+        let line = match &failure {
+            None => ready_line(&summary, uptime),
+            Some(reason) => failed_line(reason),
+        };
+        self.resident.board.step(
+            |p| p.converged(failure),
+            |status| {
+                let counter = if summary.ok {
+                    &mut status.totals.converges_ok
+                } else {
+                    &mut status.totals.converges_failed
+                };
+                *counter += 1;
+                if summary.ok {
+                    status.boot.ready_after.get_or_insert(uptime);
+                }
+                status.converge = Some(summary);
+            },
+        );
+        say(line);
+    }
+
+    fn said(&self, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            say(format!("state directory: {error}"));
+        }
+    }
+
+    /// Compiles, arms the rules, and walks the steps while the watcher holds its hand. The error is for people.
+    fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
+        self.store.flip(Link::Current, &fetched.commit).map_err(|e| e.to_string())?;
+        let root = self.resident.root();
+        let machine =
+            Machine::new(self.services.clone()).with_root(root).with_cancel(self.resident.cancel.flag());
+        let minion = identity::minion(&Facts::read(root), &self.user, &self.identity);
+        let converge = Converge::new(self.tree(&fetched.path), minion, Arc::new(machine));
+        let low = converge.compile(&[]).map_err(|errors| errors.to_string())?;
+        let rules = self.rules(&low)?;
+        let paused = self.watcher.pause();
+        self.watcher.set_rules(rules).map_err(|e| e.to_string())?;
+        self.resident.board.keep(&kept_services(&low));
+        self.services.take_touched();
+        let report = converge.apply(&low, Options::default(), &mut Announce);
+        drop(paused);
+        Ok(report)
+    }
+
+    fn tree(&self, release: &Path) -> Tree {
+        let pillar = release.join(&self.user.states.pillar_root);
+        Tree::base(release.join(&self.user.states.file_root), pillar.is_dir().then_some(pillar))
+    }
+
+    fn rules(&self, low: &LowState) -> Result<Vec<mayfly_watcher::rule::Rule>, String> {
+        let states = mayfly_states::watches::watches(low);
+        let explicit = self.user.watch.iter().cloned().chain(rules_from_pillar(&low.pillar)?);
+        Ok(watches::rules(&states, explicit, self.resident.root()))
+    }
+
+    /// The converge lock, waiting for whoever has it (`mayfly-boot apply`).
+    fn lock(&self) -> Result<ConvergeLock, Stopped> {
+        let path = self.resident.run_dir().join("converge.lock");
+        let mut said = false;
+        loop {
+            match ConvergeLock::acquire(&path) {
+                Ok(lock) => return Ok(lock),
+                Err(error) if !said => {
+                    say(format!("waiting: {error}"));
+                    said = true;
+                }
+                Err(_) => {}
+            }
+            self.resident.wait_until(Some(Instant::now() + LOCK_LOOK))?;
+        }
+    }
+
+    fn note_restarts(&self, commit: &str) {
+        let touched = self.services.take_touched();
+        self.resident.board.note(|status| {
+            for (service, verb) in touched {
+                let cause = format!("converge {}", short(commit));
+                status.totals.converge_restarts += u64::from(verb != "start");
+                status.add_restart(Restart { at: epoch(), service, action: verb.to_owned(), cause });
+            }
+        });
+    }
+
+    /// Stops watching and what lives and dies with this program.
+    pub(super) fn shutdown(&mut self) {
+        self.watcher.stop();
+        if let Err(error) = self.supervisor.shutdown() {
+            say(format!("stopping services: {error}"));
+        }
+    }
+}
+
+/// The services that the states keep running.
+fn kept_services(low: &LowState) -> Vec<String> {
+    let running = low.chunks.iter().filter(|c| c.state == "service" && c.fun == "running");
+    let mut names: Vec<String> = running.map(|c| c.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Fills the summary; gives the reason when a step failed.
+fn describe(report: &Report, summary: &mut Summary) -> Option<String> {
+    summary.steps = report.steps.len();
+    summary.changed = report.changed();
+    summary.failed = report.failed().map(failed_step).collect();
+    if let Some(stopped) = &report.stopped {
+        return Some(stopped.clone());
+    }
+    let first = summary.failed.first()?;
+    let more = summary.failed.len() - 1;
+    let more =
+        if more == 0 { String::new() } else { format!(" (and {more} more of {} steps)", summary.steps) };
+    Some(format!("{}: {} {}: {}{more}", first.origin, first.function, first.name, first.comment))
+}
+
+fn failed_step(step: &StepReport) -> FailedStep {
+    FailedStep {
+        function: function_of(step),
+        id: step.id.clone(),
+        name: step.name.clone(),
+        origin: step.origin.to_string(),
+        comment: step.comment.clone(),
+    }
+}
+
+/// `state.fun` out of a tag `state_|-id_|-name_|-fun`.
+fn function_of(step: &StepReport) -> String {
+    let mut parts = step.tag.split("_|-");
+    let (state, fun) = (parts.next().unwrap_or(""), parts.last().unwrap_or(""));
+    format!("{state}.{fun}")
+}
+
+fn ready_line(summary: &Summary, uptime: f64) -> String {
+    format!(
+        "ready {} in {:.3}s ({:.3}s since start): {} steps, {} changed",
+        short(&summary.commit),
+        summary.duration_ms / 1000.0,
+        uptime,
+        summary.steps,
+        summary.changed
+    )
+}
+
+/// One line: the first error's. What else there is to say is on `/ready`.
+fn failed_line(reason: &str) -> String {
+    format!("failed: {}", reason.lines().next().unwrap_or_default())
+}
+
+/// A line for every step that changed something or failed.
+struct Announce;
+
+impl Observer for Announce {
+    fn on_step_end(&mut self, step: &StepReport, total: usize) {
+        let place =
+            format!("[{}/{total}] {} {} ({})", step.run_num + 1, function_of(step), step.name, step.origin);
+        match step.outcome {
+            mayfly_states::report::Outcome::Failed => say(format!("{place} failed: {}", step.comment)),
+            _ if !step.changes.is_empty() => say(format!("{place} changed")),
+            _ => {}
+        }
+        for warning in &step.warnings {
+            say(format!("{place} warning: {warning}"));
+        }
+    }
+}
+
+/// The watcher's events, on the console and on the board.
+fn heard(board: &super::board::Board, event: &Event) {
+    match event {
+        Event::Restarted { service, path, action, .. } => {
+            say(format!("{action} {service}: {} changed", path.display()));
+            board.note(|status| {
+                status.totals.watch_restarts += 1;
+                let cause = path.display().to_string();
+                status.add_restart(Restart {
+                    at: epoch(),
+                    service: service.clone(),
+                    action: action.to_string(),
+                    cause,
+                });
+            });
+        }
+        Event::CheckFailed { service, path, reason, .. } => {
+            say(format!(
+                "{} changed but the check fails, {service} is kept as it runs: {reason}",
+                path.display()
+            ));
+            board.note(|status| status.totals.checks_failed += 1);
+        }
+        Event::ActionFailed { service, path, reason, .. } => {
+            say(format!("{} changed but {service} could not be told: {reason}", path.display()));
+        }
+        Event::Degraded { reason } => say(format!("watching: {reason}")),
+    }
+}

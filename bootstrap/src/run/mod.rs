@@ -1,0 +1,276 @@
+//! The resident program: boots, converges, stays, and follows the remote until it is told to stop.
+//!
+//! Theory of operation: one thread walks the phases of [`phase::Phase`] and waits, between ticks of the schedule, for a
+//! signal. The endpoints and the watcher have threads of their own and meet it on the [`board::Board`].
+// Effects: the clock, chance, files of the state directory.
+#![allow(clippy::disallowed_methods)]
+
+mod backoff;
+mod board;
+mod console;
+mod instance;
+mod phase;
+mod pin;
+mod poweroff;
+mod server;
+mod status;
+mod watches;
+
+use crate::exit::Exit;
+use crate::http::Cancel;
+use crate::imds::{self, Identity, Imds};
+use crate::userdata::{self, Finish, UserData};
+use board::Board;
+use console::say;
+use instance::Instance;
+use mayfly_states::fsys::lock::{ConvergeLock, LockError};
+use server::{Asked, Server};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long the metadata service is asked before that is said and begun again.
+const ASK_IDENTITY: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The arguments as resolved.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Base URL of the metadata service.
+    pub(crate) imds: String,
+    /// Where trees and status are kept.
+    pub(crate) state_dir: PathBuf,
+    /// The folder that is `/` to the states.
+    pub(crate) root: PathBuf,
+}
+
+impl Settings {
+    /// Where locks are.
+    fn run_dir(&self) -> PathBuf {
+        self.root.join("run/mayfly")
+    }
+}
+
+/// Why the program cannot work here at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The disk said no.
+    #[error("{path}: {source}", path = path.display())]
+    Disk {
+        /// Where.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// Another one runs on the same state directory, or its lock cannot be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// No signals or no runtime.
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
+    /// The supervisor or the watcher cannot be used.
+    #[error("{0}")]
+    Services(String),
+}
+
+impl Error {
+    /// The exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Lock(LockError::Held { .. }) => Exit::Locked,
+            _ => Exit::Unable,
+        }
+    }
+}
+
+/// Told to stop, in the middle of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stopped;
+
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// The time has come.
+    Time,
+    /// SIGHUP.
+    Now,
+}
+
+/// What the phases share.
+struct Resident {
+    settings: Settings,
+    cancel: Cancel,
+    asked: Receiver<Asked>,
+    server: Server,
+    board: Arc<Board>,
+    listening: Mutex<bool>,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// Only when nothing can work here; everything else is shown and tried again.
+pub(crate) fn run(settings: Settings) -> Result<Exit, Error> {
+    let run_dir = settings.run_dir();
+    for dir in [&settings.state_dir, &run_dir] {
+        std::fs::create_dir_all(dir).map_err(|source| Error::Disk { path: dir.clone(), source })?;
+    }
+    let _only_one = ConvergeLock::acquire(&settings.state_dir.join("resident.lock"))?;
+    let cancel = Cancel::default();
+    let (tell, asked) = channel();
+    let stop = cancel.clone();
+    let server = Server::start(move |what| {
+        if what == Asked::Stop {
+            stop.set();
+        }
+        let _ = tell.send(what);
+    });
+    let board = Arc::new(Board::new(settings.state_dir.join("status.json")));
+    let server = server.map_err(Error::Start)?;
+    let resident = Resident { settings, cancel, asked, server, board, listening: Mutex::new(false) };
+    say(format!("mayfly-boot {} starts", env!("CARGO_PKG_VERSION")));
+    match resident.live()? {
+        Ok(exit) => Ok(exit),
+        Err(Stopped) => Ok(resident.ended()),
+    }
+}
+
+impl Resident {
+    /// From who we are to the end. `Err(Stopped)` inside is the ordinary end by SIGTERM.
+    fn live(&self) -> Result<Result<Exit, Stopped>, Error> {
+        let (user, identity) = match self.born() {
+            Ok(born) => born,
+            Err(stopped) => return Ok(Err(stopped)),
+        };
+        self.listen(user.listen);
+        let mut instance = Instance::new(self, user, identity)?;
+        let ended = self.serve(&mut instance);
+        self.board.step(|_| Ok(phase::Phase::Stopping), |_| {});
+        instance.shutdown();
+        Ok(ended)
+    }
+
+    /// Boots the instance and follows the remote.
+    fn serve(&self, instance: &mut Instance<'_>) -> Result<Exit, Stopped> {
+        instance.boot()?;
+        if instance.finish() == Finish::Poweroff && instance.is_ready() {
+            return self.power_off(instance);
+        }
+        loop {
+            match self.wait_until(instance.next_wake())? {
+                Woken::Time => instance.tick(false)?,
+                Woken::Now => {
+                    say("SIGHUP: fetching and converging now");
+                    instance.tick(true)?;
+                }
+            }
+        }
+    }
+
+    fn power_off(&self, instance: &mut Instance<'_>) -> Result<Exit, Stopped> {
+        say("finished; stopping services and powering off");
+        instance.shutdown();
+        if let Err(error) = poweroff::poweroff(self.root()) {
+            say(format!("failed: cannot power off: {error}"));
+        }
+        // Somebody is about to take the power; nothing else is to be done.
+        loop {
+            self.wait_until(None)?;
+        }
+    }
+
+    /// Who this instance is and what it is told, however long that takes.
+    fn born(&self) -> Result<(UserData, Identity), Stopped> {
+        let mut identity = self.identity()?;
+        loop {
+            let bytes = identity.user_data.as_deref().unwrap_or_default();
+            match userdata::parse(bytes) {
+                Ok(user) => return Ok((user, identity)),
+                Err(error) => self.refuse(&error, &identity),
+            }
+            // User-data changes only while an instance is stopped, but a test bench or a person may repair it.
+            while self.wait_until(None)? != Woken::Now {}
+            self.board.step(phase::Phase::again, |_| {});
+            identity = self.identity()?;
+        }
+    }
+
+    fn refuse(&self, error: &userdata::Error, identity: &Identity) {
+        self.board.step(
+            |p| p.refused(error.to_string()),
+            |status| status.instance_id.clone_from(&identity.instance_id),
+        );
+        self.listen(userdata::default_listen());
+        say(format!("failed: {error}"));
+    }
+
+    fn identity(&self) -> Result<Identity, Stopped> {
+        let base = &self.settings.imds;
+        for attempt in 0.. {
+            let asked = Imds::new(base, self.cancel.clone()).and_then(|mut imds| imds.identity(ASK_IDENTITY));
+            match asked {
+                Ok(identity) => {
+                    say(format!("instance {}", identity.instance_id));
+                    return Ok(identity);
+                }
+                Err(imds::Error::Cancelled) => return Err(Stopped),
+                Err(error) => {
+                    let pause = self.pause_before(attempt);
+                    say(format!("waiting: {error}; trying again in {}s", pause.as_secs_f32().ceil()));
+                    self.wait_until(Some(Instant::now() + pause))?;
+                }
+            }
+        }
+        Err(Stopped)
+    }
+
+    /// Opens the endpoints, once. An address that cannot be had is said; the instance works without.
+    fn listen(&self, address: SocketAddr) {
+        let mut listening = self.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *listening {
+            return;
+        }
+        match self.server.serve(address, self.board.clone()) {
+            Ok(address) => {
+                *listening = true;
+                say(format!("listening on {address} for /ready, /status, /metrics"));
+                self.board.note(|status| status.listen = Some(address.to_string()));
+            }
+            Err(error) => say(format!("cannot listen on {address}: {error}; going on without /ready")),
+        }
+    }
+
+    fn pause_before(&self, attempt: u32) -> Duration {
+        backoff::pause(attempt, FIRST_PAUSE, LONGEST_PAUSE, rand::random())
+    }
+
+    /// Waits for a time or a signal. `None` waits for a signal only.
+    fn wait_until(&self, time: Option<Instant>) -> Result<Woken, Stopped> {
+        let asked = match time {
+            Some(time) => self.asked.recv_timeout(time.saturating_duration_since(Instant::now())),
+            None => self.asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match asked {
+            _ if self.cancel.is_set() => Err(Stopped),
+            Ok(Asked::Now) => Ok(Woken::Now),
+            Err(RecvTimeoutError::Timeout) => Ok(Woken::Time),
+            Ok(Asked::Stop) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
+        }
+    }
+
+    fn ended(&self) -> Exit {
+        say("stopped");
+        Exit::Ok
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        self.settings.run_dir()
+    }
+
+    fn root(&self) -> &Path {
+        &self.settings.root
+    }
+}

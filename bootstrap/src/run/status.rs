@@ -1,0 +1,291 @@
+//! What the program says of itself: the document behind `/status`, `status.json`, `/ready` and `/metrics`. Pure.
+
+use super::phase::Phase;
+use serde::Serialize;
+use std::fmt::Write;
+
+/// The document. Times are seconds since the epoch.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Status {
+    /// The version of this program.
+    pub(crate) version: &'static str,
+    /// The minion id.
+    pub(crate) id: String,
+    /// `i-…`.
+    pub(crate) instance_id: String,
+    /// The grain `role`.
+    pub(crate) role: String,
+    /// The grain `environment`.
+    pub(crate) environment: String,
+    /// The deployment that launched the instance.
+    pub(crate) deployment: Option<String>,
+    /// Where the endpoints answer.
+    pub(crate) listen: Option<String>,
+    /// One word.
+    pub(crate) phase: &'static str,
+    /// The last converge succeeded and its services run.
+    pub(crate) ready: bool,
+    /// Why not.
+    pub(crate) reason: Option<String>,
+    /// The commit that is (being) applied.
+    pub(crate) commit: Option<String>,
+    /// The last converge.
+    pub(crate) converge: Option<Converge>,
+    /// The services that the states keep running.
+    pub(crate) services: Vec<Service>,
+    /// The rules that are armed.
+    pub(crate) watches: Vec<serde_json::Value>,
+    /// The last restarts, newest last.
+    pub(crate) restarts: Vec<Restart>,
+    /// The repository.
+    pub(crate) remote: Remote,
+    /// When the remote is asked next.
+    pub(crate) next_tick: Option<f64>,
+    /// The supervisor in use.
+    pub(crate) supervisor: Option<&'static str>,
+    /// Counters for metrics.
+    pub(crate) totals: Totals,
+    /// Seconds from the start of the program to each first.
+    pub(crate) boot: Boot,
+}
+
+/// The times of the boot.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Boot {
+    /// User-data known.
+    pub(crate) identified_after: Option<f64>,
+    /// First tree at hand.
+    pub(crate) fetched_after: Option<f64>,
+    /// First converge ended well.
+    pub(crate) ready_after: Option<f64>,
+}
+
+/// One converge.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Converge {
+    /// What was applied.
+    pub(crate) commit: String,
+    /// When.
+    pub(crate) started: f64,
+    /// How long.
+    pub(crate) duration_ms: f64,
+    /// No step failed.
+    pub(crate) ok: bool,
+    /// How many steps there were.
+    pub(crate) steps: usize,
+    /// How many changed something.
+    pub(crate) changed: usize,
+    /// The steps that failed.
+    pub(crate) failed: Vec<FailedStep>,
+    /// The tree did not compile.
+    pub(crate) error: Option<String>,
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FailedStep {
+    /// `state.fun`.
+    pub(crate) function: String,
+    /// The declaration's id.
+    pub(crate) id: String,
+    /// The name it worked on.
+    pub(crate) name: String,
+    /// `file:line:column`.
+    pub(crate) origin: String,
+    /// Why.
+    pub(crate) comment: String,
+}
+
+/// A service and whether it runs.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// Its name.
+    pub(crate) name: String,
+    /// `running`, `stopped`, `unknown` or why that is not known.
+    pub(crate) state: String,
+}
+
+/// A restart (or reload, signal) and what caused it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Restart {
+    /// When.
+    pub(crate) at: f64,
+    /// Which service.
+    pub(crate) service: String,
+    /// `restart`, `start`, `reload`, …
+    pub(crate) action: String,
+    /// `converge <commit>`, or the watched path that changed.
+    pub(crate) cause: String,
+}
+
+/// The repository, as last seen.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Remote {
+    /// Its address.
+    pub(crate) url: String,
+    /// Branch or tag.
+    #[serde(rename = "ref")]
+    pub(crate) reference: String,
+    /// When it was asked last.
+    pub(crate) checked: Option<f64>,
+    /// It answered.
+    pub(crate) ok: bool,
+    /// Why not.
+    pub(crate) error: Option<String>,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Totals {
+    /// Converges that ended well.
+    pub(crate) converges_ok: u64,
+    /// Converges that did not.
+    pub(crate) converges_failed: u64,
+    /// Questions to the remote that were answered.
+    pub(crate) fetches_ok: u64,
+    /// Questions that were not.
+    pub(crate) fetches_failed: u64,
+    /// Restarts by watches.
+    pub(crate) watch_restarts: u64,
+    /// Restarts by converges.
+    pub(crate) converge_restarts: u64,
+    /// Checks that kept a watch from acting.
+    pub(crate) checks_failed: u64,
+}
+
+const KEPT_RESTARTS: usize = 50;
+
+impl Status {
+    /// Notes a restart; old ones go.
+    pub(crate) fn add_restart(&mut self, restart: Restart) {
+        if self.restarts.len() == KEPT_RESTARTS {
+            self.restarts.remove(0);
+        }
+        self.restarts.push(restart);
+    }
+
+    /// Brings phase, readiness and reason in line with `phase` and the services' states.
+    pub(crate) fn settle(&mut self, phase: &Phase) {
+        let down = self.services.iter().find(|s| s.state != "running");
+        let down = down.map(|s| format!("service {} is not running: {}", s.name, s.state));
+        self.phase = phase.name();
+        self.reason = phase.not_ready().or(down);
+        self.ready = self.reason.is_none();
+    }
+
+    /// The text of `/ready`: one line when ready, else the reason.
+    pub(crate) fn ready_text(&self) -> String {
+        match &self.reason {
+            None => format!("ready {} {}\n", self.id, self.commit.as_deref().unwrap_or("-")),
+            Some(reason) => format!("{reason}\n"),
+        }
+    }
+
+    /// Prometheus' text format.
+    pub(crate) fn metrics(&self) -> String {
+        let mut out = String::new();
+        let t = &self.totals;
+        let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
+            let _ = writeln!(out, "# HELP mayfly_{name} {help}\n# TYPE mayfly_{name} {kind}");
+            for (labels, value) in samples {
+                let _ = writeln!(out, "mayfly_{name}{labels} {value}");
+            }
+        };
+        let flag = |b: bool| if b { 1.0 } else { 0.0 };
+        let plain = |value: f64| vec![(String::new(), value)];
+        let two = |key: &str, a: (&str, u64), b: (&str, u64)| {
+            [a, b].map(|(l, n)| (format!("{{{key}=\"{l}\"}}"), n as f64)).to_vec()
+        };
+        let info = [("id", &self.id), ("role", &self.role), ("environment", &self.environment)];
+        let labels: Vec<String> = info.iter().map(|(k, v)| format!("{k}=\"{}\"", escaped(v))).collect();
+        let commit = escaped(self.commit.as_deref().unwrap_or(""));
+        let info = format!("{{{},commit=\"{commit}\",version=\"{}\"}}", labels.join(","), self.version);
+        family("info", "gauge", "Who this instance is.", &[(info, 1.0)]);
+        family(
+            "ready",
+            "gauge",
+            "1 when the last converge succeeded and its services run.",
+            &plain(flag(self.ready)),
+        );
+        let phases: Vec<_> =
+            Phase::NAMES.iter().map(|n| (format!("{{phase=\"{n}\"}}"), flag(*n == self.phase))).collect();
+        family("phase", "gauge", "1 for the phase the program is in.", &phases);
+        let results = two("result", ("ok", t.converges_ok), ("failed", t.converges_failed));
+        family("converges_total", "counter", "Converges by result.", &results);
+        let results = two("result", ("ok", t.fetches_ok), ("failed", t.fetches_failed));
+        family("fetches_total", "counter", "Questions to the remote by result.", &results);
+        let causes = two("cause", ("watch", t.watch_restarts), ("converge", t.converge_restarts));
+        family("restarts_total", "counter", "Service restarts by cause.", &causes);
+        family(
+            "watch_checks_failed_total",
+            "counter",
+            "Checks that kept a watch from acting.",
+            &plain(t.checks_failed as f64),
+        );
+        if let Some(c) = &self.converge {
+            family(
+                "converge_duration_seconds",
+                "gauge",
+                "Duration of the last converge.",
+                &plain(c.duration_ms / 1000.0),
+            );
+            family("converge_timestamp_seconds", "gauge", "Start of the last converge.", &plain(c.started));
+            family("converge_steps", "gauge", "Steps of the last converge.", &plain(c.steps as f64));
+            family("converge_changed", "gauge", "Steps that changed something.", &plain(c.changed as f64));
+            family("converge_failed", "gauge", "Steps that failed.", &plain(c.failed.len() as f64));
+        }
+        family("remote_up", "gauge", "1 when the remote answered last time.", &plain(flag(self.remote.ok)));
+        out
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stopped_service_is_not_ready() {
+        let mut status = Status { id: "web-1".into(), ..Status::default() };
+        let ready = Phase::Ready { commit: "c".into() };
+        status.settle(&ready);
+        assert!(status.ready);
+        status.services = vec![Service { name: "nginx".into(), state: "stopped".into() }];
+        status.settle(&ready);
+        assert_eq!(status.ready_text(), "service nginx is not running: stopped\n");
+    }
+
+    #[test]
+    fn restarts_are_bounded() {
+        let mut status = Status::default();
+        for n in 0..200 {
+            let restart = Restart {
+                at: f64::from(n),
+                service: "a".into(),
+                action: "restart".into(),
+                cause: "x".into(),
+            };
+            status.add_restart(restart);
+        }
+        assert_eq!((status.restarts.len(), status.restarts[0].at), (KEPT_RESTARTS, 150.0));
+    }
+
+    #[test]
+    fn metrics_are_well_formed() {
+        let mut status =
+            Status { id: "a\"b".into(), converge: Some(Converge::default()), ..Status::default() };
+        status.settle(&Phase::Identity);
+        let text = status.metrics();
+        assert!(text.contains("mayfly_info{id=\"a\\\"b\",role=\"\""), "{text}");
+        assert!(
+            text.contains("\nmayfly_phase{phase=\"identity\"} 1\n") && text.contains("\nmayfly_ready 0\n")
+        );
+        for line in text.lines().filter(|l| !l.starts_with('#')) {
+            let value = line.rsplit(' ').next().unwrap();
+            assert!(line.starts_with("mayfly_") && value.parse::<f64>().is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! User-data as it is written: keys known, values not yet checked, positions kept. Pure.
+
+use super::Error;
+use super::envelope::Document;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+type At<T> = Option<Spanned<T>>;
+
+/// The document as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUserData {
+    pub(super) role: At<String>,
+    pub(super) environment: At<String>,
+    pub(super) id: At<String>,
+    pub(super) deployment: At<String>,
+    pub(super) states: At<RawStates>,
+    pub(super) pillar: At<serde_json::Value>,
+    pub(super) grains: At<serde_json::Value>,
+    pub(super) schedule: At<String>,
+    pub(super) splay: At<String>,
+    pub(super) listen: At<String>,
+    pub(super) supervisor: At<String>,
+    pub(super) watch: Option<Vec<Spanned<RawRule>>>,
+    pub(super) finish: At<String>,
+}
+
+/// The key `states`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStates {
+    pub(super) url: At<String>,
+    #[serde(rename = "ref")]
+    pub(super) reference: At<String>,
+    pub(super) commit: At<String>,
+    pub(super) follow: At<bool>,
+    pub(super) file_root: At<String>,
+    pub(super) pillar_root: At<String>,
+    pub(super) token_file: At<String>,
+    pub(super) ssh_key_file: At<String>,
+    pub(super) known_hosts_file: At<String>,
+}
+
+/// One watch rule, in user-data or in pillar.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    pub(super) name: Option<String>,
+    pub(super) paths: Vec<String>,
+    pub(super) service: Option<String>,
+    pub(super) action: Option<String>,
+    pub(super) debounce: Option<String>,
+    pub(super) check: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CloudConfig {
+    mayfly: Option<RawUserData>,
+}
+
+/// Reads the YAML.
+pub(super) fn read(document: &Document) -> Result<RawUserData, Error> {
+    if document.nested {
+        let outer: CloudConfig = yaml(document)?;
+        return outer
+            .mayfly
+            .ok_or_else(|| Error::Absent(format!("{}: the key `mayfly:` is empty", document.name)));
+    }
+    yaml(document)
+}
+
+fn yaml<T: for<'de> Deserialize<'de>>(document: &Document) -> Result<T, Error> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(&document.text, options).map_err(|e| place(&e, document))
+}
+
+/// Our words for what the YAML reader found, with its place.
+fn place(error: &serde_saphyr::Error, document: &Document) -> Error {
+    let error = error.without_snippet();
+    let (line, column) = error.location().map_or((1, 1), |l| (l.line().max(1), l.column().max(1)));
+    let message = match error {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
+        other => {
+            let text = other.to_string();
+            // The reader appends its own wording of the place; ours stands in front already.
+            text.split(" at line ").next().unwrap_or(&text).lines().next().unwrap_or_default().to_owned()
+        }
+    };
+    Error::At { source_name: document.name.clone(), line, column, message }
+}
+
+/// The message for a key nobody knows, with the nearest one that is.
+pub(super) fn unknown_key(key: &str, valid: &[&str]) -> String {
+    match nearest(key, valid) {
+        Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
+        None => format!("unknown key `{key}`; valid keys: {}", valid.join(", ")),
+    }
+}
+
+fn nearest<'a>(key: &str, valid: &[&'a str]) -> Option<&'a str> {
+    let scored = valid.iter().map(|v| (strsim::damerau_levenshtein(key, v), *v));
+    scored.min().filter(|(distance, v)| *distance <= 1 + v.len() / 3).map(|(_, v)| v)
+}
+
+#[cfg(test)]
+mod tests {
+    fn message(text: &str) -> String {
+        super::super::parse(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_and_the_place() {
+        assert_eq!(message("#mayfly\nrol: web\n"), "user-data:2:1: unknown key `rol`; did you mean `role`?");
+        assert_eq!(
+            message("#mayfly\nrole: web\nstates:\n  url: file:///x\n  branch: main\n")
+                .split(';')
+                .next()
+                .unwrap(),
+            "user-data:5:3: unknown key `branch`"
+        );
+    }
+
+    #[test]
+    fn broken_yaml_names_the_place() {
+        let m = message("#mayfly\nrole: [web\n");
+        assert!(m.starts_with("user-data:"), "{m}");
+        let m = message("#mayfly\nrole: web\nrole: db\n");
+        assert!(m.starts_with("user-data:3:1: "), "{m}");
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_place() {
+        let m = message("#mayfly\nrole: web\nstates:\n  url: file:///x\n  follow: perhaps\n");
+        assert!(m.starts_with("user-data:5:11: "), "{m}");
+    }
+
+    #[test]
+    fn places_hold_inside_a_cloud_config() {
+        let m = message("#cloud-config\npackages: [git]\nmayfly:\n  role: web\n  stats: {}\n");
+        assert_eq!(m, "user-data:5:3: unknown key `stats`; did you mean `states`?");
+    }
+}

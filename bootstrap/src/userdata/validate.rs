@@ -1,0 +1,283 @@
+//! From user-data as written to user-data checked: every value, with the place of the first that is wrong. Pure.
+
+use super::raw::{RawRule, RawStates, RawUserData};
+use super::{Error, Finish, Remote, Schedule, Source, Supervisor, UserData};
+use crate::convert;
+use mayfly_states::value::{Map, Value};
+use mayfly_watcher::rule::Rule;
+use serde_saphyr::Spanned;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// Where the local endpoints answer unless told otherwise.
+pub(super) const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 9273);
+const MAX_SPLAY: Duration = Duration::from_secs(24 * 3600);
+const MAX_RULES: usize = 256;
+
+/// Turns a plain sentence into an error with the place of a value.
+struct Places<'a>(&'a str);
+
+impl Places<'_> {
+    fn at<T>(&self, value: &Spanned<T>, message: String) -> Error {
+        let (line, column) = (value.referenced.line().max(1), value.referenced.column().max(1));
+        Error::At { source_name: self.0.to_owned(), line, column, message }
+    }
+
+    fn missing(&self, message: &str) -> Error {
+        Error::At { source_name: self.0.to_owned(), line: 1, column: 1, message: message.to_owned() }
+    }
+
+    /// Checks a value that may be absent.
+    fn check<T, R>(
+        &self,
+        value: Option<Spanned<T>>,
+        check: impl FnOnce(T) -> Result<R, String>,
+    ) -> Result<Option<R>, Error>
+    where
+        T: Clone,
+    {
+        let Some(value) = value else { return Ok(None) };
+        check(value.value.clone()).map(Some).map_err(|e| self.at(&value, e))
+    }
+}
+
+/// Checks everything.
+pub(super) fn user_data(raw: RawUserData, source_name: &str) -> Result<UserData, Error> {
+    let p = Places(source_name);
+    let name = |key: &'static str| move |s: String| safe_name(key, s);
+    let role = p.check(raw.role, name("role"))?.ok_or_else(|| p.missing("`role` is required"))?;
+    let states = raw.states.ok_or_else(|| p.missing("`states` is required, with `url`"))?;
+    Ok(UserData {
+        role,
+        environment: p
+            .check(raw.environment, name("environment"))?
+            .unwrap_or_else(|| "production".to_owned()),
+        id: p.check(raw.id, name("id"))?,
+        deployment: p.check(raw.deployment, name("deployment"))?,
+        states: source(states, &p)?,
+        pillar: p.check(raw.pillar, |v| mapping("pillar", v))?.unwrap_or_default(),
+        grains: p.check(raw.grains, |v| mapping("grains", v))?.unwrap_or_default(),
+        schedule: p.check(raw.schedule, |s| Schedule::parse(&s))?.map_or_else(every_minute, Ok)?,
+        splay: p.check(raw.splay, |s| duration("splay", &s, MAX_SPLAY))?.unwrap_or(Duration::ZERO),
+        listen: p.check(raw.listen, |s| listen(&s))?.unwrap_or_else(|| SocketAddr::from(DEFAULT_LISTEN)),
+        supervisor: p.check(raw.supervisor, |s| supervisor(&s))?.unwrap_or(Supervisor::Auto),
+        watch: rules(raw.watch.unwrap_or_default(), &p)?,
+        finish: p.check(raw.finish, |s| finish(&s))?.unwrap_or(Finish::Stay),
+    })
+}
+
+fn every_minute() -> Result<Schedule, Error> {
+    Schedule::parse("* * * * *").map_err(Error::Envelope)
+}
+
+fn source(raw: Spanned<RawStates>, p: &Places<'_>) -> Result<Source, Error> {
+    let place = Spanned::new((), raw.referenced, raw.defined);
+    let raw = raw.value;
+    let url = raw.url.clone().ok_or_else(|| p.at(&place, "`states.url` is required".into()))?;
+    let remote = Remote::parse(&url.value).map_err(|e| p.at(&url, format!("states.url {e}")))?;
+    let follow = raw.follow.as_ref().is_none_or(|f| f.value);
+    let commit = p.check(raw.commit, |s| commit(&s))?;
+    if let (false, None, Some(follow)) = (follow, &commit, &raw.follow) {
+        return Err(p.at(follow, "`follow: false` needs `states.commit`, the commit to stay on".into()));
+    }
+    let token_place = raw.token_file.clone();
+    let token_file = p.check(raw.token_file, |s| absolute("token_file", &s))?;
+    if let (Some(token), false) = (token_place, remote.is_private()) {
+        return Err(p.at(&token, "a token would travel unencrypted over http://; use https://".into()));
+    }
+    Ok(Source {
+        remote,
+        reference: p.check(raw.reference, reference)?.unwrap_or_else(|| "main".to_owned()),
+        commit,
+        follow,
+        file_root: p.check(raw.file_root, |s| inside("file_root", &s))?.unwrap_or_default(),
+        pillar_root: p
+            .check(raw.pillar_root, |s| inside("pillar_root", &s))?
+            .unwrap_or_else(|| "pillar".into()),
+        token_file,
+        ssh_key_file: p.check(raw.ssh_key_file, |s| absolute("ssh_key_file", &s))?,
+        known_hosts_file: p.check(raw.known_hosts_file, |s| absolute("known_hosts_file", &s))?,
+    })
+}
+
+fn rules(raw: Vec<Spanned<RawRule>>, p: &Places<'_>) -> Result<Vec<Rule>, Error> {
+    let mut names = BTreeSet::new();
+    let mut rules = Vec::new();
+    for one in raw {
+        let rule = super::rule::rule(one.value.clone()).map_err(|e| p.at(&one, e))?;
+        if rules.len() == MAX_RULES {
+            return Err(p.at(&one, format!("more than {MAX_RULES} rules")));
+        }
+        if !names.insert(rule.name.clone()) {
+            return Err(p.at(&one, format!("a second rule named {:?}; give one a `name`", rule.name)));
+        }
+        rules.push(rule);
+    }
+    Ok(rules)
+}
+
+/// Letters, digits, `.`, `_`, `-`, not beginning with one of the marks.
+pub(super) fn safe_name(key: &str, text: String) -> Result<String, String> {
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || ".@_-".contains(c));
+    if plain && text.len() <= 128 && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+        return Ok(text);
+    }
+    Err(format!(
+        "{key} {text:?} is not a name: letters, digits, `.`, `_`, `-`, at most 128, beginning with a letter or digit"
+    ))
+}
+
+/// A duration such as `250ms`, `5s`, `1m 30s`, at most `max`.
+pub(super) fn duration(key: &str, text: &str, max: Duration) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text)
+        .map_err(|_| format!("{key} {text:?} is not a duration; write `5s`"))?;
+    match parsed <= max {
+        true => Ok(parsed),
+        false => Err(format!("{key} {text:?} is longer than {}", humantime::format_duration(max))),
+    }
+}
+
+/// 40 hex digits, in lower case.
+fn commit(text: &str) -> Result<String, String> {
+    match text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(format!("commit {text:?} is not 40 hex digits")),
+    }
+}
+
+fn reference(text: String) -> Result<String, String> {
+    let full = if text.starts_with("refs/") { text.clone() } else { format!("refs/heads/{text}") };
+    let bad_glob = text.contains(['*', ':', '+']);
+    match !text.starts_with('-') && !bad_glob && git2::Reference::is_valid_name(&full) {
+        true => Ok(text),
+        false => Err(format!("ref {text:?} is not a name that git allows for a branch or tag")),
+    }
+}
+
+fn inside(key: &str, text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(part) if part != ".git" => clean.push(part),
+            Component::CurDir => {}
+            _ => {
+                return Err(format!(
+                    "{key} {text:?} must be a folder inside the repository, without `..` or leading `/`"
+                ));
+            }
+        }
+    }
+    if text.is_empty() || text.contains('\0') {
+        return Err(format!("{key} is empty; leave it out, or write `.`"));
+    }
+    Ok(clean)
+}
+
+fn absolute(key: &str, text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let plain = path.components().all(|c| !matches!(c, Component::ParentDir));
+    match path.is_absolute() && plain && !text.chars().any(char::is_control) {
+        true => Ok(path),
+        false => Err(format!("{key} {text:?} must be an absolute path without `..`")),
+    }
+}
+
+fn mapping(key: &str, value: serde_json::Value) -> Result<Map, String> {
+    match convert::value(value) {
+        Value::Map(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        _ => Err(format!("{key} must be a mapping")),
+    }
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("listen {text:?} is not ADDRESS:PORT, such as 127.0.0.1:9273"))
+}
+
+fn supervisor(text: &str) -> Result<Supervisor, String> {
+    match text {
+        "auto" => Ok(Supervisor::Auto),
+        "supervisord" => Ok(Supervisor::Supervisord),
+        "systemd" => Ok(Supervisor::Systemd),
+        "builtin" => Ok(Supervisor::Builtin),
+        _ => Err(format!("supervisor {text:?} is not `auto`, `supervisord`, `systemd` or `builtin`")),
+    }
+}
+
+fn finish(text: &str) -> Result<Finish, String> {
+    match text {
+        "stay" => Ok(Finish::Stay),
+        "poweroff" => Ok(Finish::Poweroff),
+        _ => Err(format!("finish {text:?} is not `stay` or `poweroff`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    const FULL: &str = "#mayfly\nrole: web\nenvironment: staging\nid: web-1.example\ndeployment: d-1\nstates:\n  \
+        url: https://github.com/acme/states.git\n  ref: release/1.x\n  \
+        commit: 0123456789ABCDEF0123456789abcdef01234567\n  follow: false\n  file_root: salt/base\n  \
+        pillar_root: salt/pillar\n  token_file: /etc/mayfly/token\npillar:\n  greeter: {version: '2', n: 3}\n\
+        grains: {rack: a}\nschedule: '*/2 * * * * *'\nsplay: 30s\nlisten: 0.0.0.0:80\nsupervisor: builtin\n\
+        watch:\n  - paths: [/etc/a]\n    service: a\nfinish: poweroff\n";
+
+    #[test]
+    fn every_key_is_read() {
+        let data = parse(FULL.as_bytes()).unwrap();
+        assert_eq!(data.role, "web");
+        assert_eq!(data.states.commit.as_deref(), Some("0123456789abcdef0123456789abcdef01234567"));
+        assert_eq!(data.states.file_root, PathBuf::from("salt/base"));
+        assert_eq!(data.pillar["greeter"].as_map().unwrap()["version"], Value::Str("2".into()));
+        assert_eq!(data.pillar["greeter"].as_map().unwrap()["n"], Value::Int(3));
+        assert_eq!((data.splay, data.finish), (Duration::from_secs(30), Finish::Poweroff));
+        assert_eq!(data.watch.len(), 1);
+        assert!(!data.states.follow);
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_docs() {
+        let data = parse(b"#mayfly\nrole: web\nstates: {url: 'file:///srv/x'}\n").unwrap();
+        assert_eq!((data.environment.as_str(), data.id), ("production", None));
+        assert_eq!((data.states.reference.as_str(), data.states.follow), ("main", true));
+        assert_eq!(data.states.pillar_root, PathBuf::from("pillar"));
+        assert_eq!(data.listen.to_string(), "127.0.0.1:9273");
+        assert_eq!((data.supervisor, data.finish), (Supervisor::Auto, Finish::Stay));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let cases: [(&str, &str, &str); 14] = [
+            ("role: web\n", "role: ../web\n", "user-data:2:7: role "),
+            ("role: web\n", "", "user-data:1:1: `role` is required"),
+            ("ref: release/1.x", "ref: --upload-pack=x", "user-data:8:8: ref "),
+            ("ref: release/1.x", "ref: a..b", "user-data:8:8: ref "),
+            ("ABCDEF", "ABCDEG", "user-data:9:11: commit "),
+            ("file_root: salt/base", "file_root: ../x", "user-data:11:14: file_root "),
+            ("file_root: salt/base", "file_root: /etc", "user-data:11:14: file_root "),
+            ("token_file: /etc/mayfly/token", "token_file: token", "user-data:13:15: token_file "),
+            ("https://github.com", "http://github.com", "user-data:13:15: a token would travel unencrypted"),
+            ("splay: 30s", "splay: 30 parsecs", "user-data:18:8: splay "),
+            ("'*/2 * * * * *'", "'*/2 *'", "user-data:17:11: a cron expression has 5 fields"),
+            ("listen: 0.0.0.0:80", "listen: here", "user-data:19:9: listen "),
+            ("supervisor: builtin", "supervisor: runit", "user-data:20:13: supervisor "),
+            ("service: a", "action: reload", "user-data:22:5: `service` is required"),
+        ];
+        for (from, to, expected) in cases {
+            assert!(FULL.contains(from), "{from}");
+            let error = parse(FULL.replace(from, to).as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn follow_false_needs_a_commit() {
+        let error = parse(b"#mayfly\nrole: web\nstates:\n  url: file:///x\n  follow: false\n").unwrap_err();
+        assert!(error.to_string().starts_with("user-data:5:11: `follow: false` needs"), "{error}");
+    }
+}
