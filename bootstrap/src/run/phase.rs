@@ -24,6 +24,8 @@ pub(crate) enum Phase {
     Converging {
         /// 40 hex digits.
         commit: String,
+        /// The converge before this one succeeded, so that the instance goes on serving meanwhile.
+        was_ready: bool,
     },
     /// The last converge succeeded.
     Ready {
@@ -108,7 +110,10 @@ impl Phase {
     pub(crate) fn tree(&self, commit: &str) -> Result<Self, IllegalEdge> {
         match self {
             Self::Fetching { .. } | Self::Ready { .. } | Self::Failed { commit: Some(_), .. } => {
-                Ok(Self::Converging { commit: commit.to_owned() })
+                Ok(Self::Converging {
+                    commit: commit.to_owned(),
+                    was_ready: matches!(self, Self::Ready { .. }),
+                })
             }
             other => other.illegal("tree"),
         }
@@ -117,8 +122,8 @@ impl Phase {
     /// The converge ended well, or not.
     pub(crate) fn converged(&self, failure: Option<String>) -> Result<Self, IllegalEdge> {
         match (self, failure) {
-            (Self::Converging { commit }, None) => Ok(Self::Ready { commit: commit.clone() }),
-            (Self::Converging { commit }, Some(reason)) => {
+            (Self::Converging { commit, .. }, None) => Ok(Self::Ready { commit: commit.clone() }),
+            (Self::Converging { commit, .. }, Some(reason)) => {
                 Ok(Self::Failed { commit: Some(commit.clone()), reason })
             }
             (other, _) => other.illegal("converged"),
@@ -128,13 +133,13 @@ impl Phase {
     /// Why the instance is not ready; `None` when it is, as far as the converge goes.
     pub(crate) fn not_ready(&self) -> Option<String> {
         match self {
-            Self::Ready { .. } => None,
+            Self::Ready { .. } | Self::Converging { was_ready: true, .. } => None,
             Self::Identity => Some("asking the metadata service who this instance is".into()),
             Self::Fetching { reason: None, .. } => Some("fetching the first state tree".into()),
             Self::Fetching { failed, reason: Some(reason) } => {
                 Some(format!("no state tree yet after {failed} attempts: {reason}"))
             }
-            Self::Converging { commit } => Some(format!("converging {}", short(commit))),
+            Self::Converging { commit, .. } => Some(format!("converging {}", short(commit))),
             Self::Failed { reason, .. } => Some(reason.clone()),
             Self::Stopping => Some("stopping".into()),
         }
@@ -161,6 +166,14 @@ mod tests {
         assert_eq!(phase.not_ready().unwrap(), "top.sls:1:1: no");
         let phase = phase.tree(C).unwrap().converged(None).unwrap();
         assert_eq!((phase.name(), phase.not_ready()), ("ready", None));
+        let again = phase.tree(C).unwrap();
+        assert_eq!(
+            (again.name(), again.not_ready()),
+            ("converging", None),
+            "it serves while it converges again"
+        );
+        let failed = again.converged(Some("no".into())).unwrap();
+        assert!(failed.tree(C).unwrap().not_ready().is_some());
     }
 
     #[test]
