@@ -145,9 +145,17 @@ impl Http {
 
 /// Few hops, and never from TLS to plain text. (The client itself drops credentials when the host changes.)
 fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
-    let was_tls = attempt.previous().last().is_some_and(|u| u.scheme() == "https");
-    if was_tls && attempt.url().scheme() != "https" {
-        return attempt.error("the server redirects from https to http");
+    let before = attempt.previous().last().map(|u| u.scheme().to_owned());
+    match (before.as_deref(), attempt.url().scheme()) {
+        (Some("https"), "http") => return attempt.error("the server redirects from https to http"),
+        // Nothing is trusted on a plain connection, so TLS could not be verified either.
+        (Some("http"), "https") => {
+            let to = attempt.url().to_string();
+            let to = to.split("/info/refs").next().unwrap_or_default();
+            return attempt
+                .error(format!("the server redirects to {to}; write that address into the user-data"));
+        }
+        _ => {}
     }
     if attempt.previous().len() > 5 {
         return attempt.error("more than 5 redirects");

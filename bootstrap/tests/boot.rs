@@ -310,3 +310,20 @@ fn a_builder_powers_off_when_its_converge_has_succeeded() {
     assert!(console.ends_with("mayfly: finished; stopping services and powering off\n"), "{console}");
     assert!(stage.conf().starts_with("hello from"));
 }
+
+#[test]
+fn sigterm_ends_a_converge_and_its_command() {
+    let stage = Stage::new();
+    let begun = stage.dir.path().join("begun");
+    let line =
+        format!("endless:\n  cmd.run:\n    - name: echo $$ > {}; exec sleep 100000\n", begun.display());
+    stage.repo.write("app/init.sls", &line);
+    stage.repo.push("endless");
+    let mut boot = stage.boot();
+    let pid = until("the command", || {
+        let text = fs::read_to_string(&begun).unwrap_or_default();
+        text.ends_with('\n').then(|| text.trim().to_owned())
+    });
+    assert!(boot.stop().success());
+    assert!(!std::path::Path::new("/proc").join(pid).exists(), "the command outlived SIGTERM");
+}

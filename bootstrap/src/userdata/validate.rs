@@ -179,9 +179,11 @@ fn inside(key: &str, text: &str) -> Result<PathBuf, String> {
 fn absolute(key: &str, text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let plain = path.components().all(|c| !matches!(c, Component::ParentDir));
-    match path.is_absolute() && plain && !text.chars().any(char::is_control) {
+    // ssh would read quotes and backslashes of an option in its own way.
+    let odd = text.chars().any(|c| c.is_control() || "\"\\".contains(c));
+    match path.is_absolute() && plain && !odd {
         true => Ok(path),
-        false => Err(format!("{key} {text:?} must be an absolute path without `..`")),
+        false => Err(format!("{key} {text:?} must be an absolute path without `..`, quotes or backslashes")),
     }
 }
 
