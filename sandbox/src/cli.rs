@@ -111,7 +111,8 @@ async fn bring_up(args: Up) -> Result<String, SandboxError> {
         return json(handle.info());
     }
     let git = handle.git_url().map(|url| format!("# git: {url}\n")).unwrap_or_default();
-    Ok(format!("# The sandbox is up. Point any AWS client at it:\n{git}{}", handle.env_lines()))
+    let notes: String = handle.info().notes.iter().map(|note| format!("# note: {note}\n")).collect();
+    Ok(format!("# The sandbox is up. Point any AWS client at it:\n{git}{notes}{}", handle.env_lines()))
 }
 
 // Effects: the file that the person named.

@@ -23,7 +23,7 @@ use crate::handle::{DaemonInfo, SandboxError, lock, write_private};
 use crate::runtime::disk::{Disk, DiskError};
 use crate::runtime::fabric::{Fabric, FabricError};
 use crate::runtime::machines::{MachineError, Machines};
-use crate::runtime::privilege::{self, PrivilegeError};
+use crate::runtime::privilege::{self, Owners, PrivilegeError};
 use crate::runtime::spec::HOST_ADDRESS;
 use crate::runtime::{forward, imds};
 use crate::{api, git_server, world};
@@ -94,11 +94,11 @@ fn hold(path: &Path) -> Result<(), DaemonError> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let _lock = lock(&config.state_dir)?;
     raise_open_files();
-    privilege::enter()?;
+    let owners = privilege::enter()?;
     let disk = Arc::new(Disk::prepare(&config.state_dir)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(DaemonError::io("start the sandbox's threads"))?;
-    let outcome = runtime.block_on(run(&config, &disk));
+    let outcome = runtime.block_on(run(&config, &disk, owners));
     runtime.shutdown_timeout(Duration::from_secs(1));
     let _ = fs::remove_file(DaemonInfo::path(&config.state_dir));
     disk.remove_all()?;
@@ -136,7 +136,7 @@ async fn listen(what: &'static str, at: SocketAddr) -> Result<(TcpListener, Sock
     Ok((listener, at))
 }
 
-async fn run(config: &SandboxConfig, disk: &Arc<Disk>) -> Result<(), DaemonError> {
+async fn run(config: &SandboxConfig, disk: &Arc<Disk>, owners: Owners) -> Result<(), DaemonError> {
     let (stop, stopping) = watch::channel(false);
     let (block, _claim) = claim_block()?;
     let (api, api_addr) = listen("the API", config.api_addr).await?;
@@ -170,6 +170,7 @@ async fn run(config: &SandboxConfig, disk: &Arc<Disk>) -> Result<(), DaemonError
         endpoint: format!("http://{api_addr}"),
         git_url: git.map(|at| format!("http://{at}")),
         instance_git_url: git.map(|at| format!("http://{HOST_ADDRESS}:{}", at.port())),
+        notes: owners.note().into_iter().collect(),
     });
     announce(config, &info).map_err(DaemonError::io("write daemon.json"))?;
     let control = Control { cloud, engine: Arc::clone(&engine), info, stop: stop.clone() };

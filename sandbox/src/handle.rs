@@ -101,6 +101,9 @@ pub struct DaemonInfo {
     pub git_url: Option<String>,
     /// Where instances reach it.
     pub instance_git_url: Option<String>,
+    /// What people should know about this sandbox on this machine.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 impl DaemonInfo {

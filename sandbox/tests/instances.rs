@@ -73,6 +73,28 @@ async fn metadata_tells_an_instance_who_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn root_inside_cannot_reach_the_host() {
+    let sandbox = sandbox().await;
+    let state = sandbox.handle.state_dir().display().to_string();
+    let script = format!(
+        "#!/bin/sh\nno() {{ \"$@\" >/dev/null 2>&1 && echo \"allowed: $*\" || echo \"refused: $*\"; }}\n\
+         no mount -t tmpfs x /mnt\nno mknod /opt/disk b 8 0\nno ls {state}\n\
+         no perl -MSocket -e 'socket(my $s, AF_INET, SOCK_RAW, 1) or die'\n\
+         no sh -c 'echo x > /proc/sys/kernel/core_pattern'\nno sh -c 'echo h > /proc/sysrq-trigger'\n\
+         no unshare --mount true\nno chroot / true\nno chown 1:1 /opt\n\
+         echo \"processes $(ls -d /proc/[0-9]* | wc -l)\"\necho end\n"
+    );
+    let instance = sandbox.run(&script, &[]).await;
+    let log = sandbox.wait_console(&instance.id, "\nend\n").await;
+    let allowed: Vec<&str> = log.lines().filter(|line| line.starts_with("allowed")).collect();
+    // What packages and services need stays possible.
+    assert_eq!(allowed, ["allowed: chroot / true", "allowed: chown 1:1 /opt"], "{log}");
+    let processes = log.lines().find_map(|line| line.strip_prefix("processes ")).unwrap();
+    assert!(processes.parse::<u32>().unwrap() < 8, "its own processes only: {log}");
+    sandbox.handle.down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_instance_keeps_its_disk_and_runs_its_script_once() {
     let sandbox = sandbox().await;
     let instance = sandbox.run("#!/bin/sh\necho first > /etc/kept\necho written\n", &[]).await;

@@ -77,11 +77,28 @@ pub(super) fn prepare(state_dir: &Path) -> Result<Vec<Graft>, BaseError> {
 }
 
 /// Undoes the mounts of [`prepare`].
-pub(super) fn release(state_dir: &Path) {
+fn release(state_dir: &Path) {
     let base = state_dir.join("base");
     for path in [base.join("root"), base] {
         let _ = umount2(&path, MntFlags::MNT_DETACH);
     }
+}
+
+/// Undoes the mounts of [`prepare`] and [`in_memory`].
+pub(super) fn release_all(state_dir: &Path) {
+    release(state_dir);
+    for name in ["instances", "layers"] {
+        let _ = umount2(&state_dir.join(name), MntFlags::MNT_DETACH);
+    }
+}
+
+/// Puts a file system in memory at each of `folders`, for this process and its children only.
+pub(super) fn in_memory(folders: &[PathBuf]) -> Result<(), BaseError> {
+    for folder in folders {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        mount(Some("mayfly"), folder, Some("tmpfs"), flags, Some("mode=755")).map_err(refused(folder))?;
+    }
+    Ok(())
 }
 
 /// Whether this process is root in a namespace only.
@@ -249,7 +266,7 @@ fn copy_etc(root: &Path) -> Result<(), BaseError> {
 
 /// Mounts `graft` once as an instance would, so that a refusal is known before the first launch.
 fn try_graft(state_dir: &Path, graft: &Graft) -> Result<(), BaseError> {
-    let trial = state_dir.join("base-trial");
+    let trial = state_dir.join("instances/base-trial");
     let target = trial.join("root");
     for folder in [trial.join("upper"), trial.join("work"), target.clone()] {
         directory(&folder)?;

@@ -80,7 +80,16 @@ impl Disk {
             remove_tree(&state_dir.join(name))?;
             make_dir(&state_dir.join(name))?;
         }
-        let grafts = base::prepare(state_dir)?;
+        let grafts = match base::prepare(state_dir) {
+            // Containers: the state directory is on an overlay, which takes no writable layers. Memory does.
+            Err(base::BaseError::Overlay { .. }) => {
+                remove_tree(&state_dir.join("base"))?;
+                make_dir(&state_dir.join("base"))?;
+                base::in_memory(&[state_dir.join("instances"), state_dir.join("layers")])?;
+                base::prepare(state_dir)?
+            }
+            prepared => prepared?,
+        };
         Ok(Self { state_dir: state_dir.to_path_buf(), grafts, images: Mutex::default() })
     }
 
@@ -204,7 +213,7 @@ impl Disk {
     /// # Errors
     /// When files resist.
     pub fn remove_all(&self) -> Result<(), DiskError> {
-        base::release(&self.state_dir);
+        base::release_all(&self.state_dir);
         for name in ["instances", "layers", "base"] {
             remove_tree(&self.state_dir.join(name))?;
         }

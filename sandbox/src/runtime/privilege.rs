@@ -75,18 +75,35 @@ impl Switches {
     }
 }
 
+/// Which owners files and processes inside instances can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owners {
+    /// Any.
+    All,
+    /// Root alone; the text says how to have more.
+    RootOnly,
+}
+
+impl Owners {
+    /// What people should know about it.
+    pub(crate) fn note(self) -> Option<String> {
+        let note = "inside instances there is no user but root (useradd, chown and su to others fail): install uidmap \
+                    (apt-get install uidmap) and have a line for you in /etc/subuid and /etc/subgid, or run as root";
+        (self == Self::RootOnly).then(|| note.to_owned())
+    }
+}
+
 /// Enters the namespaces. Call while the process has a single thread.
 ///
 /// # Errors
 /// When the kernel refuses, saying what to do.
-pub(crate) fn enter() -> Result<(), PrivilegeError> {
-    if !Uid::effective().is_root() {
-        user_namespace()?;
-    }
+pub(crate) fn enter() -> Result<Owners, PrivilegeError> {
+    let owners = if Uid::effective().is_root() { Owners::All } else { user_namespace()? };
     unshare(CloneFlags::CLONE_NEWNS)
         .map_err(|errno| refused(errno).unwrap_or(PrivilegeError::Mounts(errno)))?;
     let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(PrivilegeError::Mounts)
+    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(PrivilegeError::Mounts)?;
+    Ok(owners)
 }
 
 /// Ubuntu lets the user namespace be made and takes its rights away: the next step fails.
@@ -97,7 +114,7 @@ fn refused(errno: nix::errno::Errno) -> Option<PrivilegeError> {
     })
 }
 
-fn user_namespace() -> Result<(), PrivilegeError> {
+fn user_namespace() -> Result<Owners, PrivilegeError> {
     let (uid, gid) = (Uid::effective(), Gid::effective());
     let mapper = range_mapper(uid);
     unshare(CloneFlags::CLONE_NEWUSER).map_err(|errno| PrivilegeError::UserNamespace {
@@ -108,10 +125,11 @@ fn user_namespace() -> Result<(), PrivilegeError> {
         // Closing its input tells the helper that the namespace exists.
         drop(mapper.stdin.take());
         if mapper.wait().is_ok_and(|status| status.success()) {
-            return Ok(());
+            return Ok(Owners::All);
         }
     }
-    single_map(uid, gid).map_err(PrivilegeError::Map)
+    single_map(uid, gid).map_err(PrivilegeError::Map)?;
+    Ok(Owners::RootOnly)
 }
 
 /// Maps this user alone to root inside; other owners are not available then.
