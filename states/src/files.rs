@@ -15,6 +15,26 @@ pub(crate) fn find(roots: &[PathBuf], path: &str) -> Option<PathBuf> {
     roots.iter().map(|root| root.join(&path)).find(|full| full.is_file())
 }
 
+/// Whether one of `roots` has the directory.
+pub(crate) fn find_dir(roots: &[PathBuf], path: &str) -> bool {
+    let path = crate::jinja::normalise("", path);
+    path.is_some_and(|path| roots.iter().any(|root| root.join(&path).is_dir()))
+}
+
+/// Every file (or every directory) below the roots, by its path from there, sorted.
+pub(crate) fn listing(roots: &[PathBuf], directories: bool) -> Vec<String> {
+    let mut all = Vec::new();
+    for root in roots {
+        let walk = walkdir::WalkDir::new(root).min_depth(1).max_depth(32).into_iter().filter_map(Result::ok);
+        for entry in walk.take(100_000).filter(|e| e.path().is_dir() == directories) {
+            all.extend(entry.path().strip_prefix(root).ok().and_then(Path::to_str).map(str::to_owned));
+        }
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
 /// The text of a file.
 ///
 /// # Errors

@@ -146,7 +146,7 @@ fn pillar(known: &Known, fun: &str, args: CallArgs) -> Res<Py> {
             let merging = merge.is_some_and(|m| m.truth());
             match found {
                 Some(value @ Py::Dict(_)) if merging && matches!(default, Py::Dict(_)) => {
-                    merge::update(&default.deep_copy(), &value, true, flag(nested.as_ref(), true))
+                    merge::update(&default.deep_copy(), &value, true, flag(nested.as_ref(), false))
                 }
                 Some(value) => Ok(value),
                 None => Ok(default),

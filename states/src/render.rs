@@ -200,6 +200,11 @@ fn options(tree: &Tree, minion: &Minion, grains: &Py, pillar: &Py, saltenv: &str
         ("pillar_roots", roots(&tree.pillar_roots)),
         ("grains", grains.clone()),
         ("pillar", pillar.clone()),
+        ("config_dir", Py::str("/etc/salt")),
+        ("conf_file", Py::str("/etc/salt/minion")),
+        ("cachedir", Py::str("/var/cache/salt/minion")),
+        ("root_dir", Py::str("/")),
+        ("state_auto_order", Py::Bool(true)),
         ("__role", Py::str("minion")),
         ("__cli", Py::str("salt-call")),
     ];
@@ -235,24 +240,42 @@ impl World for Scene<'_> {
 }
 
 /// Functions that read the tree.
-const TREE_FUNCTIONS: &[&str] = &["cp.get_file_str", "cp.list_states", "slsutil.file_exists"];
+const TREE_FUNCTIONS: &[&str] = &[
+    "cp.get_file_str",
+    "cp.list_master",
+    "cp.list_master_dirs",
+    "cp.list_states",
+    "slsutil.dir_exists",
+    "slsutil.file_exists",
+    "slsutil.path_exists",
+];
 
 impl Scene<'_> {
     fn of_tree(&self, name: &str, args: &CallArgs) -> Option<Res<Py>> {
         if !TREE_FUNCTIONS.contains(&name) {
             return None;
         }
-        if name == "cp.list_states" {
-            let mut names = files::sls_names(self.roots());
-            names.sort();
-            return Some(Ok(Py::list(names.into_iter().map(Py::str).collect())));
-        }
         let path = args.positional.first().map(jinja::text).unwrap_or_default();
         let path = path.strip_prefix("salt://").unwrap_or(&path);
-        let found = files::find(self.roots(), path);
+        let listed = |names: Vec<String>| Py::list(names.into_iter().map(Py::str).collect());
+        let prefix = args.named.iter().find(|(n, _)| &**n == "prefix").map(|(_, v)| jinja::text(v));
+        let below = |names: Vec<String>| {
+            let prefix = prefix.as_deref().unwrap_or_default().trim_start_matches('/');
+            listed(names.into_iter().filter(|n| n.starts_with(prefix)).collect())
+        };
+        let (found, dir) = (files::find(self.roots(), path), files::find_dir(self.roots(), path));
         Some(match (name, found) {
+            ("cp.list_states", _) => {
+                let mut names = files::sls_names(self.roots());
+                names.sort();
+                Ok(listed(names))
+            }
+            ("cp.list_master", _) => Ok(below(files::listing(self.roots(), false))),
+            ("cp.list_master_dirs", _) => Ok(below(files::listing(self.roots(), true))),
             ("cp.get_file_str", Some(full)) => files::read(&full).map(Py::str),
             ("cp.get_file_str", None) => Ok(Py::Bool(false)),
+            ("slsutil.dir_exists", _) => Ok(Py::Bool(dir)),
+            ("slsutil.path_exists", found) => Ok(Py::Bool(dir || found.is_some())),
             (_, found) => Ok(Py::Bool(found.is_some())),
         })
     }

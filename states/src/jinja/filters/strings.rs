@@ -47,6 +47,9 @@ pub(super) const NAMES: &[&str] = &[
     "wordcount",
     "wordwrap",
     "yaml",
+    "yaml_dquote",
+    "yaml_encode",
+    "yaml_squote",
     "dict_to_sls_yaml_params",
     "path_join",
 ];
@@ -70,6 +73,7 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
         "wordcount" => {
             Ok(Py::Int(i64::try_from(text(&call.subject).split_whitespace().count()).unwrap_or(0)))
         }
+        "yaml_dquote" | "yaml_encode" | "yaml_squote" => yaml_scalar(call.name, &call.subject),
         "urlencode" => Ok(Py::str(url_encoded(&call.subject)?)),
         _ => Ok(Py::str(simple(call.name, &text(&call.subject))?)),
     }
@@ -156,6 +160,18 @@ fn shell_quoted(s: &str) -> String {
 fn regex_escaped(s: &str) -> String {
     let special = |c: char| "()[]{}?*+-|^$\\.&~# \t\n\r\x0b\x0c".contains(c);
     s.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// A value as one YAML scalar, in the quotes that the filter's name says.
+fn yaml_scalar(name: &str, value: &Py) -> Res<Py> {
+    Ok(Py::str(match value {
+        Py::Str(s) if name == "yaml_squote" => format!("'{}'", s.replace('\'', "''")),
+        Py::Str(s) => crate::yaml::double_quoted(s),
+        Py::None | Py::Bool(_) | Py::Int(_) | Py::Float(_) if name == "yaml_encode" => {
+            crate::yaml::dump(value, true)?.lines().next().unwrap_or_default().to_owned()
+        }
+        other => return runtime(format!("{name} cannot write a {}", other.type_name())),
+    }))
 }
 
 fn file_size(s: &str) -> String {

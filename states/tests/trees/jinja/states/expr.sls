@@ -330,6 +330,20 @@ expressions:
     - e327: {{ ('{:.3}'.format('abcdef')) | string | json }}
     - e328: {{ ('{:b}'.format(5)) | string | json }}
     - e329: {{ ('{a[0]}'.format(a=[9])) | string | json }}
+more:
+  test.nop:
+    - m00: {{ ("it's" | yaml_dquote) | string | json }}
+    - m01: {{ ("it's" | yaml_squote) | string | json }}
+    - m02: {{ ('a\nb' | yaml_dquote) | string | json }}
+    - m03: {{ (true | yaml_encode) | string | json }}
+    - m04: {{ ('x: y' | yaml_encode) | string | json }}
+    - m05: {{ (1.5 | yaml_encode) | string | json }}
+    - m06: {{ (none | yaml_encode) | string | json }}
+    - m07: {{ (salt['cp.list_states']() | length) | string | json }}
+    - m08: {{ (salt['cp.list_master_dirs'](prefix='imp')) | string | json }}
+    - m09: {{ (salt['slsutil.path_exists']('imports')) | string | json }}
+    - m10: {{ (salt['slsutil.file_exists']('imports/data.txt')) | string | json }}
+    - m11: {{ (salt['pillar.get']('nope', {'l': [1]}, merge=true)) | string | json }}
 printed:
   test.nop:
 {% set p %}{{ {'a': 1, 'b': 'x'} }}{% endset %}
