@@ -3,3 +3,4 @@ base:
     - reqs
     - more
     - empty
+    - pull
