@@ -19,7 +19,7 @@ use crate::userdata::{Remote, Source};
 use base64::Engine;
 use export::ExportError;
 use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Repository};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use want::{Advertised, Attempt};
@@ -251,6 +251,8 @@ impl Fetcher {
             return Ok(repository);
         }
         let _ = std::fs::remove_dir_all(&path);
+        // Objects hold what trees hold: pillar, for root's eyes alone.
+        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(Error::Disk)?;
         Repository::init_bare(&path).map_err(|e| Failure::Store(e.message().to_owned()))
     }
 

@@ -305,3 +305,16 @@ fn ssh_with_a_key_and_a_known_host() {
     let error = get(&with).unwrap_err().to_string();
     assert!(error.contains("Permission denied"), "{error}");
 }
+
+#[test]
+fn what_was_fetched_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let p = place();
+    p.repo.write("pillar/secret.sls", "password: hush\n");
+    p.repo.push("one");
+    p.fetcher().get(Want::Tip("main")).unwrap();
+    for folder in ["releases", "objects.git"] {
+        let mode = fs::metadata(p.dir.path().join("state").join(folder)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{folder}");
+    }
+}
