@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::config::SandboxConfig;
 use crate::control::{self, Control};
 use crate::engine::Engine;
-use crate::handle::{DaemonInfo, SandboxError, lock, write_private};
+use crate::handle::{DaemonInfo, SandboxError, lock_patiently, write_private};
 use crate::runtime::disk::{Disk, DiskError};
 use crate::runtime::fabric::{Fabric, FabricError};
 use crate::runtime::machines::{MachineError, Machines};
@@ -92,7 +92,7 @@ fn hold(path: &Path) -> Result<(), DaemonError> {
     // Away from the starter's terminal: its Ctrl-C is not ours.
     let _ = nix::unistd::setsid();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    let _lock = lock(&config.state_dir)?;
+    let _lock = lock_patiently(&config.state_dir)?;
     raise_open_files();
     let owners = privilege::enter()?;
     let disk = Arc::new(Disk::prepare(&config.state_dir)?);

@@ -129,7 +129,7 @@ pub struct Handle {
 pub async fn up(config: &SandboxConfig) -> Result<Handle, SandboxError> {
     let state_dir = prepare_state_dir(&config.state_dir)?;
     // The daemon takes the lock itself; this is for a better message than its own.
-    drop(lock(&state_dir)?);
+    drop(lock_patiently(&state_dir)?);
     let config = SandboxConfig { state_dir: state_dir.clone(), ..config.clone() };
     let (lifeline, ready) = spawn(&config)?;
     let mut lines = BufReader::new(ready).lines();
@@ -195,6 +195,17 @@ pub(crate) fn lock(state_dir: &Path) -> Result<Flock<File>, SandboxError> {
         state_dir: state_dir.to_path_buf(),
         running: read_info(state_dir).map(Box::new),
     })
+}
+
+/// [`lock`], for who wants to keep it: somebody who only looks holds it for a moment too.
+pub(crate) fn lock_patiently(state_dir: &Path) -> Result<Flock<File>, SandboxError> {
+    for _ in 0..10 {
+        if let Ok(lock) = lock(state_dir) {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    lock(state_dir)
 }
 
 fn read_info(state_dir: &Path) -> Option<DaemonInfo> {
