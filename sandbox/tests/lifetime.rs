@@ -190,6 +190,18 @@ async fn where_the_kernel_forbids_namespaces_the_error_says_what_to_do() {
     assert_eq!(error.trim().lines().count(), 1, "{error}");
 }
 
+/// A daemon that was started by the command would outlive a test that fails.
+struct EndOnPanic(u32);
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0).unwrap());
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        }
+    }
+}
+
 /// Runs the program as a user without rights, as most people are.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ordinary_user_gets_the_same_sandbox() {
@@ -218,6 +230,7 @@ async fn an_ordinary_user_gets_the_same_sandbox() {
     };
     let info = run(&["up", "--json", "--listen", "127.0.0.1:0", "--git-listen", "127.0.0.1:0"]);
     let info: mayfly_sandbox::DaemonInfo = serde_json::from_str(&info).unwrap();
+    let _end = EndOnPanic(info.pid);
     let api = support::Api { address: info.api_addr };
     let script = http_server("by nobody in particular").replace(
         "echo \"server starts\"",
