@@ -59,7 +59,9 @@ pub(super) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitCode
         && output == Output::Text
         && std::io::stdin().is_terminal()
         && std::io::stderr().is_terminal();
-    let approved = if asks { Some(approve(planned(cloud.as_ref(), &spec, &identity).await?)?) } else { None };
+    // What cannot be planned is said before the lock is taken; under the lock the plan is made afresh.
+    let plan = planned(cloud.as_ref(), &spec, &identity).await?;
+    let approved = if asks { Some(approve(plan)?) } else { None };
     let prober = HttpProber::new()
         .map_err(|error| CliError::Machine(format!("cannot make HTTP requests: {error}")))?;
     let context = Context {
