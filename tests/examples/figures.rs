@@ -33,7 +33,7 @@ fn boots(cloud: &Cloud) {
         cloud.terminate(&id);
         took
     };
-    row("boot to ready, one instance", (0..BOOTS).map(one).collect());
+    row("boot to ready, one instance", &(0..BOOTS).map(one).collect::<Vec<_>>());
 }
 
 /// Two instances replaced by two: the whole, and what is left of it without the waits.
@@ -44,13 +44,20 @@ fn deployments(cloud: &Cloud) {
     let (mut whole, mut own) = (Vec::new(), Vec::new());
     for n in 0..DEPLOYMENTS {
         let begun = Instant::now();
-        let events = run_ok(&mut cloud.mayfly(&["deploy", "--yes", "--output", "json", "--set", &format!("greeter.version={n}")]));
+        let events = run_ok(&mut cloud.mayfly(&[
+            "deploy",
+            "--yes",
+            "--output",
+            "json",
+            "--set",
+            &format!("greeter.version={n}"),
+        ]));
         let took = begun.elapsed();
         whole.push(took);
         own.push(took.saturating_sub(waited(&events)));
     }
-    row("deployment of 2 over 2, whole", whole);
-    row("deployment of 2 over 2, beyond its waits", own);
+    row("deployment of 2 over 2, whole", &whole);
+    row("deployment of 2 over 2, beyond its waits", &own);
 }
 
 fn waited(events: &str) -> Duration {
@@ -70,16 +77,26 @@ fn sizes(cloud: &Cloud) {
     });
     let bytes = std::fs::metadata(program("mayfly-boot")).unwrap().len();
     println!("| `mayfly-boot`, this build | {:.1} MB | | |", bytes as f64 / 1e6);
-    for (what, field) in [("memory of `mayfly-boot`, idle, resident", "Rss:"), ("the same, its own part", "Pss:")] {
+    for (what, field) in
+        [("memory of `mayfly-boot`, idle, resident", "Rss:"), ("the same, its own part", "Pss:")]
+    {
         let each: Vec<f64> = boot_processes().iter().filter_map(|pid| kilobytes(*pid, field)).collect();
         let worst = each.iter().copied().fold(0.0, f64::max);
-        println!("| {what} | {:.1} MB | {:.1} MB | {} |", middle(each.clone()) / 1e3, worst / 1e3, each.len());
+        println!(
+            "| {what} | {:.1} MB | {:.1} MB | {} |",
+            middle(each.clone()) / 1e3,
+            worst / 1e3,
+            each.len()
+        );
     }
 }
 
 fn boot_processes() -> Vec<u32> {
-    let numbers = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
-    let is_boot = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "mayfly-boot");
+    let numbers =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    let is_boot = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "mayfly-boot")
+    };
     numbers.filter(is_boot).collect()
 }
 
@@ -93,7 +110,7 @@ fn middle(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-fn row(what: &str, times: Vec<Duration>) {
+fn row(what: &str, times: &[Duration]) {
     let seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
     let worst = seconds.iter().copied().fold(0.0, f64::max);
     println!("| {what} | {:.2} s | {worst:.2} s | {} |", middle(seconds.clone()), seconds.len());

@@ -29,13 +29,13 @@ struct Answer {
 
 /// What the traffic has seen so far.
 #[derive(Debug, Clone, Default)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Requests that ended, well or not.
-    pub total: u64,
+    pub(super) total: u64,
     /// Requests that did not get a 200.
-    pub failed: u64,
+    pub(super) failed: u64,
     /// The first few failures, in words.
-    pub failures: Vec<String>,
+    pub(super) failures: Vec<String>,
     recent: VecDeque<Answer>,
 }
 
@@ -63,13 +63,13 @@ impl Tally {
     }
 
     /// The last answer's first line.
-    pub fn last_answer(&self) -> Option<String> {
+    pub(super) fn last_answer(&self) -> Option<String> {
         self.recent.back().and_then(|a| a.body.lines().next()).map(str::to_owned)
     }
 }
 
 /// Traffic that runs until it is stopped or dropped.
-pub struct Load {
+pub(super) struct Load {
     tally: Arc<Mutex<Tally>>,
     ended: watch::Receiver<u64>,
     stop: watch::Sender<bool>,
@@ -81,7 +81,7 @@ impl Load {
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn start(url: &str) -> reqwest::Result<Self> {
+    pub(super) fn start(url: &str) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         let tally = Arc::new(Mutex::new(Tally::default()));
         let (count, ended) = watch::channel(0);
@@ -100,12 +100,12 @@ impl Load {
     }
 
     /// What has been seen so far.
-    pub fn tally(&self) -> Tally {
+    pub(super) fn tally(&self) -> Tally {
         locked(&self.tally).clone()
     }
 
     /// Waits until every recent answer contains `text`, at most `limit`; gives the moment from which it did.
-    pub async fn until_all_say(&mut self, text: &str, limit: Duration) -> Option<Instant> {
+    pub(super) async fn until_all_say(&mut self, text: &str, limit: Duration) -> Option<Instant> {
         let wait = async {
             loop {
                 if let Some(since) = locked(&self.tally).settled_on(text) {
@@ -120,14 +120,14 @@ impl Load {
     }
 
     /// Waits until `count` requests have ended, at most `limit`.
-    pub async fn until_total(&mut self, count: u64, limit: Duration) {
+    pub(super) async fn until_total(&mut self, count: u64, limit: Duration) {
         let enough = self.ended.wait_for(|ended| *ended >= count);
         // Running out of time only means that the summary shows a smaller number.
         let _ = tokio::time::timeout(limit, enough).await;
     }
 
     /// Lets the requests in flight end, and gives the final tally.
-    pub async fn stop(mut self) -> Tally {
+    pub(super) async fn stop(mut self) -> Tally {
         // A receiver lives in every worker; when all have ended there is nobody left to tell.
         let _ = self.stop.send(true);
         while self.workers.join_next().await.is_some() {}

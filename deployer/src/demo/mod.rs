@@ -64,7 +64,10 @@ async fn play(stage: &Stage, summary: &mut Summary) -> Result<()> {
     let mut load = Load::start(&stage.url)?;
     say(&format!("steady traffic on {} from now on", stage.url));
     summary.deploy_seconds = good_deploy(stage, "version 2, while version 1 serves", "2").await?;
-    ensure!(load.until_all_say("version 2", EDIT_DEADLINE).await.is_some(), "version 2 is not what is served");
+    ensure!(
+        load.until_all_say("version 2", EDIT_DEADLINE).await.is_some(),
+        "version 2 is not what is served"
+    );
     hot_edit(stage, &mut load, summary).await?;
     broken_deploy(stage, &mut load, summary).await?;
     load.until_total(REQUESTS_AT_LEAST, EDIT_DEADLINE).await;
@@ -87,13 +90,20 @@ async fn hot_edit(stage: &Stage, load: &mut Load, summary: &mut Summary) -> Resu
     let begun = Instant::now();
     stage.repo.edit("pillar/greeter.sls", "greeting: Hello", "greeting: Servus")?;
     let Some(live) = load.until_all_say("Servus", EDIT_DEADLINE).await else {
-        bail!("the edit is not live after {EDIT_DEADLINE:?}; the last answer: {:?}", load.tally().last_answer());
+        bail!(
+            "the edit is not live after {EDIT_DEADLINE:?}; the last answer: {:?}",
+            load.tally().last_answer()
+        );
     };
     summary.hot_edit_seconds = live.duration_since(begun).as_secs_f64();
     let instances = stage.live_instances().await?;
     let address = instances.first().map(|(_, address)| address).context("no instance runs")?;
     summary.hot_edit_restarted_by = stage.last_restart(address).await?;
-    say(&format!("live: {:?}; restarted by {}", load.tally().last_answer().unwrap_or_default(), summary.hot_edit_restarted_by));
+    say(&format!(
+        "live: {:?}; restarted by {}",
+        load.tally().last_answer().unwrap_or_default(),
+        summary.hot_edit_restarted_by
+    ));
     Ok(())
 }
 
@@ -132,7 +142,9 @@ fn tell_how_to_go_on(stage: Stage) {
     for (name, value) in environment {
         eprintln!("  export {name}={value}");
     }
-    eprintln!("  mayfly status                                 # then edit states/, commit, push, or deploy again");
+    eprintln!(
+        "  mayfly status                                 # then edit states/, commit, push, or deploy again"
+    );
     eprintln!("  mayfly sandbox down --state-dir sandbox       # and remove the folder, when done");
 }
 

@@ -13,14 +13,14 @@ static STARTER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../states/starter");
 const BRANCH: &str = "main";
 
 /// A working copy beside the bare repository that instances pull from.
-pub struct StateRepo {
+pub(super) struct StateRepo {
     work: Repository,
     folder: PathBuf,
 }
 
 impl StateRepo {
     /// Makes `bare` (served over HTTP) and `work` (edited here), with the starter tree as first commit.
-    pub fn create(bare: &Path, work: &Path) -> Result<Self> {
+    pub(super) fn create(bare: &Path, work: &Path) -> Result<Self> {
         let options = |is_bare| {
             let mut options = RepositoryInitOptions::new();
             options.bare(is_bare).initial_head(BRANCH).mkpath(true);
@@ -38,7 +38,7 @@ impl StateRepo {
     }
 
     /// Replaces `old` by `new` in one file of the tree, commits and pushes.
-    pub fn edit(&self, file: &str, old: &str, new: &str) -> Result<()> {
+    pub(super) fn edit(&self, file: &str, old: &str, new: &str) -> Result<()> {
         let path = self.folder.join(file);
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {file}"))?;
         ensure!(text.contains(old), "{file} has no {old:?} to edit");

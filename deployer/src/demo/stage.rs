@@ -15,28 +15,29 @@ use tokio::process::Command;
 use super::repo::StateRepo;
 
 /// The service, its role's tree and its load balancer carry this name.
-pub const SERVICE: &str = "greeter";
+pub(super) const SERVICE: &str = "greeter";
 /// Instances of each deployment.
-pub const COUNT: usize = 2;
+pub(super) const COUNT: usize = 2;
 /// Where the balancer listens and the service answers.
 const PORT: u16 = 8080;
 /// Where an instance tells its own state.
 const STATUS_PORT: u16 = 9273;
 
 /// A sandbox with a state repository and an empty load balancer, and the folder that it all lives in.
-pub struct Stage {
+pub(super) struct Stage {
     /// The states that instances follow.
-    pub repo: StateRepo,
+    pub(super) repo: StateRepo,
     /// Address of the load balancer's listener.
-    pub url: String,
+    pub(super) url: String,
     folder: TempDir,
     sandbox: Handle,
 }
 
 impl Stage {
     /// Builds it all. When a part fails, what was built before goes again.
-    pub async fn build(boot_binary: PathBuf) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("mayfly-demo-").tempdir().context("make the demo's folder")?;
+    pub(super) async fn build(boot_binary: PathBuf) -> Result<Self> {
+        let folder =
+            tempfile::Builder::new().prefix("mayfly-demo-").tempdir().context("make the demo's folder")?;
         let git_root = folder.path().join("git");
         let repo = StateRepo::create(&git_root.join("states.git"), &folder.path().join("states"))?;
         let config = SandboxConfig {
@@ -69,8 +70,11 @@ impl Stage {
             .load_balancer_port(i32::from(PORT))
             .instance_port(i32::from(PORT))
             .build()?;
-        let created =
-            client.create_load_balancer().load_balancer_name(SERVICE).listeners(listener).set_availability_zones(Some(
+        let created = client
+            .create_load_balancer()
+            .load_balancer_name(SERVICE)
+            .listeners(listener)
+            .set_availability_zones(Some(
                 ["us-east-1a", "us-east-1b", "us-east-1c"].map(str::to_owned).to_vec(),
             ));
         let name = created.send().await?.dns_name.context("the balancer has no name")?;
@@ -117,12 +121,12 @@ pillar:
     }
 
     /// The command lines' environment: any AWS client would be pointed at the sandbox by the same variables.
-    pub fn environment(&self) -> Vec<(String, String)> {
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
         self.sandbox.env()
     }
 
     /// Runs `mayfly` itself, as a person would in this folder; all it prints goes to standard error.
-    pub async fn mayfly(&self, args: &[&str]) -> Result<ExitStatus> {
+    pub(super) async fn mayfly(&self, args: &[&str]) -> Result<ExitStatus> {
         let program = std::env::current_exe().context("find the mayfly program")?;
         let mut command = Command::new(program);
         command.args(args).current_dir(self.folder.path()).envs(self.environment());
@@ -131,33 +135,30 @@ pillar:
     }
 
     /// Ids and addresses of the instances that run now.
-    pub async fn live_instances(&self) -> Result<Vec<(String, String)>> {
+    pub(super) async fn live_instances(&self) -> Result<Vec<(String, String)>> {
         let status = self.sandbox.status().await?;
-        let live = status.instances.into_iter().filter(|i| i.state != "terminated");
+        let going = ["shutting-down", "terminated"];
+        let live = status.instances.into_iter().filter(|i| !going.contains(&i.state.as_str()));
         Ok(live.map(|i| (i.id, i.public_ip)).collect())
     }
 
     /// What an instance says of its last restart; a sentence, for the summary.
-    pub async fn last_restart(&self, instance: &str) -> Result<String> {
+    pub(super) async fn last_restart(&self, instance: &str) -> Result<String> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let url = format!("http://{instance}:{STATUS_PORT}/status");
         let status: serde_json::Value = client.get(url).send().await?.error_for_status()?.json().await?;
         let last = status["restarts"].as_array().and_then(|all| all.last()).context("no restart is told")?;
-        Ok(last["cause"].as_str().unwrap_or_default().to_owned())
-    }
-
-    /// Where to find it while it is kept.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+        let cause = last["cause"].as_str().unwrap_or_default();
+        Ok(if cause.starts_with('/') { format!("the watch on {cause}") } else { cause.to_owned() })
     }
 
     /// Leaves everything running and gives the folder up to the reader.
-    pub fn keep(self) -> PathBuf {
+    pub(super) fn keep(self) -> PathBuf {
         self.folder.keep()
     }
 
     /// Takes everything down; tells how many processes of it are still there.
-    pub async fn strike(self) -> Result<usize> {
+    pub(super) async fn strike(self) -> Result<usize> {
         self.sandbox.down().await?;
         let left = processes_naming(self.folder.path());
         self.folder.close().context("remove the demo's folder")?;

@@ -4,37 +4,37 @@ use serde::Serialize;
 
 /// The demo's result; `--output json` prints it as one object.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Summary {
+pub(super) struct Summary {
     /// Requests sent through the balancer from the first healthy instance to the end.
-    pub requests_total: u64,
+    pub(super) requests_total: u64,
     /// Requests that did not get a 200.
-    pub requests_failed: u64,
+    pub(super) requests_failed: u64,
     /// The first few failures, in words.
-    pub failures: Vec<String>,
+    pub(super) failures: Vec<String>,
     /// First deployment: from the command to two instances in service.
-    pub first_deploy_seconds: f64,
+    pub(super) first_deploy_seconds: f64,
     /// Second deployment: from the command to the old instances terminated.
-    pub deploy_seconds: f64,
+    pub(super) deploy_seconds: f64,
     /// From the push of the edit to the first of only new answers.
-    pub hot_edit_seconds: f64,
+    pub(super) hot_edit_seconds: f64,
     /// What restarted the service after the hot edit, as the instances tell it.
-    pub hot_edit_restarted_by: String,
+    pub(super) hot_edit_restarted_by: String,
     /// The deployment of a version that never becomes healthy: from the command to its roll-back.
-    pub broken_deploy_seconds: f64,
+    pub(super) broken_deploy_seconds: f64,
     /// Whether that deployment ended as "failed and rolled back", with the old version serving.
-    pub broken_deploy_rolled_back: bool,
+    pub(super) broken_deploy_rolled_back: bool,
     /// Instances that should not be there: after the roll-back, and after everything was taken down.
-    pub leftover_instances: usize,
+    pub(super) leftover_instances: usize,
 }
 
 impl Summary {
     /// Whether the demo showed what it is there to show.
-    pub fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         self.requests_failed == 0 && self.broken_deploy_rolled_back && self.leftover_instances == 0
     }
 
     /// A table for a terminal.
-    pub fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let rows = [
             ("requests sent", self.requests_total.to_string()),
             ("requests failed", self.requests_failed.to_string()),

@@ -137,8 +137,8 @@ impl World {
 
 fn is_owner(owner: &str, image: &Image) -> bool {
     match owner {
-        "self" => !image.stock,
-        "amazon" => image.stock,
+        "self" => image.owner == super::ACCOUNT,
+        "amazon" => image.owner == super::STOCK_OWNER,
         account => image.owner == account,
     }
 }
@@ -184,13 +184,13 @@ fn image_field(image: Option<&Image>, name: &str) -> Field {
         "name" => Field::one(&i.name),
         "state" => Field::one(i.state.name()),
         "owner-id" => Field::one(&i.owner),
-        "owner-alias" => Field::maybe(i.stock.then_some("amazon")),
+        "owner-alias" => Field::maybe((i.owner == super::STOCK_OWNER).then_some("amazon")),
         "description" => Field::one(&i.description),
         "architecture" => Field::one("x86_64"),
         "root-device-type" => Field::one("ebs"),
         "virtualization-type" => Field::one("hvm"),
         "image-type" => Field::one("machine"),
-        "is-public" => Field::one(i.stock.to_string()),
+        "is-public" => Field::one((i.owner == super::STOCK_OWNER).to_string()),
         "source-instance-id" => Field::maybe(i.source_instance.clone()),
         "block-device-mapping.snapshot-id" => Field::one(&i.snapshot_id),
         _ => tag_field(&i.tags, name),

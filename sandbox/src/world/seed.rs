@@ -70,11 +70,11 @@ pub(super) fn groups() -> BTreeMap<String, SecurityGroup> {
 
 /// The stock images.
 pub(super) fn images(now: Timestamp) -> BTreeMap<String, Image> {
-    let image = |id: &str, name: &str, description: &str| Image {
+    let image = |id: &str, owner: &str, name: &str, description: &str| Image {
         id: id.to_owned(),
         name: name.to_owned(),
         description: description.to_owned(),
-        owner: STOCK_OWNER.to_owned(),
+        owner: owner.to_owned(),
         stock: true,
         state: ImageState::Available,
         reason: None,
@@ -87,8 +87,8 @@ pub(super) fn images(now: Timestamp) -> BTreeMap<String, Image> {
         due: now,
     };
     [
-        image(DEBIAN_STOCK, "sandbox/debian-stock-2026.01", "The host's own system"),
-        image(MAYFLY_BARE, "mayfly-bare-2026.01", "The host's own system with mayfly-boot"),
+        image(DEBIAN_STOCK, STOCK_OWNER, "sandbox/debian-stock-2026.01", "The host's own system"),
+        image(MAYFLY_BARE, ACCOUNT, "mayfly-bare-2026.01", "The host's own system with mayfly-boot"),
     ]
     .map(|image| (image.id.clone(), image))
     .into()
