@@ -392,3 +392,26 @@ fn a_service_whose_unit_is_gone_can_be_stopped_and_is_unknown_then() {
     house.supervisor.stop("web").unwrap();
     assert_eq!(house.supervisor.status("web").unwrap(), Status::Unknown);
 }
+
+#[test]
+fn links_that_a_service_placed_lead_root_nowhere() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    let house = House::new();
+    let (own, system) = (house.path("var/lib/app"), house.path("system"));
+    for (path, mode) in [(&own, 0o777), (&system, 0o755)] {
+        std::fs::create_dir_all(path).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    std::fs::write(system.join("passwd"), "root\n").unwrap();
+    symlink(&system, own.join("data")).unwrap();
+    symlink(system.join("passwd"), own.join("out.log")).unwrap();
+    house.shell("data", "exec sleep 1000", "StateDirectory=app/data\nStateDirectoryMode=0700\n");
+    house.shell("appends", "echo x; exec sleep 1000", "StandardOutput=append:/var/lib/app/out.log\n");
+    house.shell("cuts", "exec sleep 1000", "StandardOutput=truncate:/var/lib/app/out.log\n");
+    for service in ["data", "appends", "cuts"] {
+        let error = house.supervisor.start(service).unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{service}: {error}");
+    }
+    assert_eq!(system.metadata().unwrap().mode() & 0o777, 0o755);
+    assert_eq!(std::fs::read_to_string(system.join("passwd")).unwrap(), "root\n");
+}

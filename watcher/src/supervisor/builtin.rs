@@ -10,6 +10,7 @@ mod keeper;
 mod load;
 mod notify;
 mod output;
+mod place;
 mod prepare;
 mod socket_unit;
 mod sockets;

@@ -3,6 +3,7 @@
 // Effects: opens and rotates log files.
 #![allow(clippy::disallowed_methods)]
 
+use super::place;
 use super::unit::Output;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,19 +25,16 @@ impl Logs {
 
     /// The file that an output goes to; `None` is our own output.
     pub(crate) fn open(&self, output: &Output, service: &str, root: &Path) -> Result<Option<File>, String> {
-        let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        let named = |path: &Path, cut| place::append(root, path, cut).map(Some).map_err(|e| wrong(path, &e));
         let path = match output {
             Output::Inherit => return Ok(None),
+            Output::Append(path) => return named(path, false),
+            Output::Truncate(path) => return named(path, true),
             Output::Null => PathBuf::from("/dev/null"),
             Output::Log => {
                 std::fs::create_dir_all(&self.directory).map_err(|e| wrong(&self.directory, &e))?;
                 self.cut(service).map_err(|e| wrong(&self.path(service), &e))?;
                 self.path(service)
-            }
-            Output::Append(path) => inside(path),
-            Output::Truncate(path) => {
-                File::create(inside(path)).map_err(|e| wrong(path, &e))?;
-                inside(path)
             }
         };
         let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&path);

@@ -6,6 +6,7 @@
 use super::identity::{Identity, identity};
 use super::load::read;
 use super::output::Logs;
+use super::place;
 use super::spawn::Launch;
 use super::text::{environment_file, substitute};
 use super::unit::{Command, Service};
@@ -91,15 +92,8 @@ impl Setting {
     /// Make `RuntimeDirectory=` and its kin.
     pub(crate) fn make_directories(&self) -> Result<(), String> {
         for directory in &self.service.directories {
-            let path = self.root.join(&directory.path);
-            let wrong = |e: std::io::Error| format!("{}: {e}", path.display());
-            std::fs::create_dir_all(&path).map_err(wrong)?;
-            if let Some(who) = &self.identity {
-                std::os::unix::fs::chown(&path, Some(who.uid.as_raw()), Some(who.gid.as_raw()))
-                    .map_err(wrong)?;
-            }
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(directory.mode))
-                .map_err(wrong)?;
+            place::directory(&self.root, &directory.path, self.identity.as_ref(), directory.mode)
+                .map_err(|e| format!("{}: {e}", self.root.join(&directory.path).display()))?;
         }
         Ok(())
     }
