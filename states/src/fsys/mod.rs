@@ -389,7 +389,9 @@ pub fn remove(path: &Path) -> Result<()> {
 }
 
 fn remove_tree(path: &Path) -> Result<()> {
-    let device = stat(parent(path))?.device;
+    // Seen through links: a pinned directory is one.
+    let above = std::fs::metadata(parent(path)).map_err(Error::at("look at", parent(path)))?;
+    let device = above.dev();
     for entry in walkdir::WalkDir::new(path).into_iter().filter_entry(|e| e.file_type().is_dir()) {
         let entry = entry.map_err(|e| Error::at("look through", path)(e.into()))?;
         if stat(entry.path())?.device != device {
@@ -398,6 +400,39 @@ fn remove_tree(path: &Path) -> Result<()> {
         }
     }
     std::fs::remove_dir_all(path).map_err(Error::at("remove", path))
+}
+
+/// A path whose directories cannot be exchanged for links while it is in use.
+#[derive(Debug)]
+pub struct Pinned {
+    // What `path` leads through.
+    _directory: File,
+    path: PathBuf,
+}
+
+impl Pinned {
+    /// Where the pinned thing is reached.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Hold on to the directory that `path` is in, reached from `top` through directories alone. What was seen below a
+/// directory that somebody else may write to can be a link elsewhere by the time that it is changed.
+pub fn pin(top: &Path, path: &Path) -> Result<Pinned> {
+    let failed = || Error::at("reach", path);
+    let outside = || failed()(io::Error::other(format!("it is not below {}", top.display())));
+    let below = path.strip_prefix(top).map_err(|_| outside())?;
+    let (above, name) = below.parent().zip(below.file_name()).ok_or_else(outside)?;
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let open = |at: &Path| OpenOptions::new().read(true).custom_flags(flags).open(at);
+    let inside = |handle: &File| PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()));
+    let mut handle = open(top).map_err(failed())?;
+    for part in above {
+        handle = open(&inside(&handle).join(part)).map_err(failed())?;
+    }
+    let path = inside(&handle).join(name);
+    Ok(Pinned { _directory: handle, path })
 }
 
 /// Everything below a directory, sorted by path; links are not followed and directories come before what they hold.

@@ -137,11 +137,11 @@ impl StateFn for Directory {
             file::make_parents(path, owner)?;
             fsys::make_dirs(path, owner)?;
         }
-        for path in &plan.remove {
-            fsys::remove(path)?;
+        for gone in &plan.remove {
+            below(path, gone, fsys::remove)?;
         }
-        for (path, owner) in &plan.dress {
-            dress(path, owner)?;
+        for (one, owner) in &plan.dress {
+            below(path, one, |at| dress(at, owner))?;
         }
         Ok(Applied::done(format!("Directory {} is as asked now", want.place.name)))
     }
@@ -306,10 +306,59 @@ fn excluded(glob: &GlobMatcher, path: &Path, want: &Want) -> bool {
     rest.ancestors().any(|p| !p.as_os_str().is_empty() && glob.is_match(p))
 }
 
-fn dress(path: &Path, owner: &Owner) -> Result<(), Failure> {
+/// Change something at or below the directory `top`, by way of directories that cannot become links meanwhile. An error
+/// names the path as the tree knows it.
+fn below(
+    top: &Path,
+    path: &Path,
+    change: impl FnOnce(&Path) -> Result<(), fsys::Error>,
+) -> Result<(), Failure> {
+    if path == top {
+        return Ok(change(path)?);
+    }
+    let pinned = fsys::pin(top, path)?;
+    Ok(change(pinned.path()).map_err(|error| fsys::Error { path: path.to_owned(), ..error })?)
+}
+
+fn dress(path: &Path, owner: &Owner) -> Result<(), fsys::Error> {
     fsys::set_owner(path, owner.uid, owner.gid)?;
     match fsys::stat(path)?.kind {
         Kind::Symlink => Ok(()),
-        _ => Ok(fsys::set_mode(path, owner.mode)?),
+        _ => fsys::set_mode(path, owner.mode),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods)] // Makes files and links.
+
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_directory_that_became_a_link_after_the_look_changes_nothing_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (top, elsewhere) = (dir.path().join("top"), dir.path().join("elsewhere"));
+        for made in [&top, &elsewhere, &top.join("real")] {
+            std::fs::create_dir(made).unwrap();
+        }
+        for file in [elsewhere.join("shadow"), top.join("real/file")] {
+            std::fs::write(file, "x").unwrap();
+        }
+        symlink(&elsewhere, top.join("sub")).unwrap();
+        let then =
+            |path: &Path| Owner { mode: 0o666, ..Ids::default().over(&fsys::stat(path).unwrap(), None) };
+
+        let owner = then(&elsewhere.join("shadow"));
+        assert!(below(&top, &top.join("sub/shadow"), |at| dress(at, &owner)).is_err());
+        assert!(below(&top, &top.join("sub/shadow"), fsys::remove).is_err());
+        assert_ne!(fsys::stat(&elsewhere.join("shadow")).unwrap().mode, 0o666);
+
+        below(&top, &top.join("real/file"), |at| dress(at, &owner)).unwrap();
+        assert_eq!(fsys::stat(&top.join("real/file")).unwrap().mode, 0o666);
+        below(&top, &top.join("real"), fsys::remove).unwrap();
+        below(&top, &top.join("sub"), fsys::remove).unwrap();
+        assert_eq!(fsys::walk(&top).unwrap(), []);
+        assert_eq!(fsys::stat(&elsewhere.join("shadow")).unwrap().kind, Kind::File);
     }
 }
