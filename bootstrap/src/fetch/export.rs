@@ -85,11 +85,7 @@ impl Export<'_> {
     }
 
     fn file(&mut self, id: git2::Oid, mode: u32, path: &Path, shown: &Path) -> Result<(), ExportError> {
-        let blob = self.repository.find_blob(id)?;
-        self.bytes += blob.size() as u64;
-        if self.bytes > MAX_BYTES {
-            return refuse(shown, format!("the tree is larger than {} MiB", MAX_BYTES / 1024 / 1024));
-        }
+        let blob = self.blob(id, shown)?;
         let written = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -99,8 +95,18 @@ impl Export<'_> {
         written.map_err(|e| io(path, e))
     }
 
+    /// A blob's content. Its size is asked first: a small pack can hold a blob that no memory has room for.
+    fn blob(&mut self, id: git2::Oid, shown: &Path) -> Result<git2::Blob<'_>, ExportError> {
+        let (size, _) = self.repository.odb()?.read_header(id)?;
+        self.bytes = self.bytes.saturating_add(size as u64);
+        if self.bytes > MAX_BYTES {
+            return refuse(shown, format!("the tree is larger than {} MiB", MAX_BYTES / 1024 / 1024));
+        }
+        Ok(self.repository.find_blob(id)?)
+    }
+
     fn symlink(&mut self, id: git2::Oid, path: &Path, shown: &Path) -> Result<(), ExportError> {
-        let blob = self.repository.find_blob(id)?;
+        let blob = self.blob(id, shown)?;
         let target = std::str::from_utf8(blob.content())
             .map_err(|_| refused(shown, "symlink target is not text".into()))?;
         let depth = shown.components().count().saturating_sub(1);
@@ -206,6 +212,26 @@ mod tests {
             let tree = tree_with(&repository, mode, name, content.as_bytes());
             let error = export(&repository, &tree, &dir.path().join(format!("out{n}"))).unwrap_err();
             assert!(matches!(error, ExportError::Refused { .. }), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_blob_that_is_too_large_is_never_unpacked() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
+        let id = "ab".repeat(20);
+        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(b"blob 1099511627776\0begins").unwrap();
+        let folder = repository.path().join("objects").join(&id[..2]);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(&id[2..]), packed.finish().unwrap()).unwrap();
+        for mode in ["100644", "120000"] {
+            let mut raw = format!("{mode} big\0").into_bytes();
+            raw.extend_from_slice(git2::Oid::from_str(&id).unwrap().as_bytes());
+            let tree = repository.odb().unwrap().write(ObjectType::Tree, &raw).unwrap();
+            let tree = repository.find_tree(tree).unwrap();
+            let error = export(&repository, &tree, &dir.path().join(mode)).unwrap_err();
+            assert!(error.to_string().contains("larger than 512 MiB"), "{error}");
         }
     }
 }
