@@ -83,6 +83,9 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
+    if from_web_page(&headers) {
+        return plain(StatusCode::FORBIDDEN, "requests of web pages are refused\n");
+    }
     let Ok(turn) = Arc::clone(&server.turns).acquire_owned().await else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "the git server is stopping\n");
     };
@@ -93,6 +96,20 @@ async fn answer(
             plain(StatusCode::BAD_GATEWAY, "git http-backend failed\n")
         }
     }
+}
+
+/// Whether a page in a browser may have sent this: it would read the repositories of whoever runs the sandbox. Pages
+/// have headers of their own or, by DNS rebinding, a host name of their own; git asks for an address.
+fn from_web_page(headers: &HeaderMap) -> bool {
+    let marked = ["origin", "sec-fetch-site", "sec-fetch-mode", "referer"];
+    let host = headers.get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let authority = host.parse::<axum::http::uri::Authority>();
+    let own = authority.is_ok_and(|authority| {
+        let name = authority.host().trim_matches(['[', ']']);
+        let known = ["localhost", "sandbox-host"].iter().any(|own| name.eq_ignore_ascii_case(own));
+        known || name.parse::<std::net::IpAddr>().is_ok()
+    });
+    !own || marked.iter().any(|name| headers.contains_key(*name))
 }
 
 async fn run_backend(
@@ -204,6 +221,23 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn web_pages_are_told_from_git() {
+        let from = |pairs: &[(&'static str, &str)]| {
+            let pair = |(name, value): &(&'static str, &str)| {
+                (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a header"))
+            };
+            from_web_page(&pairs.iter().map(pair).collect())
+        };
+        for host in ["127.0.0.1:8000", "[::1]:80", "localhost", "10.0.0.1:9", "sandbox-host:9"] {
+            assert!(!from(&[("host", host)]), "{host}");
+        }
+        for host in ["rebound.example:8000", "127.0.0.1.example", ""] {
+            assert!(from(&[("host", host)]), "{host}");
+        }
+        assert!(from(&[("host", "127.0.0.1"), ("origin", "https://page.example")]));
+    }
 
     fn git(folder: &Path, args: &[&str]) -> String {
         let output = std::process::Command::new("git")

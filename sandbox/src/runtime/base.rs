@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,7 +21,7 @@ use super::spec::Graft;
 const VISIBLE: [&str; 11] =
     ["bin", "etc", "lib", "lib32", "lib64", "libx32", "opt", "sbin", "usr", "var", "libo32"];
 /// Directories of the host below those that are nobody else's business.
-const HIDDEN: [&str; 8] = [
+const HIDDEN: [&str; 9] = [
     "var/tmp",
     "var/spool",
     "var/backups",
@@ -30,7 +30,10 @@ const HIDDEN: [&str; 8] = [
     "var/lib/containers",
     "var/lib/mayfly",
     "etc/mayfly",
+    "etc/ssl/private",
 ];
+/// Files that instances need, without the hashes that the host has in them: whoever reaches the API is root inside.
+const HASHES: [&str; 4] = ["etc/shadow", "etc/shadow-", "etc/gshadow", "etc/gshadow-"];
 /// Commands that a host without its own init needs: they ask pid 1, see the signals there.
 const SHUTDOWN: [(&str, &str); 4] =
     [("poweroff", "USR2"), ("halt", "USR1"), ("shutdown", "USR2"), ("reboot", "INT")];
@@ -124,6 +127,7 @@ fn whole(state_dir: &Path, base: &Path) -> Result<Vec<Graft>, BaseError> {
         copy_modes(&mask, Path::new("/"), &path)?;
         hide(&mask.join(&path), true)?;
     }
+    without_secrets(Path::new("/"), &mask)?;
     shutdown_commands(&mask)?;
     let options = format!("lowerdir={}:/", mask.display());
     mount(Some("overlay"), &root, Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str()))
@@ -166,6 +170,47 @@ fn copy_modes(mask: &Path, host: &Path, path: &Path) -> Result<(), BaseError> {
         fs::set_permissions(&target, fs::Permissions::from_mode(mode)).map_err(at(&target))?;
     }
     Ok(())
+}
+
+/// Puts what may be seen of the host's secret files below `into`: accounts without hashes, host keys without a key.
+fn without_secrets(host: &Path, into: &Path) -> Result<(), BaseError> {
+    for name in HASHES {
+        // What we cannot read is not there for instances either.
+        if let Ok(text) = fs::read(host.join(name)) {
+            let text = without_hashes(&String::from_utf8_lossy(&text));
+            stand_in(host, into, Path::new(name), &text)?;
+        }
+    }
+    for entry in fs::read_dir(host.join("etc/ssh")).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("ssh_host_") && name.ends_with("_key") && fs::File::open(entry.path()).is_ok() {
+            stand_in(host, into, &Path::new("etc/ssh").join(name), "")?;
+        }
+    }
+    Ok(())
+}
+
+/// A file with the mode and owner of the host's, and another text.
+fn stand_in(host: &Path, into: &Path, name: &Path, text: &str) -> Result<(), BaseError> {
+    copy_modes(into, host, name)?;
+    let (from, to) = (host.join(name), into.join(name));
+    let meta = fs::metadata(&from).map_err(at(&from))?;
+    let _ = fs::remove_file(&to);
+    fs::write(&to, text).map_err(at(&to))?;
+    // An ordinary user has no other owners to give.
+    let _ = std::os::unix::fs::chown(&to, Some(meta.uid()), Some(meta.gid()));
+    fs::set_permissions(&to, meta.permissions()).map_err(at(&to))
+}
+
+/// shadow(5) and gshadow(5) with every password locked.
+fn without_hashes(text: &str) -> String {
+    let line = |line: &str| match line.splitn(3, ':').collect::<Vec<_>>()[..] {
+        [name, hash, rest] if !hash.is_empty() && !matches!(hash, "*" | "!" | "!!" | "!*") => {
+            format!("{name}:*:{rest}\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
 
 fn directory(path: &Path) -> Result<(), BaseError> {
@@ -214,6 +259,7 @@ fn by_directory(state_dir: &Path, base: &Path) -> Result<Vec<Graft>, BaseError> 
     }
     skeleton(Path::new("/usr/local"), &shim.join("usr/local"), 4)?;
     copy_etc(&root)?;
+    without_secrets(Path::new("/"), &root)?;
     commands(&shim.join("usr/sbin"))?;
     for path in hidden(state_dir) {
         let target = if path.starts_with("etc") { root.join(&path) } else { shim.join(&path) };
@@ -289,4 +335,37 @@ fn try_graft(state_dir: &Path, graft: &Graft) -> Result<(), BaseError> {
 fn refused(path: &Path) -> impl FnOnce(nix::errno::Errno) -> BaseError {
     let path = path.to_path_buf();
     move |errno| BaseError::Overlay { path, reason: errno.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_see_accounts_and_no_secrets_of_the_host() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (host, into) = (dir.path().join("host"), dir.path().join("into"));
+        fs::create_dir_all(host.join("etc/ssh")).expect("made");
+        fs::create_dir_all(into.join("etc")).expect("made");
+        let shadow =
+            "root:$y$j9T$salt$hash:1:0:9:7:::\nann:!$6$locked:1::::::\nbin:*:1::::::\nbob::1::::::\n";
+        for (name, text) in [
+            ("etc/shadow", shadow),
+            ("etc/gshadow", "sudo:$6$hash::ann\n"),
+            ("etc/ssh/ssh_host_rsa_key", "PRIVATE"),
+            ("etc/ssh/ssh_host_rsa_key.pub", "public"),
+        ] {
+            fs::write(host.join(name), text).expect("written");
+            fs::set_permissions(host.join(name), fs::Permissions::from_mode(0o640)).expect("set");
+        }
+        fs::write(into.join("etc/shadow"), shadow).expect("a copy that was made before");
+        without_secrets(&host, &into).expect("done");
+        let seen = |name: &str| fs::read_to_string(into.join(name)).expect("there");
+        let open = "root:*:1:0:9:7:::\nann:*:1::::::\nbin:*:1::::::\nbob::1::::::\n";
+        assert_eq!(seen("etc/shadow"), open);
+        assert_eq!(seen("etc/gshadow"), "sudo:*::ann\n");
+        assert_eq!(seen("etc/ssh/ssh_host_rsa_key"), "");
+        assert!(!into.join("etc/ssh/ssh_host_rsa_key.pub").exists());
+        assert_eq!(fs::metadata(into.join("etc/shadow")).expect("there").permissions().mode() & 0o777, 0o640);
+    }
 }
