@@ -71,8 +71,9 @@ fn newest(images: Vec<Image>) -> Option<String> {
 
 async fn balancer(cloud: &dyn Cloud, name: Option<&str>) -> Answer<Option<(Balancer, Vec<Member>)>> {
     let Some(name) = name else { return Ok(None) };
-    let (balancer, members) = futures::try_join!(cloud.balancer(name), cloud.members(name))?;
-    Ok(Some((balancer, members)))
+    // One after the other: of a balancer that does not exist, the same call says so every time.
+    let balancer = cloud.balancer(name).await?;
+    Ok(Some((balancer, cloud.members(name).await?)))
 }
 
 /// Subnets in the order of the spec, which is the order they are tried in.

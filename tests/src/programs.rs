@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
-/// A program of this workspace, next to the running test in cargo's target folder. The first call has cargo build them,
-/// so that a test never runs against yesterday's.
+/// A program of this workspace, next to the running test in cargo's target folder: `cargo test --workspace` builds them
+/// before it runs any test.
 pub fn program(name: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(build);
     let path = profile_folder().join(name);
-    assert!(path.is_file(), "{} was not built", path.display());
+    assert!(
+        path.is_file(),
+        "{} was not built: run `cargo test --workspace`, or build it first",
+        path.display()
+    );
     path
 }
 
@@ -18,25 +19,6 @@ pub fn program(name: &str) -> PathBuf {
 fn profile_folder() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     test.ancestors().nth(2).expect("tests are in target/<profile>/deps").to_owned()
-}
-
-fn build() {
-    let profile = match profile_folder().file_name().and_then(|n| n.to_str()) {
-        Some("debug") => "dev".to_owned(),
-        Some(name) => name.to_owned(),
-        None => panic!("no profile folder"),
-    };
-    let target = profile_folder();
-    let target = target.parent().expect("target/<profile> has a parent");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--profile", &profile, "-p", "mayfly", "-p", "mayfly-boot"])
-        .arg("--manifest-path")
-        .arg(workspace().join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(target)
-        .status()
-        .expect("cargo runs");
-    assert!(status.success(), "cargo could not build the programs under test");
 }
 
 /// The root of the checkout.

@@ -14,7 +14,7 @@ def client(name, **config):
 
 
 def bare(ec2):
-    images = ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "name", "Values": ["mayfly-bare-*"]}])
+    images = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": ["mayfly-bare-*"]}])
     return images["Images"][0]["ImageId"]
 
 
@@ -137,13 +137,13 @@ def images():
     assert [i["ImageId"] for i in found] == [image]
     assert found[0]["Name"] == "seed" and found[0]["State"] == "available" and found[0]["SourceInstanceId"] == ids[0]
     snapshot = found[0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
-    assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"][0]["SnapshotId"] == snapshot
+    assert ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag:role", "Values": ["web"]}])["Snapshots"][0]["SnapshotId"] == snapshot
     assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["State"] == "completed"
     assert launch(ec2, ImageId=image)
     ec2.deregister_image(ImageId=image)
     assert refused(ec2.describe_images, ImageIds=[image]) == ("InvalidAMIID.NotFound", 400)
     ec2.delete_snapshot(SnapshotId=snapshot)
-    assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+    assert ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag:role", "Values": ["web"]}])["Snapshots"] == []
 
 
 def network():

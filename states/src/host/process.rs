@@ -119,13 +119,23 @@ fn environment(
 struct Identity {
     uid: u32,
     gid: u32,
-    groups: Vec<libc::gid_t>,
+    /// `None`: it keeps those that it has.
+    groups: Option<Vec<libc::gid_t>>,
 }
 
 impl Identity {
     fn of(account: &Account) -> Self {
-        Self { uid: account.uid, gid: account.gid, groups: account.groups.clone() }
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let is_ourselves = account.uid == uid && account.gid == gid;
+        let groups = if is_ourselves && may_not_set_groups() { None } else { Some(account.groups.clone()) };
+        Self { uid: account.uid, gid: account.gid, groups }
     }
+}
+
+/// In a user namespace of an ordinary user nobody sets groups, and root there has no others to give up
+/// (user_namespaces(7), `/proc/self/setgroups`).
+fn may_not_set_groups() -> bool {
+    std::fs::read("/proc/self/setgroups").is_ok_and(|said| said.starts_with(b"deny"))
 }
 
 // SAFETY: between fork and exec only the async-signal-safe calls setgroups, setgid, setuid and umask are made, on memory
@@ -138,7 +148,7 @@ fn before_exec(built: &mut std::process::Command, identity: Option<Identity>, um
         }
         let Some(id) = &identity else { return Ok(()) };
         let done = unsafe {
-            libc::setgroups(id.groups.len(), id.groups.as_ptr()) == 0
+            id.groups.as_ref().is_none_or(|groups| libc::setgroups(groups.len(), groups.as_ptr()) == 0)
                 && libc::setgid(id.gid) == 0
                 && libc::setuid(id.uid) == 0
         };

@@ -8,7 +8,8 @@ use std::ffi::CString;
 pub(crate) struct Identity {
     pub(crate) uid: Uid,
     pub(crate) gid: Gid,
-    pub(crate) groups: Vec<Gid>,
+    /// `None`: it keeps those that it has.
+    pub(crate) groups: Option<Vec<Gid>>,
     pub(crate) name: String,
     pub(crate) home: String,
     pub(crate) shell: String,
@@ -32,8 +33,18 @@ pub(crate) fn identity(
     for extra in supplementary {
         groups.push(group_id(extra)?);
     }
+    let is_ourselves = entry.uid == Uid::effective() && gid == Gid::effective();
+    let groups = if is_ourselves && may_not_set_groups() { None } else { Some(groups) };
     let (home, shell) = (entry.dir.display().to_string(), entry.shell.display().to_string());
     Ok(Some(Identity { uid: entry.uid, gid, groups, name: entry.name, home, shell }))
+}
+
+/// In a user namespace of an ordinary user nobody sets groups, and root there has no others to give up
+/// (user_namespaces(7), `/proc/self/setgroups`).
+// Effects: asks the kernel.
+#[allow(clippy::disallowed_methods)]
+fn may_not_set_groups() -> bool {
+    std::fs::read("/proc/self/setgroups").is_ok_and(|said| said.starts_with(b"deny"))
 }
 
 /// The numbers of a user and group for a file's owner.

@@ -203,7 +203,9 @@ impl Prepared {
         }
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(self.umask));
         if let Some(identity) = &self.identity {
-            nix::unistd::setgroups(&identity.groups).map_err(|e| (3, e))?;
+            if let Some(groups) = &identity.groups {
+                nix::unistd::setgroups(groups).map_err(|e| (3, e))?;
+            }
             nix::unistd::setgid(identity.gid).map_err(|e| (4, e))?;
             nix::unistd::setuid(identity.uid).map_err(|e| (5, e))?;
         }
