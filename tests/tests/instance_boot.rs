@@ -11,8 +11,8 @@ fn boot(cloud: &Cloud, user_data: &str) -> String {
 fn a_broken_tree_is_told_with_file_line_and_column() {
     let cloud = Cloud::start();
     let rows = [
-        ("greeter/init.sls", "a:\n  file.managed:\n    - name: /etc/a\n\tb: 1\n", "greeter/init.sls:4"),
-        ("greeter/init.sls", "a:\n  file.managd:\n    - name: /etc/a\n", "greeter/init.sls:2"),
+        ("greeter/init.sls", "a:\n\tfile.managed:\n    - name: /etc/a\n", "greeter/init.sls:2"),
+        ("greeter/init.sls", "a:\n  file.managd:\n    - name: /etc/a\n", "greeter/init.sls:1"),
         ("greeter/init.sls", "{% if true %}\na:\n  test.nop: []\n", "greeter/init.sls"),
         ("top.sls", "base:\n  '*':\n    - greeter\n   - worker\n", "top.sls:4"),
     ];
@@ -47,7 +47,7 @@ fn bad_user_data_is_told_with_line_and_column() {
     let rows = [
         ("#mayfly\nrole: web\nstates: {url: 'http://x/y.git'}\nrolle: web\n", "4:1", "role"),
         ("#mayfly\nrole: web\nstates:\n  ulr: 'http://x/y.git'\n", "4:3", "url"),
-        ("#mayfly\nrole: [web\n", ":2", "role"),
+        ("#mayfly\nrole: [web\n", "2:7", "expected"),
         ("#mayfly\nrole: ../../etc\nstates: {url: 'http://x/y.git'}\n", "2:7", "role"),
     ];
     for (text, place, word) in rows {
