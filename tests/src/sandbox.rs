@@ -130,6 +130,25 @@ impl Cloud {
         format!("http://{}:{PORT}/", address.unwrap_or_else(|| panic!("no DNSName in {answer}")))
     }
 
+    /// Puts delays, faults and limits in place, as `docs/sandbox-api.md` has them.
+    pub fn configure(&self, world: &str) {
+        let client = wait::client(Duration::from_secs(30)).expect("a client");
+        let url = format!("{}/_mayfly/config", self.handle.endpoint().trim_end_matches('/'));
+        let answer = client
+            .put(url)
+            .header("Content-Type", "application/json")
+            .body(world.to_owned())
+            .send()
+            .unwrap_or_else(|e| panic!("{e:?}"));
+        assert!(answer.status().is_success(), "{}: {world}", answer.status());
+    }
+
+    /// Names of the images, by id.
+    pub fn images(&self) -> BTreeMap<String, String> {
+        let status = self.runtime.block_on(self.handle.status()).expect("the sandbox answers");
+        status.images.into_iter().map(|image| (image.id, image.name)).collect()
+    }
+
     /// One instance with this user-data; its id.
     pub fn run_instance(&self, image: &str, user_data: &str) -> String {
         use base64::Engine as _;

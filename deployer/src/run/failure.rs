@@ -61,6 +61,14 @@ impl Failure {
         }
     }
 
+    /// Adds what an instance says of itself to a wait that came to its deadline: the reason belongs in the last line.
+    pub(crate) fn explain(&mut self, word: Option<&String>) {
+        if let (Self::TimedOut { what, .. }, Some(word)) = (self, word) {
+            what.push_str("; ");
+            what.push_str(word);
+        }
+    }
+
     /// Adds to what was seen.
     pub(crate) fn add_evidence(&mut self, more: Vec<String>) {
         if let Self::TimedOut { evidence, .. } | Self::Hopeless { evidence, .. } = self {

@@ -6,6 +6,7 @@ use crate::naming;
 use crate::plan::{Batch, Plan};
 use crate::spec::{Address, Probe};
 use futures::{StreamExt, TryStreamExt, stream};
+use mayfly_ami::bake::{Verdict, verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const PROBES: usize = 64;
 /// Consoles that are read when something fails, and lines of each that are shown.
 const CONSOLES: usize = 2;
 const CONSOLE_LINES: usize = 15;
+/// How long an instance that answers may go on converging before it is taken at its word.
+const SETTLING: Duration = Duration::from_secs(10);
 
 impl Run<'_> {
     pub(super) async fn launch(&self) -> Result<(), Failure> {
@@ -103,7 +106,11 @@ impl Run<'_> {
                         return Ok(());
                     }
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    // Without an answer from the service itself nobody knows what came of it.
+                    self.journal().launch_unsure |= error.code.is_none();
+                    return Err(error.into());
+                }
             }
             self.pause(pause).await?;
             pause *= 2;
@@ -182,7 +189,7 @@ impl Run<'_> {
                 answers.iter().filter(|(_, answer)| **answer == ProbeAnswer::Ready).map(|(id, _)| id.clone()),
             );
             if ready.len() == ids.len() {
-                return Ok(Look::Done(()));
+                return self.none_failed(&ids).await.map(Look::Done);
             }
             answers.retain(|_, answer| *answer != ProbeAnswer::Ready);
             let words: Vec<String> =
@@ -190,6 +197,32 @@ impl Run<'_> {
             Ok(Look::NotYet { done: ready.len(), total: ids.len(), evidence: words.join("; ") })
         })
         .await
+    }
+
+    /// A service may answer although a state failed, or while others are still being applied. An instance whose console
+    /// says that its converge failed is not let in; one that is still at it is given a little time to say how it ended.
+    /// A console that cannot be read, or is late as EC2's are on older types, proves nothing.
+    async fn none_failed(&self, ids: &[String]) -> Result<(), Failure> {
+        let patience = tokio::time::Instant::now() + SETTLING;
+        loop {
+            let consoles: Vec<(&String, String)> = stream::iter(ids)
+                .map(|id| async move { (id, self.context.cloud.console(id).await.unwrap_or_default()) })
+                .buffer_unordered(LAUNCHES)
+                .collect()
+                .await;
+            let failed: Vec<String> =
+                consoles.iter().filter_map(|(id, console)| last_failure(id, console)).collect();
+            if let Some(word) = failed.first() {
+                let (some, all) = (failed.len(), ids.len());
+                let what = format!("{some} of {all} instances answer, but did not converge; {word}");
+                return Err(Failure::Hopeless { what, evidence: Vec::new() });
+            }
+            let is_busy = consoles.iter().any(|(_, console)| is_converging(console));
+            if !is_busy || tokio::time::Instant::now() >= patience {
+                return Ok(());
+            }
+            self.pause(Duration::from_millis(500)).await?;
+        }
     }
 
     async fn ask(
@@ -253,10 +286,23 @@ impl Run<'_> {
             let Ok(console) = self.context.cloud.console(id).await else { continue };
             let tail: Vec<&str> =
                 console.lines().rev().filter(|line| !line.trim().is_empty()).take(CONSOLE_LINES).collect();
+            lines.extend(last_failure(id, &console));
             lines.extend(tail.iter().rev().map(|line| format!("{id} console: {}", line.trim_end())));
         }
         lines
     }
+}
+
+/// What an instance says on its console of its failed converge, unless it has healed since.
+fn last_failure(id: &str, console: &str) -> Option<String> {
+    match verdict(console) {
+        Verdict::Failed(line) => Some(format!("{id} says {line}")),
+        Verdict::Ready | Verdict::Unproven => None,
+    }
+}
+
+fn is_converging(console: &str) -> bool {
+    verdict(console) == Verdict::Unproven && console.contains("mayfly: converging")
 }
 
 fn places(plan: &Plan, batch: &Batch) -> Vec<(String, Option<String>)> {

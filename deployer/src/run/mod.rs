@@ -204,7 +204,9 @@ impl Run<'_> {
         self.context.sink.event(&Event::StepStarted { step: action, what: what.to_owned() });
         let result = self.act(action).await;
         if let Err(mut cause) = result {
-            cause.add_evidence(self.consoles(&cause).await);
+            let consoles = self.consoles(&cause).await;
+            cause.explain(consoles.iter().find(|line| line.contains(mayfly_ami::bake::FAILED)));
+            cause.add_evidence(consoles);
             let evidence = cause.evidence();
             self.context.sink.event(&Event::StepFailed { step: action, cause: cause.to_string(), evidence });
             return Err(cause);

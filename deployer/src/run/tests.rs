@@ -145,7 +145,9 @@ async fn a_version_that_never_answers_goes_and_the_old_are_never_touched() {
     world.cloud.make_sick("ami-sick");
     let outcome = world.deploy("ami-sick").await;
     let Outcome::RolledBack(cause) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(cause.to_string(), "waited 1m for 3 instances to answer 200 at :80/");
+    let said = cause.to_string();
+    assert!(said.starts_with("waited 1m for 3 instances to answer 200 at :80/; i-"), "{said}");
+    assert!(said.ends_with(" says mayfly: failed: test"), "{said}");
     let evidence = cause.evidence().join("\n");
     assert!(evidence.contains("answered 503: starting"), "{evidence}");
     assert!(evidence.contains("console: mayfly: failed: test"), "{evidence}");
@@ -154,6 +156,19 @@ async fn a_version_that_never_answers_goes_and_the_old_are_never_touched() {
     let calls = world.cloud.calls();
     assert!(!calls.iter().any(|call| call.ends_with("WithLoadBalancer")), "{calls:?}");
     assert_eq!(world.undone(), ["terminate the new instances"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_answers_although_a_state_failed_is_not_let_in() {
+    let mut world = World::with_one_deployed().await;
+    let old = world.cloud.live();
+    let outcome = world.deploy("ami-half").await;
+    let Outcome::RolledBack(cause) = outcome else { panic!("{outcome:?}") };
+    let cause = cause.to_string();
+    assert!(cause.starts_with("3 of 3 instances answer, but did not converge; i-"), "{cause}");
+    assert!(cause.ends_with(" says mayfly: failed: test"), "{cause}");
+    assert_eq!(world.cloud.live(), old);
+    world.assert_settled("after a rollback");
 }
 
 #[tokio::test(start_paused = true)]

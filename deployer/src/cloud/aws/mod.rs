@@ -86,7 +86,10 @@ where
             CloudError { action, kind, code: Some(code), message }
         }
         SdkError::ConstructionFailure(_) => CloudError::new(action, Kind::Setup, root_cause(error)),
-        SdkError::DispatchFailure(failure) if !failure.is_timeout() && !failure.is_io() => {
+        // A connection that ends before the answer does is `other` too, marked as passing: the call may have been heard.
+        SdkError::DispatchFailure(failure)
+            if failure.is_user() || (failure.is_other() && failure.as_other().is_none()) =>
+        {
             CloudError::new(action, Kind::Setup, root_cause(error))
         }
         SdkError::TimeoutError(_) => CloudError::new(action, Kind::Ambiguous, "no answer in time"),
@@ -197,5 +200,31 @@ impl Cloud for Aws {
 
     async fn delete_image(&self, image: &str) -> Answer<()> {
         self.deregister_image(image).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    async fn failure_at(endpoint: &str) -> CloudError {
+        let config = sandbox_elb_config(endpoint).to_builder().retry_config(RetryConfig::disabled()).build();
+        let answer = aws_sdk_elasticloadbalancing::Client::from_conf(config).describe_load_balancers().send();
+        failed("DescribeLoadBalancers", &answer.await.expect_err("nobody answers"))
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_heard_and_never_answered_may_have_taken_effect() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let deaf = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a caller");
+            stream.read_exact(&mut [0; 64]).await.expect("a request");
+        });
+        let error = failure_at(&endpoint).await;
+        deaf.await.expect("it heard the call");
+        assert_eq!(error.kind, Kind::Ambiguous, "{error}");
     }
 }
