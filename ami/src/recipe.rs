@@ -32,6 +32,10 @@ pub struct Seeded {
     pub states: States,
     /// Merged over the tree's pillar.
     pub pillar: Map<String, Value>,
+    /// Merged over the computed grains: the tree may ask for them.
+    pub grains: Map<String, Value>,
+    /// `auto`, `supervisord`, `systemd`, `builtin`.
+    pub supervisor: Option<String>,
 }
 
 /// Why a recipe cannot be followed.
@@ -77,6 +81,8 @@ impl Seeded {
             environment: self.environment.clone(),
             states: self.states.clone(),
             pillar: self.pillar.clone(),
+            grains: self.grains.clone(),
+            supervisor: self.supervisor.clone(),
             finish: Finish::PowerOff,
             ..UserData::default()
         }
@@ -148,6 +154,8 @@ mod tests {
             environment: "production".into(),
             states: States { url: "http://git/x.git".into(), ..States::default() },
             pillar: Map::new(),
+            grains: Map::new(),
+            supervisor: None,
         }));
         let text = String::from_utf8(recipe.user_data().expect("fits")).expect("text");
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Runs the plan that `mayfly_ami::bake` makes: a builder converges, powers off, is imaged, and goes.
 
-use crate::cloud::{Answer, BuilderLaunch, Cloud, CloudError, ImageFilter, InstanceState, Tags};
+use crate::cloud::{Answer, BuilderLaunch, Cloud, CloudError, ImageFilter, InstanceState, Kind, Tags};
 use crate::run::{Cancel, Event, Failure, Look, Sink, Wait, poll};
 use base64::Engine;
 use mayfly_ami::bake::{Plan, Step, Verdict, verdict};
@@ -35,6 +35,9 @@ pub struct Baker<'a> {
 /// Why there is no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BakeError {
+    /// There was never a builder.
+    #[error("{0}; there is no builder and no image")]
+    Unlaunched(Failure),
     /// It failed, and nothing is left.
     #[error("{0}; the builder is gone and there is no image")]
     Undone(Failure),
@@ -53,21 +56,36 @@ impl BakeError {
     #[must_use]
     pub fn cause(&self) -> &Failure {
         match self {
-            Self::Undone(cause) | Self::Dirty { cause, .. } => cause,
+            Self::Unlaunched(cause) | Self::Undone(cause) | Self::Dirty { cause, .. } => cause,
         }
     }
 }
 
 impl Baker<'_> {
     /// Bakes and answers the image's id. Whatever happens the builder is terminated; an unfinished image is removed.
+    /// A second request to stop cuts even that short.
     ///
     /// # Errors
     /// [`BakeError`] with the cause; its evidence ends with the builder's console.
     pub async fn bake(&self, plan: &Plan, place: &Place) -> Result<String, BakeError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.stop() => {
+                Err(BakeError::Dirty { cause: Failure::Interrupted, left: format!("whatever is {}", tagged(plan)) })
+            }
+            baked = self.whole(plan, place) => baked,
+        }
+    }
+
+    async fn whole(&self, plan: &Plan, place: &Place) -> Result<String, BakeError> {
         let mut image = None;
         let builder = match self.launch(plan, place).await {
             Ok(builder) => builder,
-            Err(error) => return Err(BakeError::Undone(error.into())),
+            Err(error) if error.code.is_none() => {
+                let left = format!("perhaps a builder {}", tagged(plan));
+                return Err(BakeError::Dirty { cause: error.into(), left });
+            }
+            Err(error) => return Err(BakeError::Unlaunched(error.into())),
         };
         let made = self.make(plan, place, &builder, &mut image).await;
         let cleaned = self.clean(&builder, image.filter(|_| made.is_err())).await;
@@ -79,7 +97,7 @@ impl Baker<'_> {
                 left: format!("the builder {builder}, beside the good image {id}"),
             }),
             (Err(cause), Err(error)) => {
-                let left = format!("the builder {builder}, tagged mayfly:bake={} ({error})", plan.image_name);
+                let left = format!("the builder {builder}, {} ({error})", tagged(plan));
                 Err(BakeError::Dirty { cause, left })
             }
         }
@@ -99,7 +117,8 @@ impl Baker<'_> {
             token: plan.image_name.chars().take(64).collect(),
             tags,
         };
-        Ok(self.cloud.launch_builder(&launch).await?.id)
+        // The token makes repeating harmless.
+        self.persist(async || self.cloud.launch_builder(&launch).await.map(|builder| builder.id)).await
     }
 
     async fn make(
@@ -113,10 +132,28 @@ impl Baker<'_> {
         self.check_console(builder).await?;
         self.say(format!("{}: {}", Step::CreateImage.name(), plan.image_name));
         let tags: Tags = plan.tags.iter().cloned().collect();
-        let id = self.cloud.create_image(builder, &plan.image_name, &tags).await?;
+        let id = self.create_image(builder, &plan.image_name, &tags).await?;
         *image = Some(id.clone());
         self.wait_available(&id).await?;
         Ok(id)
+    }
+
+    /// The name is this bake's own: that it is taken means that an answer was lost, and the image is there.
+    async fn create_image(&self, builder: &str, name: &str, tags: &Tags) -> Answer<String> {
+        let lost = match self.cloud.create_image(builder, name, tags).await {
+            Err(error) if matches!(error.kind, Kind::Duplicate | Kind::Ambiguous) => error,
+            answer => return answer,
+        };
+        let filter = ImageFilter::Named { name: name.to_owned(), owner: "self".to_owned() };
+        let mut pause = Duration::from_millis(500);
+        for _ in 0..6 {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            if let Some(image) = self.persist(async || self.cloud.images(&filter).await).await?.pop() {
+                return Ok(image.id);
+            }
+        }
+        Err(lost)
     }
 
     async fn wait_stopped(&self, builder: &str, deadline: Duration) -> Result<(), Failure> {
@@ -135,7 +172,10 @@ impl Baker<'_> {
                     let what = format!("{builder} is {}: {reason}", state.word());
                     Err(Failure::Hopeless { what, evidence: Vec::new() })
                 }
-                state => Ok(Look::NotYet { done: 0, total: 1, evidence: state.word().to_owned() }),
+                state => {
+                    self.check_alive(builder).await?;
+                    Ok(Look::NotYet { done: 0, total: 1, evidence: state.word().to_owned() })
+                }
             }
         });
         match waited.await {
@@ -144,6 +184,14 @@ impl Baker<'_> {
                 Err(failure)
             }
             done => done,
+        }
+    }
+
+    /// A builder that did not converge stays up for its console to be read: no use in waiting out the deadline.
+    async fn check_alive(&self, builder: &str) -> Result<(), Failure> {
+        match verdict(&self.cloud.console(builder).await.unwrap_or_default()) {
+            Verdict::Failed(line) => Err(unconverged(&line)),
+            Verdict::Ready | Verdict::Unproven => Ok(()),
         }
     }
 
@@ -156,8 +204,9 @@ impl Baker<'_> {
         poll(wait, async || match verdict(&self.cloud.console(builder).await?) {
             Verdict::Ready => Ok(Look::Done(())),
             Verdict::Failed(line) => {
-                let evidence = self.console(builder).await;
-                Err(Failure::Hopeless { what: format!("the builder did not converge: {line}"), evidence })
+                let mut failure = unconverged(&line);
+                failure.add_evidence(self.console(builder).await);
+                Err(failure)
             }
             Verdict::Unproven => Ok(Look::NotYet {
                 done: 0,
@@ -192,10 +241,26 @@ impl Baker<'_> {
 
     async fn clean(&self, builder: &str, image: Option<String>) -> Result<(), CloudError> {
         self.say(format!("{}: {builder}", Step::Terminate.name()));
+        let builder = [builder.to_owned()];
+        let terminated = self.persist(async || self.cloud.terminate(&builder).await).await;
         if let Some(image) = image {
-            self.cloud.delete_image(&image).await?;
+            self.persist(async || self.cloud.delete_image(&image).await).await?;
         }
-        self.cloud.terminate(&[builder.to_owned()]).await
+        terminated
+    }
+
+    /// For calls that may be repeated: throttling and lost answers pass.
+    async fn persist<T>(&self, mut call: impl AsyncFnMut() -> Answer<T>) -> Answer<T> {
+        let mut pause = Duration::from_millis(250);
+        for _ in 0..6 {
+            match call().await {
+                Err(error) if matches!(error.kind, Kind::Throttled | Kind::Ambiguous) => {}
+                other => return other,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        call().await
     }
 
     async fn console(&self, builder: &str) -> Vec<String> {
@@ -218,4 +283,13 @@ impl Baker<'_> {
         let interval = (Duration::from_millis(500), Duration::from_secs(10));
         Wait { what, deadline, interval, cancel: Some(self.cancel), sink: self.sink }
     }
+}
+
+fn unconverged(line: &str) -> Failure {
+    Failure::Hopeless { what: format!("the builder did not converge: {line}"), evidence: Vec::new() }
+}
+
+/// How what a bake leaves can be found.
+fn tagged(plan: &Plan) -> String {
+    format!("tagged mayfly:bake={}", plan.image_name)
 }

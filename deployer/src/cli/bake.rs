@@ -58,6 +58,8 @@ async fn recipe(args: &BakeArgs, spec: &Spec) -> Result<Recipe, CliError> {
             environment: spec.environment.clone(),
             states: plan::states(&spec.states, Some(commit(spec).await?)),
             pillar: spec.pillar.clone(),
+            grains: spec.grains.clone(),
+            supervisor: spec.supervisor.clone(),
         }))),
     }
 }
@@ -78,7 +80,7 @@ fn told(baked: Result<String, BakeError>, name: &str, output: Output) -> ExitCod
     let _ = writeln!(stderr, "mayfly: {error}");
     match error {
         BakeError::Undone(Failure::Interrupted) => ExitCode::Interrupted,
-        BakeError::Undone(_) => ExitCode::RolledBack,
+        BakeError::Unlaunched(_) | BakeError::Undone(_) => ExitCode::RolledBack,
         BakeError::Dirty { .. } => ExitCode::FailedDirty,
     }
 }
