@@ -151,6 +151,26 @@ fn failures_before_the_program_runs_name_their_step() {
     assert!(error.contains("executing failed"), "{error}");
 }
 
+/// `nohup mayfly-boot run` leaves SIGHUP ignored; a service that reloads on it must not inherit that.
+#[test]
+#[allow(unsafe_code)]
+fn a_service_inherits_no_ignored_signal() {
+    // SAFETY: no handler runs; no other test waits for this signal.
+    unsafe { nix::sys::signal::signal(nix::sys::signal::SIGUSR2, nix::sys::signal::SigHandler::SigIgn) }
+        .unwrap();
+    let house = House::new();
+    let told = house.path("told");
+    let script = format!(
+        "trap 'echo usr2 >> {0}' USR2; echo main >> {0}; while :; do sleep 0.01; done",
+        told.display()
+    );
+    house.shell("web", &script, "");
+    house.supervisor.start("web").unwrap();
+    until("it runs", || lines(&told) == ["main"]);
+    house.supervisor.signal("web", "USR2").unwrap();
+    until("it heard the signal", || lines(&told).last().unwrap() == "usr2");
+}
+
 #[test]
 fn commands_before_and_reload_and_oneshots() {
     let house = House::new();

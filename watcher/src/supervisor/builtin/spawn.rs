@@ -196,6 +196,7 @@ impl Prepared {
 
     fn steps(&self) -> Result<(), (u8, nix::Error)> {
         let _ = nix::unistd::setsid();
+        default_signals();
         self.pass_sockets().map_err(|e| (1, e))?;
         for (resource, soft, hard) in &self.limits {
             let number = |limit: &Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
@@ -236,6 +237,16 @@ impl Prepared {
             unsafe { write_digits(buffer.add(11), nix::unistd::getpid().as_raw().cast_unsigned()) };
         }
         Ok(())
+    }
+}
+
+/// As systemd starts services: what our own starter ignored (`nohup`, a shell's background) is not theirs to ignore, and
+/// a shell could not even trap it. The few numbers that cannot be set are refused and stay as they are.
+#[allow(unsafe_code)]
+fn default_signals() {
+    for signal in 1..=64 {
+        // SAFETY: plain system call in the child; no handler of ours outlives the execution anyway.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
