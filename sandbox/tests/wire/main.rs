@@ -116,7 +116,7 @@ impl Aws<'_> {
 }
 
 fn launch_by_command(aws: &Aws<'_>) -> String {
-    let by_name = ["--owners", "amazon", "--filters", "Name=name,Values=mayfly-bare-*"];
+    let by_name = ["--owners", "self", "--filters", "Name=name,Values=mayfly-bare-*"];
     let image = aws.ask(&[&["ec2", "describe-images"], &by_name[..]].concat(), "Images[0].ImageId");
     let machine = ["--image-id", &image, "--instance-type", "t3.micro", "--user-data", "#!/bin/sh\ntrue\n"];
     let tags = ["--tag-specifications", "ResourceType=instance,Tags=[{Key=Name,Value=web}]"];
