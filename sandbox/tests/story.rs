@@ -1,4 +1,4 @@
-//! The first thing anybody does with EC2, by the unmodified `aws` command, on instances that run.
+//! The first thing anybody does with EC2, by the unmodified `aws` command and by boto3, on instances that run.
 // Effects: these are integration tests.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
@@ -18,6 +18,16 @@ async fn the_aws_command_runs_balances_and_terminates_an_instance() {
     std::fs::write(&user_data, http_server("through the balancer")).unwrap();
     let user_data = format!("file://{}", user_data.display());
     tokio::task::spawn_blocking(move || story(&endpoint, &user_data)).await.unwrap();
+    sandbox.handle.down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_runs_balances_and_terminates_an_instance() {
+    let sandbox = sandbox_with(|config| config.world = mayfly_sandbox::world::Config::default()).await;
+    let endpoint = sandbox.handle.endpoint().to_owned();
+    let user_data = http_server("through the balancer");
+    let told = tokio::task::spawn_blocking(move || clients::boto3_with(&endpoint, "story", &[&user_data]));
+    told.await.unwrap();
     sandbox.handle.down().await.unwrap();
 }
 

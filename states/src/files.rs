@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Fault};
+use crate::glob::{fnmatch, is_pattern};
 
 /// Files of a tree are not larger than this.
 const MAX_FILE: u64 = 32 << 20;
@@ -65,4 +66,15 @@ pub(crate) fn sls_names(roots: &[PathBuf]) -> Vec<String> {
         }
     }
     names
+}
+
+/// The SLS names that a name or pattern means, sorted; a plain name means itself, whether it exists or not.
+pub(crate) fn sls_matching(roots: &[PathBuf], name: &str) -> Vec<String> {
+    if !is_pattern(name) {
+        return vec![name.to_owned()];
+    }
+    let mut all = sls_names(roots);
+    all.sort();
+    all.retain(|found| fnmatch(found, name));
+    all
 }

@@ -7,7 +7,6 @@ use indexmap::IndexMap;
 
 use crate::error::{Error, Errors, Fault};
 use crate::files;
-use crate::glob::fnmatch;
 use crate::jinja::{Py, Source};
 use crate::low::Origin;
 use crate::render::{Scene, on_stack};
@@ -144,13 +143,7 @@ impl Gatherer<'_> {
 
     /// The SLS names of an environment that a name or pattern means.
     fn expand(&self, env: &str, name: &str) -> Vec<String> {
-        if !crate::glob::is_pattern(name) {
-            return vec![name.to_owned()];
-        }
-        let mut all = files::sls_names(self.roots(env));
-        all.sort();
-        all.retain(|n| fnmatch(n, name));
-        all
+        files::sls_matching(self.roots(env), name)
     }
 
     fn environment(&mut self, env: &str, names: &[String]) {

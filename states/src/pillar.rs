@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Errors, Fault};
 use crate::files;
-use crate::glob::fnmatch;
 use crate::jinja::{Dict, Key, Py, Source};
 use crate::low::Origin;
 use crate::merge;
@@ -82,13 +81,7 @@ impl Reader<'_> {
     }
 
     fn expand(&self, env: &str, name: &str) -> Vec<String> {
-        if !crate::glob::is_pattern(name) {
-            return vec![name.to_owned()];
-        }
-        let mut all = files::sls_names(self.roots(env));
-        all.sort();
-        all.retain(|n| fnmatch(n, name));
-        all
+        files::sls_matching(self.roots(env), name)
     }
 
     /// One pillar SLS with its includes under it; `None` when it says nothing.

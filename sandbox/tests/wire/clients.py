@@ -1,6 +1,7 @@
 """Drives the sandbox with boto3; one function a test, named on the command line by tests/wire/main.rs."""
 import base64
 import sys
+import urllib.request
 
 import boto3
 from botocore.config import Config
@@ -320,5 +321,27 @@ def limits():
     assert code == ("InsufficientInstanceCapacity", 500)
 
 
+def story(user_data):
+    """On instances that run: launch, console, balance, ask through the balancer, terminate."""
+    ec2, elb = client("ec2"), client("elb")
+    stock = ec2.describe_images(Filters=[{"Name": "name", "Values": ["sandbox/debian-stock-*"]}])
+    ids = launch(ec2, ImageId=stock["Images"][0]["ImageId"], InstanceType="t3.micro", UserData=user_data)
+    # Each try is a round trip; the script needs a moment to come up.
+    assert any("server starts" in ec2.get_console_output(InstanceId=ids[0]).get("Output", "") for _ in range(5000))
+    listener = {"Protocol": "HTTP", "LoadBalancerPort": 8080, "InstanceProtocol": "HTTP", "InstancePort": 8080}
+    zones = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]]
+    name = elb.create_load_balancer(LoadBalancerName="boto", Listeners=[listener], AvailabilityZones=zones)["DNSName"]
+    elb.configure_health_check(LoadBalancerName="boto", HealthCheck={
+        "Target": "HTTP:8080/", "Interval": 5, "Timeout": 2, "HealthyThreshold": 2, "UnhealthyThreshold": 2})
+    members = [{"InstanceId": ids[0]}]
+    elb.register_instances_with_load_balancer(LoadBalancerName="boto", Instances=members)
+    elb.get_waiter("any_instance_in_service").wait(LoadBalancerName="boto", WaiterConfig=FAST)
+    with urllib.request.urlopen(f"http://{name}:8080/", timeout=30) as answer:
+        assert answer.read() == b"through the balancer"
+    ec2.terminate_instances(InstanceIds=ids)
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig=FAST)
+    assert elb.describe_instance_health(LoadBalancerName="boto")["InstanceStates"] == []
+
+
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+    globals()[sys.argv[1]](*sys.argv[2:])

@@ -8,9 +8,14 @@ const PACKAGES: [&str; 3] = ["boto3==1.43.11", "botocore==1.43.11", "awscli==1.4
 
 /// Runs a function of `clients.py` against the endpoint.
 pub(crate) fn boto3(endpoint: &str, function: &str) {
+    boto3_with(endpoint, function, &[]);
+}
+
+/// The same with arguments for the function.
+pub(crate) fn boto3_with(endpoint: &str, function: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/clients.py");
     let mut command = Command::new(environment().join("bin/python"));
-    run(command.arg(script).arg(function), endpoint);
+    run(command.arg(script).arg(function).args(arguments), endpoint);
 }
 
 /// Runs the `aws` command and gives what it prints.
