@@ -48,7 +48,7 @@ pub(crate) struct TreeArgs {
     /// Folder of the pillar files [default: `pillar` in the file root, else beside it].
     #[arg(long, value_name = "DIR")]
     pub(crate) pillar_root: Option<PathBuf>,
-    /// YAML or JSON file with grains, merged over the computed ones.
+    /// JSON or YAML file with grains, in the place of the computed ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) grains: Option<PathBuf>,
     /// Pillar as JSON or YAML, merged over the tree's.
@@ -60,6 +60,9 @@ pub(crate) struct TreeArgs {
     /// The grain `role`.
     #[arg(long)]
     pub(crate) role: Option<String>,
+    /// The environment, Salt's `saltenv` [default: every one that top.sls names; `base` for named SLS].
+    #[arg(long, value_name = "ENV")]
+    pub(crate) saltenv: Option<String>,
     /// The folder that is `/` to the states.
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) root: PathBuf,

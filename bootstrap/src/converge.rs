@@ -11,7 +11,7 @@ use mayfly_states::minion::Minion;
 use mayfly_states::modules::Registry;
 use mayfly_states::render::{self, TemplateContext};
 use mayfly_states::report::Report;
-use mayfly_states::session::{Functions, Session};
+use mayfly_states::session::{AnyState, Functions, Session};
 use mayfly_states::tree::Tree;
 use std::sync::Arc;
 
@@ -31,9 +31,14 @@ impl Converge {
         Self { tree, minion, functions: MachineFunctions::new(host.clone()), host }
     }
 
-    /// What every stage of the compile is given.
-    pub(crate) fn session(&self) -> Session<'_> {
+    /// What every stage of a compile that is to be applied is given: states that the engine has not are refused.
+    fn session(&self) -> Session<'_> {
         Session { tree: &self.tree, minion: &self.minion, functions: &self.functions, states: &Registry }
+    }
+
+    /// What every stage of a compile that is only shown is given: any state is taken for known, as in Salt.
+    pub(crate) fn shown(&self) -> Session<'_> {
+        Session { states: &AnyState, ..self.session() }
     }
 
     /// The named SLS, or the highstate when none is named.

@@ -48,17 +48,15 @@ pub(crate) fn tree(args: &TreeArgs) -> Result<Tree, Error> {
     Ok(Tree::base(file_root, pillar_root))
 }
 
-/// The minion: this machine's grains, with what the arguments say over them.
+/// The minion: this machine's grains, or those of a file, with what the arguments say over them.
 ///
 /// # Errors
 /// [`Error::Data`].
 pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
-    let mut grains = grains::collect(&Facts::read(&args.root));
-    if let Some(path) = &args.grains {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::Data { argument: "grains", message: format!("{}: {e}", path.display()) })?;
-        convert::merge(&mut grains, mapping("grains", &path.display().to_string(), &text)?);
-    }
+    let mut grains = match &args.grains {
+        Some(path) => given_grains(path)?,
+        None => grains::collect(&Facts::read(&args.root)),
+    };
     let given = grains.get("id").and_then(Value::as_str).unwrap_or("localhost").to_owned();
     let id = args.id.clone().unwrap_or(given);
     grains.insert("id".to_owned(), Value::Str(id.clone()));
@@ -67,7 +65,14 @@ pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
     }
     let pillar =
         args.pillar.as_deref().map_or_else(|| Ok(Map::new()), |text| mapping("pillar", "argument", text))?;
-    Ok(Minion { id, grains, pillar, saltenv: "base".to_owned() })
+    let saltenv = args.saltenv.clone().unwrap_or_else(|| "base".to_owned());
+    Ok(Minion { id, grains, pillar, saltenv })
+}
+
+fn given_grains(path: &Path) -> Result<Map, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::Data { argument: "grains", message: format!("{}: {e}", path.display()) })?;
+    mapping("grains", &path.display().to_string(), &text)
 }
 
 fn mapping(argument: &'static str, name: &str, text: &str) -> Result<Map, Error> {

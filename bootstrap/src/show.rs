@@ -7,8 +7,8 @@ use crate::local;
 use mayfly_states::error::Errors;
 use mayfly_states::host::{Machine, NoServices};
 use mayfly_states::low::{Chunk, LowState};
-use mayfly_states::value::{Map, Value};
-use mayfly_states::{high, pillar, top};
+use mayfly_states::value::Value;
+use mayfly_states::{compile, high, pillar, top};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -37,17 +37,24 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
 }
 
 fn stage(converge: &Converge, args: &ShowArgs) -> Result<Value, Errors> {
-    let session = converge.session();
+    let session = converge.shown();
     let matches = || match args.sls.as_slice() {
         [] => top::top(&session),
-        names => Ok(vec![("base".to_owned(), names.to_vec())]),
+        names => Ok(vec![(converge.minion.saltenv.clone(), names.to_vec())]),
     };
     Ok(match args.stage {
         Stage::Grains => Value::Map(converge.minion.grains.clone()),
         Stage::Pillar => Value::Map(pillar::pillar(&session)?),
         Stage::Top => Value::Map(matches()?.into_iter().map(|(env, names)| (env, texts(names))).collect()),
         Stage::High => Value::Map(high::high(&session, &matches()?)?),
-        Stage::Low => low(&converge.compile(&args.sls)?),
+        Stage::Low => {
+            let compiled = match args.sls.as_slice() {
+                [] => compile::highstate(&session)?,
+                names => compile::sls(&session, names)?,
+            };
+            compiled.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
+            low(&compiled)
+        }
     })
 }
 
@@ -55,24 +62,9 @@ fn texts(names: Vec<String>) -> Value {
     Value::List(names.into_iter().map(Value::Str).collect())
 }
 
-/// The chunks with Salt's keys.
+/// The chunks with Salt's keys, as Salt lists them.
 fn low(low: &LowState) -> Value {
-    Value::List(low.chunks.iter().map(chunk).collect())
-}
-
-fn chunk(chunk: &Chunk) -> Value {
-    let text = |s: &str| Value::Str(s.to_owned());
-    let mut map = Map::from([
-        ("state".to_owned(), text(&chunk.state)),
-        ("fun".to_owned(), text(&chunk.fun)),
-        ("name".to_owned(), text(&chunk.name)),
-        ("__id__".to_owned(), text(&chunk.id)),
-        ("__sls__".to_owned(), text(&chunk.sls)),
-        ("__env__".to_owned(), text(&chunk.env)),
-        ("order".to_owned(), Value::Int(chunk.order)),
-    ]);
-    map.extend(chunk.args.iter().map(|(k, v)| (k.clone(), v.clone())));
-    Value::Map(map)
+    Value::List(low.listing.iter().filter_map(|i| low.chunks.get(*i)).map(Chunk::to_value).collect())
 }
 
 fn print(value: &Value, output: ShowOutput) -> anyhow::Result<()> {

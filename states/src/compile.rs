@@ -2,13 +2,13 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::error::{Error, Errors, Fault};
+use crate::error::{Error, Errors, Fault, Findings};
 use crate::extend::{self, REQUISITES};
 use crate::glob::{fnmatch, is_pattern};
 use crate::high::{Body, Decl, High, Item, gather};
 use crate::jinja::Py;
 use crate::low::{Chunk, LowState, Origin};
-use crate::order::{Edge, Graph, Vertex, Wish};
+use crate::order::{Edge, Graph, Ordered, Vertex, Wish};
 use crate::render::on_stack;
 use crate::session::Session;
 use crate::value::{Map, Value};
@@ -52,47 +52,63 @@ fn low(
             // Taken before the SLS files are rendered: templates may change what they are given.
             let plain = crate::pillar::to_map(&pillar);
             let high = gather(session, &matches(&pillar)?, pillar)?;
-            Ok(LowState { chunks: compile(session, high)?, pillar: plain })
+            Ok(LowState { pillar: plain, ..compile(session, high)? })
         };
         Ok(run())
     });
     compiled?
 }
 
-fn compile(session: &Session<'_>, mut high: High) -> Result<Vec<Chunk>, Errors> {
-    let mut errors = Vec::new();
-    extend::extend(&mut high, &mut errors);
-    verify(&high, &mut errors);
-    stop_on(&mut errors)?;
-    extend::requisites_in(&mut high, &mut errors);
+fn compile(session: &Session<'_>, mut high: High) -> Result<LowState, Errors> {
+    let mut found = Findings::default();
+    extend::extend(&mut high, &mut found);
+    verify(&high, &mut found);
+    found.stop()?;
+    extend::requisites_in(&mut high, &mut found);
     extend::exclude(&mut high);
-    stop_on(&mut errors)?;
-    let mut chunks = chunks(&high);
-    check_functions(session, &chunks, &mut errors);
-    watch_or_require(session, &mut chunks);
-    let ordered = order(&chunks, &high, &mut errors);
-    stop_on(&mut errors)?;
-    let mut by_tag: IndexMap<String, Draft> = chunks.into_iter().map(|d| (d.chunk.tag(), d)).collect();
-    let mut chunks: Vec<Chunk> =
-        ordered.iter().filter_map(|tag| by_tag.shift_remove(tag)).map(|d| d.chunk).collect();
-    listens(&mut chunks);
-    Ok(chunks)
+    found.stop()?;
+    let mut drafts = chunks(&high);
+    check_functions(session, &drafts, &mut found.errors);
+    watch_or_require(session, &mut drafts);
+    let ordered = order(&drafts, &high, &mut found.errors);
+    found.stop()?;
+    let mut low = in_order(drafts, &ordered);
+    listens(&mut low.chunks);
+    low.warnings = found.warnings;
+    Ok(low)
 }
 
-fn stop_on(errors: &mut Vec<Error>) -> Result<(), Errors> {
-    if errors.is_empty() { Ok(()) } else { Err(Errors(std::mem::take(errors))) }
+/// The chunks in their order; those that a `prereq` rehearses, and those that have one, with Salt's marks.
+fn in_order(drafts: Vec<Draft>, ordered: &Ordered) -> LowState {
+    let mut by_tag: IndexMap<String, Chunk> = drafts.into_iter().map(|d| (d.chunk.tag(), d.chunk)).collect();
+    let mut mark = |tags: &IndexSet<String>, mark: &str| {
+        for tag in tags {
+            let chunk = by_tag.get_mut(tag);
+            _ = chunk.map(|c| c.args.insert(mark.to_owned(), Value::Bool(true)));
+        }
+    };
+    mark(&ordered.rehearsed, "__prereq__");
+    mark(&ordered.prerequiring, "__prerequiring__");
+    let mut place: IndexMap<&str, usize> = IndexMap::new();
+    for tag in ordered.listing.iter().filter(|p| !p.rehearsal).map(|p| p.tag.as_str()) {
+        place.insert(tag, place.len());
+    }
+    let listing = ordered.listing.iter().filter_map(|p| place.get(p.tag.as_str()).copied()).collect();
+    let chunks = place.keys().filter_map(|tag| by_tag.swap_remove(*tag)).collect();
+    LowState { chunks, listing, ..LowState::default() }
 }
 
 /// Refuses what Salt's `verify_high` refuses.
-fn verify(high: &High, errors: &mut Vec<Error>) {
+fn verify(high: &High, found: &mut Findings) {
     for (id, decl) in &high.decls {
         for (state, body) in &decl.states {
-            verify_body(id, state, decl, body, errors);
+            verify_body(id, state, decl, body, found);
         }
     }
 }
 
-fn verify_body(id: &str, state: &str, decl: &Decl, body: &Body, errors: &mut Vec<Error>) {
+fn verify_body(id: &str, state: &str, decl: &Decl, body: &Body, found: &mut Findings) {
+    let Findings { errors, warnings } = found;
     let mut fail = |message: String, at: &Origin, help: &str| {
         let error = Error::new(Fault::High(message)).at(at.clone());
         errors.push(if help.is_empty() { error } else { error.help(help) });
@@ -134,20 +150,20 @@ fn verify_body(id: &str, state: &str, decl: &Decl, body: &Body, errors: &mut Vec
         match &item.value {
             Value::Map(args) => verify_args(id, args, &item.at, &mut fail),
             Value::Str(_) => {}
-            other => {
-                let found = match other {
-                    Value::List(_) => "a list",
-                    Value::Null => "nothing",
-                    _ => "a bare value",
-                };
-                fail(
-                    format!("an argument of the ID '{id}' is {found}"),
-                    &item.at,
-                    "arguments are `NAME: VALUE`",
-                );
-            }
+            other => warnings.push(no_argument(id, other, &item.at)),
         }
     }
+}
+
+/// What is neither a function nor an argument: Salt goes on without it.
+fn no_argument(id: &str, value: &Value, at: &Origin) -> Error {
+    let kind = match value {
+        Value::List(_) => "a list",
+        Value::Null => "nothing",
+        _ => "a bare value",
+    };
+    let fault = Fault::High(format!("an argument of the ID '{id}' is {kind}"));
+    Error::new(fault).at(at.clone()).help("it is left out, as in Salt; arguments are `NAME: VALUE`")
 }
 
 fn verify_args(id: &str, args: &Map, at: &Origin, fail: &mut dyn FnMut(String, &Origin, &str)) {
@@ -251,6 +267,7 @@ fn state_chunks(id: &str, decl: &Decl, state: &str, body: &Body, all: &mut Vec<D
             env: decl.env.clone(),
             order: shown_order(wish),
             args,
+            listens: Vec::new(),
             origin: decl.at.clone(),
         };
         Draft { chunk, wish, name_order, included_from: decl.included_from.clone() }
@@ -288,7 +305,8 @@ fn wish(order: Option<&Value>) -> Wish {
         Some(Value::Float(f)) => Wish::Number(*f),
         Some(Value::Str(s)) if s == "first" => Wish::First,
         Some(Value::Str(s)) if s == "last" => Wish::Last,
-        _ => Wish::None,
+        Some(_) => Wish::Odd,
+        None => Wish::None,
     }
 }
 
@@ -298,7 +316,7 @@ fn shown_order(wish: Wish) -> i64 {
     match wish {
         Wish::Number(n) => n as i64,
         Wish::First => 0,
-        Wish::None | Wish::Last => 1_000_000,
+        Wish::None | Wish::Odd | Wish::Last => 1_000_000,
     }
 }
 
@@ -392,7 +410,7 @@ pub(crate) fn reference(value: &Value) -> Option<(&str, Option<&str>)> {
 }
 
 /// The tags in run order.
-fn order(chunks: &[Draft], high: &High, errors: &mut Vec<Error>) -> Vec<String> {
+fn order(chunks: &[Draft], high: &High, errors: &mut Vec<Error>) -> Ordered {
     let index = Index::new(chunks);
     let mut graph = Graph::default();
     for draft in chunks {
@@ -413,13 +431,13 @@ fn order(chunks: &[Draft], high: &High, errors: &mut Vec<Error>) -> Vec<String> 
         }
     }
     if !errors.is_empty() {
-        return Vec::new();
+        return Ordered::default();
     }
     match graph.sort(cap) {
         Ok(sorted) => sorted,
         Err(cycle) => {
             errors.push(cycle_error(&cycle, chunks));
-            Vec::new()
+            Ordered::default()
         }
     }
 }
@@ -488,7 +506,7 @@ fn cycle_error(cycle: &[crate::order::CycleStep], chunks: &[Draft]) -> Error {
     error.help("take one of these requisites out")
 }
 
-/// `listen_in` becomes `listen` of the state that it names.
+/// `listen_in` makes the state that it names listen.
 fn listens(chunks: &mut [Chunk]) {
     let mut found: Vec<(String, String, Value)> = Vec::new();
     for chunk in chunks.iter() {
@@ -502,9 +520,8 @@ fn listens(chunks: &mut [Chunk]) {
     for (kind, name, listened) in found {
         let target = |c: &&mut Chunk| (c.state == kind || kind == "id") && (c.id == name || c.name == name);
         for chunk in chunks.iter_mut().filter(target) {
-            match chunk.args.entry("listen".to_owned()).or_insert_with(|| Value::List(Vec::new())) {
-                Value::List(list) if !list.contains(&listened) => list.push(listened.clone()),
-                _ => {}
+            if !chunk.listened().contains(&listened) {
+                chunk.listens.push(listened.clone());
             }
         }
     }

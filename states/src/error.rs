@@ -162,6 +162,20 @@ impl From<Fault> for Error {
     }
 }
 
+/// What the stages of a compile find: what is wrong, and what Salt accepts in silence though it is likely a mistake.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) errors: Vec<Error>,
+    pub(crate) warnings: Vec<Error>,
+}
+
+impl Findings {
+    /// Ends the compile if anything is wrong.
+    pub(crate) fn stop(&mut self) -> Result<(), Errors> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Errors(std::mem::take(&mut self.errors))) }
+    }
+}
+
 /// All errors of one compile; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errors(pub Vec<Error>);

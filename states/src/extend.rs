@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, Findings};
 use crate::glob::fnmatch;
 use crate::high::{Body, Decl, Exclude, High, Item};
 use crate::low::Origin;
@@ -29,15 +29,15 @@ const REQUISITE_IN: &[&str] =
     &["require_in", "watch_in", "onfail_in", "onchanges_in", "use", "use_in", "prereq_in"];
 
 /// Applies `extend:`.
-pub(crate) fn extend(high: &mut High, errors: &mut Vec<Error>) {
+pub(crate) fn extend(high: &mut High, found: &mut Findings) {
     let extends = std::mem::take(&mut high.extends);
-    reconcile(high, extends, false, errors);
+    reconcile(high, extends, false, &mut found.errors);
 }
 
 /// Applies `require_in` and its kin, `use` and `use_in`.
-pub(crate) fn requisites_in(high: &mut High, errors: &mut Vec<Error>) {
-    let extends = Collector::default().run(high, errors);
-    reconcile(high, extends.into_iter().collect(), true, errors);
+pub(crate) fn requisites_in(high: &mut High, found: &mut Findings) {
+    let extends = Collector::default().run(high, found);
+    reconcile(high, extends.into_iter().collect(), true, &mut found.errors);
 }
 
 /// Applies `exclude:`.
@@ -167,7 +167,7 @@ struct Subject<'h> {
 }
 
 impl Collector {
-    fn run(mut self, high: &High, errors: &mut Vec<Error>) -> IndexMap<String, Decl> {
+    fn run(mut self, high: &High, found: &mut Findings) -> IndexMap<String, Decl> {
         for (id, decl) in &high.decls {
             for (state, body) in &decl.states {
                 for item in &body.items {
@@ -176,27 +176,20 @@ impl Collector {
                         continue;
                     }
                     let subject = Subject { id, state, decl, at: &item.at };
-                    self.item(high, &subject, key, value, errors);
+                    self.item(high, &subject, key, value, found);
                 }
             }
         }
         self.extends
     }
 
-    fn item(
-        &mut self,
-        high: &High,
-        subject: &Subject<'_>,
-        key: &str,
-        value: &Value,
-        errors: &mut Vec<Error>,
-    ) {
+    fn item(&mut self, high: &High, subject: &Subject<'_>, key: &str, value: &Value, found: &mut Findings) {
         let references: Vec<Value> = match value {
             Value::Map(m) => m.iter().map(|(k, v)| Value::Map(Map::from([(k.clone(), v.clone())]))).collect(),
             Value::List(items) => items.clone(),
             _ => {
                 let message = format!("`{key}` of '{}' must be a list of references", subject.id);
-                errors.push(Error::new(Fault::Requisite(message)).at(subject.at.clone()));
+                found.errors.push(Error::new(Fault::Requisite(message)).at(subject.at.clone()));
                 return;
             }
         };
@@ -205,20 +198,15 @@ impl Collector {
         let in_list = matches!(value, Value::List(_));
         for reference in references {
             let Some((state, name)) = resolve(&reference, high) else {
-                let what = reference.as_str().map_or_else(String::new, |s| format!(" '{s}'"));
-                let message =
-                    format!("`{key}` of '{}' names{what}, which is no ID or name of this run", subject.id);
-                errors.push(
-                    Error::new(Fault::Requisite(message))
-                        .at(subject.at.clone())
-                        .help("references are written as `- STATE: ID`"),
-                );
+                found.warnings.push(nobody(subject, key, &reference));
                 continue;
             };
             if let Some((bare, _)) = state.split_once('.') {
                 let message = format!("`{key}` of '{}' names the state '{state}'", subject.id);
                 let error = Error::new(Fault::Requisite(message)).at(subject.at.clone());
-                errors.push(error.help(format!("requisites name a state without its function: `{bare}`")));
+                found
+                    .errors
+                    .push(error.help(format!("requisites name a state without its function: `{bare}`")));
                 continue;
             }
             if state == "sls" && in_list {
@@ -298,6 +286,15 @@ impl Collector {
         let body = self.body(subject, to.0, to.1);
         body.items.extend(copied);
     }
+}
+
+/// A bare reference that means nothing: Salt goes on without it.
+fn nobody(subject: &Subject<'_>, key: &str, reference: &Value) -> Error {
+    let what = reference.as_str().map_or_else(String::new, |s| format!(" '{s}'"));
+    let message = format!("`{key}` of '{}' names{what}, which is no ID or name of this run", subject.id);
+    Error::new(Fault::Requisite(message))
+        .at(subject.at.clone())
+        .help("it is left out, as in Salt; references are written as `- STATE: ID`")
 }
 
 /// State and name of a reference; a bare text is an id, else the `name` of some state.

@@ -39,6 +39,8 @@ pub struct Chunk {
     /// Every other key as Salt leaves it in the chunk: arguments, and requisites (`require`, `watch`, …) as lists of
     /// one-key maps `{state: id-or-name}`.
     pub args: Map,
+    /// References to listen to that the `listen_in` of other chunks adds; its own `listen` is in `args`.
+    pub listens: Vec<Value>,
     /// Where the id was declared.
     pub origin: Origin,
 }
@@ -65,6 +67,12 @@ impl Chunk {
         Value::Map(map)
     }
 
+    /// Whom the chunk listens to: its own `listen`, and the `listen_in` of others.
+    pub fn listened(&self) -> Vec<Value> {
+        let own = self.arg("listen").and_then(Value::as_list).unwrap_or_default();
+        own.iter().chain(&self.listens).cloned().collect()
+    }
+
     /// An argument by name.
     pub fn arg(&self, key: &str) -> Option<&Value> {
         self.args.get(key)
@@ -76,6 +84,11 @@ impl Chunk {
 pub struct LowState {
     /// In run order.
     pub chunks: Vec<Chunk>,
+    /// The order in which Salt lists the chunks, as indices: the target of a `prereq` stands there twice, first where
+    /// it is rehearsed, then where it runs.
+    pub listing: Vec<usize>,
+    /// What Salt accepts in silence and is likely a mistake.
+    pub warnings: Vec<crate::error::Error>,
     /// The compiled pillar.
     pub pillar: Map,
 }

@@ -43,8 +43,10 @@ impl Edge {
 /// What a chunk says of its own order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Wish {
-    /// Nothing, or nothing that is understood.
+    /// Nothing.
     None,
+    /// Nothing that is understood.
+    Odd,
     First,
     Last,
     Number(f64),
@@ -69,9 +71,29 @@ struct Slot {
     order: Option<f64>,
 }
 
+/// One place of the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) tag: String,
+    /// Here the chunk is only rehearsed, for the sake of a `prereq`.
+    pub(crate) rehearsal: bool,
+}
+
+/// What sorting gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ordered {
+    /// The places in their order.
+    pub(crate) listing: Vec<Placed>,
+    /// Tags of chunks that are the target of a `prereq`.
+    pub(crate) rehearsed: IndexSet<String>,
+    /// Tags of chunks that have a `prereq`.
+    pub(crate) prerequiring: IndexSet<String>,
+}
+
 /// The graph.
 #[derive(Default)]
 pub(crate) struct Graph {
+    prerequiring: IndexSet<String>,
     slots: IndexMap<String, Slot>,
     out: HashMap<usize, IndexMap<usize, IndexSet<Edge>>>,
     into: HashMap<usize, IndexMap<usize, IndexSet<Edge>>>,
@@ -143,6 +165,7 @@ impl Graph {
 
     /// `node` runs after a dry run of `target`, and before `target` itself.
     fn prereq(&mut self, node: usize, target: usize) {
+        self.prerequiring.insert(self.slots[node].vertex.tag.clone());
         let dry_tag = Self::dry_tag(&self.slots[target].vertex.tag);
         let dry = self.slots.get_index_of(&dry_tag).unwrap_or_else(|| {
             let slot = Slot { vertex: self.slots[target].vertex.clone(), dry: true, order: None };
@@ -165,11 +188,18 @@ impl Graph {
     fn number(&self, slot: usize, cap: f64) -> f64 {
         let slot = &self.slots[slot];
         slot.order.unwrap_or(match slot.vertex.wish {
-            Wish::None => cap,
+            Wish::None | Wish::Odd => cap,
             Wish::First => 0.0,
             Wish::Last => cap + 1_000_000.0,
             Wish::Number(n) => n,
         })
+    }
+
+    /// The same as another vertex sees it, which has no part in it before its own turn if it says nothing.
+    fn as_child(&self, slot: usize, cap: f64) -> f64 {
+        let Slot { vertex, order, .. } = &self.slots[slot];
+        let silent = order.is_none() && vertex.wish == Wish::None;
+        if silent { f64::INFINITY } else { self.number(slot, cap) }
     }
 
     /// The rank of a vertex whose dependencies are all done: its own order, or an earlier one of what waits for it.
@@ -188,18 +218,18 @@ impl Graph {
             for edge in edges {
                 if heaviest.is_none_or(|h| h <= *edge) {
                     heaviest = Some(*edge);
-                    earliest = earliest.min(self.number(*child, cap));
+                    earliest = earliest.min(self.as_child(*child, cap));
                 }
             }
         }
         (order.min(earliest), order)
     }
 
-    /// The tags in run order, dry runs left out.
+    /// The chunks in run order.
     ///
     /// # Errors
     /// A cycle, as its steps.
-    pub(crate) fn sort(mut self, cap: f64) -> Result<Vec<String>, Vec<CycleStep>> {
+    pub(crate) fn sort(mut self, cap: f64) -> Result<Ordered, Vec<CycleStep>> {
         let count =
             |edges: &IndexMap<usize, IndexSet<Edge>>| edges.values().map(IndexSet::len).sum::<usize>();
         let mut waiting: Vec<usize> =
@@ -233,11 +263,13 @@ impl Graph {
         if sorted.len() != self.slots.len() {
             return Err(self.cycle(&waiting));
         }
-        Ok(sorted
-            .into_iter()
-            .filter(|s| !self.slots[*s].dry)
-            .map(|s| self.slots[s].vertex.tag.clone())
-            .collect())
+        let placed = |s: &usize| {
+            let Slot { vertex, dry, .. } = &self.slots[*s];
+            Placed { tag: vertex.tag.clone(), rehearsal: *dry }
+        };
+        let listing: Vec<Placed> = sorted.iter().map(placed).collect();
+        let rehearsed = listing.iter().filter(|p| p.rehearsal).map(|p| p.tag.clone()).collect();
+        Ok(Ordered { listing, rehearsed, prerequiring: self.prerequiring })
     }
 
     /// One cycle among the vertices that still wait.

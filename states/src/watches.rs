@@ -50,9 +50,9 @@ pub fn watches(low: &LowState) -> Vec<Watch> {
 }
 
 fn paths(service: &Chunk, low: &LowState) -> Vec<String> {
-    let lists =
-        ["watch", "watch_any", "listen"].iter().filter_map(|r| service.arg(r)).filter_map(Value::as_list);
-    let references = lists.flatten().filter_map(reference).filter_map(|(kind, name)| Some((kind, name?)));
+    let lists = ["watch", "watch_any"].iter().filter_map(|r| service.arg(r)).filter_map(Value::as_list);
+    let all = [lists.flatten().cloned().collect(), service.listened()].concat();
+    let references = all.iter().filter_map(reference).filter_map(|(kind, name)| Some((kind, name?)));
     let mut all = Vec::new();
     for (kind, name) in references {
         let files = low.chunks.iter().filter(|c| c.state == "file" && c.fun != "absent");

@@ -11,8 +11,8 @@ use mayfly_states::tree::Tree;
 use mayfly_states::value::{Map, Value};
 use serde_json::json;
 
-/// Keys that are not compared: counts of Salt's own, and marks that its engine leaves for itself.
-const IGNORED: &[&str] = &["order", "__env__", "__prereq__", "__prerequiring__", "listen"];
+/// Keys that are not compared: the counts, of which only the order that they lead to matters, and the environment.
+const IGNORED: &[&str] = &["order", "__env__"];
 
 fn trees() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
@@ -50,23 +50,18 @@ fn compiled(tree: &Path) -> Result<Vec<serde_json::Value>, String> {
     let roots = Tree::base(tree.join("states"), Some(tree.join("pillar")));
     let session = Session { tree: &roots, minion: &minion, functions: &NoFunctions, states: &AnyState };
     let low = compile::highstate(&session).map_err(|e| e.to_string())?;
-    Ok(low.chunks.iter().map(|c| serde_json::to_value(c.to_value()).unwrap()).collect())
+    let listed = low.listing.iter().map(|i| &low.chunks[*i]);
+    Ok(listed.map(|c| serde_json::to_value(c.to_value()).unwrap()).collect())
 }
 
 fn comparable(chunks: &[serde_json::Value]) -> Vec<serde_json::Value> {
-    let mut all: Vec<serde_json::Value> = Vec::new();
-    for chunk in chunks.iter().rev() {
+    let kept = |chunk: &serde_json::Value| {
         let mut chunk = chunk.as_object().unwrap().clone();
         chunk.retain(|k, _| !IGNORED.contains(&k.as_str()));
         chunk.sort_keys();
-        let chunk = serde_json::Value::Object(chunk);
-        // Salt lists the target of a `prereq` twice; the second one is the run.
-        if !all.contains(&chunk) {
-            all.push(chunk);
-        }
-    }
-    all.reverse();
-    all
+        serde_json::Value::Object(chunk)
+    };
+    chunks.iter().map(kept).collect()
 }
 
 #[test]

@@ -100,7 +100,9 @@ impl Requisites {
         let mut found = Self::default();
         let Some(chunk) = low.chunks.get(i) else { return found };
         for (key, kind, quantity) in KEYS {
-            let Some(value) = chunk.arg(key) else { continue };
+            let listened = || Value::List(chunk.listened());
+            let heard = (kind == Kind::Listen).then(listened);
+            let Some(value) = heard.as_ref().or_else(|| chunk.arg(key)) else { continue };
             let mut targets = Vec::new();
             for reference in references(value) {
                 let hits = reference.find(low, i);
@@ -318,7 +320,7 @@ mod tests {
             chunk("two", &[]),
             chunk("x", &[(key, &[("test", "one"), ("test", "two")])]),
         ];
-        let low = LowState { chunks, pillar: Map::new() };
+        let low = LowState { chunks, ..LowState::default() };
         Requisites::resolve(&low, 2).judge(&|_, i| Some(if i == 0 { one } else { two }))
     }
 
@@ -355,7 +357,7 @@ mod tests {
         named.name = "/etc/web.conf".into();
         let refs: &[(&str, &str)] =
             &[("test", "web-conf"), ("test.nop", "/etc/*"), ("sls", "s*"), ("file", "web-conf")];
-        let low = LowState { chunks: vec![named, chunk("x", &[("require", refs)])], pillar: Map::new() };
+        let low = LowState { chunks: vec![named, chunk("x", &[("require", refs)])], ..LowState::default() };
         let found = Requisites::resolve(&low, 1);
         assert_eq!(found.targets(Kind::Require), vec![0]);
         assert_eq!(found.missing, vec!["require: file: web-conf"]);
@@ -367,7 +369,7 @@ mod tests {
             &[("require", &[("test", "one")]), ("onchanges", &[("test", "two")])];
         let low = LowState {
             chunks: vec![chunk("one", &[]), chunk("two", &[]), chunk("x", refs)],
-            pillar: Map::new(),
+            ..LowState::default()
         };
         let found = Requisites::resolve(&low, 2);
         assert_eq!(found.judge(&|_, i| Some(if i == 0 { FAILED } else { OK })), Verdict::Fail(vec![0]));

@@ -34,6 +34,7 @@ pub(crate) fn step(function: &str, id: &str, args: serde_json::Value) -> Chunk {
         env: "base".into(),
         order: 0,
         args,
+        listens: Vec::new(),
         origin: Origin { file: "test.sls".into(), line: 1, column: 1 },
     }
 }
@@ -131,7 +132,7 @@ impl Bench {
     }
 
     pub(crate) fn go(&self, steps: &[Chunk], options: Options, observer: &mut dyn Observer) -> Report {
-        let low = LowState { chunks: steps.to_vec(), pillar: self.pillar.clone() };
+        let low = LowState { chunks: steps.to_vec(), pillar: self.pillar.clone(), ..LowState::default() };
         let tree = Tree::base(&self.file_root, None);
         let minion = Minion { id: "m1".into(), grains: self.grains.clone(), ..Minion::default() };
         let machine =
