@@ -67,7 +67,7 @@ pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
     }
     let pillar =
         args.pillar.as_deref().map_or_else(|| Ok(Map::new()), |text| mapping("pillar", "argument", text))?;
-    Ok(Minion { id, grains, pillar, saltenv: "base".to_owned() })
+    Ok(Minion { id, grains, pillar, ..Minion::default() })
 }
 
 fn mapping(argument: &'static str, name: &str, text: &str) -> Result<Map, Error> {
