@@ -65,8 +65,7 @@ pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
     }
     let pillar =
         args.pillar.as_deref().map_or_else(|| Ok(Map::new()), |text| mapping("pillar", "argument", text))?;
-    let saltenv = args.saltenv.clone().unwrap_or_else(|| "base".to_owned());
-    Ok(Minion { id, grains, pillar, saltenv })
+    Ok(Minion { id, grains, pillar, saltenv: args.saltenv.clone().unwrap_or_default(), ..Minion::default() })
 }
 
 fn given_grains(path: &Path) -> Result<Map, Error> {

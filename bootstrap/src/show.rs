@@ -40,7 +40,7 @@ fn stage(converge: &Converge, args: &ShowArgs) -> Result<Value, Errors> {
     let session = converge.shown();
     let matches = || match args.sls.as_slice() {
         [] => top::top(&session),
-        names => Ok(vec![(converge.minion.saltenv.clone(), names.to_vec())]),
+        names => Ok(vec![(converge.minion.asked_env().unwrap_or("base").to_owned(), names.to_vec())]),
     };
     Ok(match args.stage {
         Stage::Grains => Value::Map(converge.minion.grains.clone()),

@@ -28,6 +28,7 @@ pub mod low;
 mod merge;
 pub mod minion;
 pub mod modules;
+pub mod options;
 mod order;
 pub mod pillar;
 pub mod render;

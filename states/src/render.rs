@@ -8,7 +8,7 @@ use crate::functions::{self, Known, SALT_VERSION};
 use crate::jinja::{self, CallArgs, Dict, Key, Limits, Py, Res, Source, World};
 use crate::minion::Minion;
 use crate::session::{Functions, Session};
-use crate::tree::Tree;
+use crate::tree::{Roots, Tree};
 use crate::value::{Map, Value};
 use crate::yaml::{self, Data, Node, Pos};
 
@@ -184,7 +184,7 @@ fn node(value: &Value, at: Pos) -> Node {
 
 /// What Salt's `opts` holds that trees look at.
 fn options(tree: &Tree, minion: &Minion, grains: &Py, pillar: &Py, saltenv: &str) -> Py {
-    let roots = |all: &std::collections::BTreeMap<String, Vec<PathBuf>>| {
+    let roots = |all: &Roots| {
         let paths = |p: &Vec<PathBuf>| Py::list(p.iter().map(|p| Py::str(p.display().to_string())).collect());
         Py::dict(all.iter().map(|(env, p)| (Key::str(env.as_str()), paths(p))).collect())
     };

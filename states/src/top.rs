@@ -1,7 +1,5 @@
 //! Top files: which SLS names a minion is given.
 
-use std::path::PathBuf;
-
 use indexmap::IndexMap;
 
 use crate::error::{Error, Errors, Fault};
@@ -11,6 +9,7 @@ use crate::low::Origin;
 use crate::render::{Scene, on_stack};
 use crate::session::Session;
 use crate::targets::{self, Subject};
+use crate::tree::Roots;
 use crate::yaml::Node;
 
 /// SLS names by environment, in the order of the top file.
@@ -44,7 +43,7 @@ pub(crate) fn of_states(session: &Session<'_>, pillar: &Py) -> Result<Matches, E
 /// Reads the top files of every environment; `None` when there is none.
 pub(crate) fn read(
     session: &Session<'_>,
-    roots: &std::collections::BTreeMap<String, Vec<PathBuf>>,
+    roots: &Roots,
     pillar: &Py,
     pillar_rend: bool,
 ) -> Result<Option<Matches>, Errors> {
@@ -100,12 +99,7 @@ impl Section {
         for target in &self.targets {
             let hit = targets::matches(subject, &target.kind, &target.expression);
             let hit = hit.map_err(|e| Error::new(Fault::Top(e)).at(target.at.clone()).in_text(&self.text))?;
-            let new = target.names.iter().filter(|_| hit);
-            for name in new {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
+            names.extend(target.names.iter().filter(|_| hit).cloned());
         }
         Ok(names)
     }

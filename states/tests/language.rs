@@ -41,6 +41,7 @@ impl Fixture {
             grains: map(&[("role", "web")]),
             pillar: Map::new(),
             saltenv: "base".into(),
+            ..Minion::default()
         };
         Self { _folder: folder, tree, minion }
     }

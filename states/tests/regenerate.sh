@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Asks the real Salt for the low state of every tree below trees/, and stores its answers.
+# Asks the real Salt what it compiles from every tree below trees/, and stores its answers.
 #   tests/regenerate.sh [VENV]     (VENV: a virtual environment with Salt; one is made when it is not there)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

@@ -4,15 +4,17 @@
 
 use std::path::{Path, PathBuf};
 
-use mayfly_states::compile;
+use indexmap::IndexMap;
 use mayfly_states::minion::Minion;
+use mayfly_states::options::Options;
 use mayfly_states::session::{AnyState, NoFunctions, Session};
-use mayfly_states::tree::Tree;
+use mayfly_states::tree::{Roots, Tree};
 use mayfly_states::value::{Map, Value};
+use mayfly_states::{compile, pillar, top};
 use serde_json::json;
 
-/// Keys that are not compared: the counts, of which only the order that they lead to matters, and the environment.
-const IGNORED: &[&str] = &["order", "__env__"];
+/// Keys that are not compared: the counts, of which only the order that they lead to matters.
+const IGNORED: &[&str] = &["order"];
 
 fn trees() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
@@ -38,20 +40,61 @@ fn json_file(path: &Path) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn compiled(tree: &Path) -> Result<Vec<serde_json::Value>, String> {
-    let minion = json_file(&tree.join("minion.json"));
-    let Value::Map(grains) = value(&minion["grains"]) else { panic!("grains") };
-    let minion = Minion {
-        id: minion["id"].as_str().unwrap().into(),
-        grains,
-        pillar: Map::new(),
-        saltenv: "base".into(),
-    };
-    let roots = Tree::base(tree.join("states"), Some(tree.join("pillar")));
+/// What the test compares, as JSON: the low state, and the top matches and pillar where Salt's are stored.
+fn compiled(tree: &Path, salt: &serde_json::Value) -> Result<serde_json::Value, String> {
+    let told = json_file(&tree.join("minion.json"));
+    let roots = roots(tree, &told);
+    let minion = minion(&told);
     let session = Session { tree: &roots, minion: &minion, functions: &NoFunctions, states: &AnyState };
-    let low = compile::highstate(&session).map_err(|e| e.to_string())?;
-    let listed = low.listing.iter().map(|i| &low.chunks[*i]);
-    Ok(listed.map(|c| serde_json::to_value(c.to_value()).unwrap()).collect())
+    let low = match told["sls"].as_array() {
+        Some(names) => compile::sls(&session, &names.iter().map(|n| text(n).to_owned()).collect::<Vec<_>>()),
+        None => compile::highstate(&session),
+    };
+    let low = low.map_err(|e| e.to_string())?;
+    let mut found =
+        json!({ "low": low.listing.iter().map(|i| json!(low.chunks[*i].to_value())).collect::<Vec<_>>() });
+    if salt.get("pillar").is_some() {
+        found["pillar"] = json!(pillar::pillar(&session).map_err(|e| e.to_string())?);
+    }
+    if salt.get("top").is_some() {
+        let top = top::top(&session).map_err(|e| e.to_string())?;
+        found["top"] = json!(top.into_iter().collect::<IndexMap<_, _>>());
+    }
+    Ok(found)
+}
+
+fn text(json: &serde_json::Value) -> &str {
+    json.as_str().unwrap_or_default()
+}
+
+fn map(json: &serde_json::Value) -> Map {
+    match value(json) {
+        Value::Map(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn minion(told: &serde_json::Value) -> Minion {
+    Minion {
+        id: text(&told["id"]).into(),
+        grains: map(&told["grains"]),
+        pillar: map(&told["pillar"]),
+        saltenv: text(&told["saltenv"]).into(),
+        options: Options::from_map(&map(&told["options"])).unwrap(),
+    }
+}
+
+/// The roots that `minion.json` names, or `states` and `pillar` as `base`.
+fn roots(tree: &Path, told: &serde_json::Value) -> Tree {
+    let named = |key: &str, folder: &str| -> Roots {
+        let paths =
+            |all: &serde_json::Value| all.as_array().unwrap().iter().map(|p| tree.join(text(p))).collect();
+        match told[key].as_object() {
+            Some(envs) => envs.iter().map(|(env, all)| (env.clone(), paths(all))).collect(),
+            None => Roots::from([("base".to_owned(), vec![tree.join(folder)])]),
+        }
+    };
+    Tree { file_roots: named("file_roots", "states"), pillar_roots: named("pillar_roots", "pillar") }
 }
 
 fn comparable(chunks: &[serde_json::Value]) -> Vec<serde_json::Value> {
@@ -70,10 +113,13 @@ fn every_tree_compiles_to_what_salt_compiles() {
     for tree in trees() {
         let name = tree.file_name().unwrap().to_string_lossy().into_owned();
         let salt = json_file(&tree.join("salt.json"));
-        let ours = compiled(&tree);
-        match (salt["low"].as_array(), ours) {
+        match (salt["low"].as_array(), compiled(&tree, &salt)) {
             (Some(low), Ok(ours)) => {
-                failures.extend(differences(&name, &comparable(low), &comparable(&ours)))
+                let own = comparable(ours["low"].as_array().unwrap());
+                failures.extend(differences(&name, &comparable(low), &own));
+                failures.extend(
+                    ["top", "pillar"].iter().filter_map(|stage| stage_differs(&name, stage, &salt, &ours)),
+                );
             }
             (Some(_), Err(error)) => failures.push(format!("{name}: Salt compiles it, we say:\n{error}")),
             (None, Ok(_)) => failures.push(format!("{name}: Salt refuses it, we compile it")),
@@ -88,6 +134,17 @@ fn error_differences(tree: &Path, name: &str, error: &str) -> Vec<String> {
     let wanted = std::fs::read_to_string(tree.join("error.txt")).unwrap_or_default();
     let missing = wanted.lines().filter(|w| !error.contains(*w));
     missing.map(|w| format!("{name}: the error lacks {w:?}:\n{error}")).collect()
+}
+
+/// The order of keys counts: templates walk over pillar, and the environments of the top file are run in turn.
+fn stage_differs(
+    name: &str,
+    stage: &str,
+    salt: &serde_json::Value,
+    ours: &serde_json::Value,
+) -> Option<String> {
+    let (salt, ours) = (salt.get(stage)?.to_string(), ours[stage].to_string());
+    (salt != ours).then(|| format!("{name}: {stage}\n  salt: {salt}\n  ours: {ours}"))
 }
 
 fn differences(name: &str, salt: &[serde_json::Value], ours: &[serde_json::Value]) -> Vec<String> {
