@@ -252,7 +252,7 @@ fn state_chunks(id: &str, decl: &Decl, state: &str, body: &Body, all: &mut Vec<D
     let Some(fun) = body.items.iter().find_map(Item::function) else { return };
     let draft = |args: Map, name_order| {
         let mut args = args;
-        let name = args.shift_remove("name").map_or_else(|| id.to_owned(), |n| text_of(&n));
+        let written = args.shift_remove("name").unwrap_or_else(|| Value::Str(id.to_owned()));
         let wish = wish(args.shift_remove("order").as_ref());
         if !decl.included_from.is_empty() {
             let from = decl.included_from.iter().cloned().map(Value::Str).collect();
@@ -261,7 +261,8 @@ fn state_chunks(id: &str, decl: &Decl, state: &str, body: &Body, all: &mut Vec<D
         let chunk = Chunk {
             state: state.to_owned(),
             fun: fun.to_owned(),
-            name,
+            name: text_of(&written),
+            typed_name: Some(written).filter(|n| n.as_str().is_none()),
             id: id.to_owned(),
             sls: decl.sls.clone(),
             env: decl.env.clone(),
@@ -303,6 +304,8 @@ fn wish(order: Option<&Value>) -> Wish {
         #[allow(clippy::cast_precision_loss)] // Order numbers are small.
         Some(Value::Int(i)) => Wish::Number(*i as f64),
         Some(Value::Float(f)) => Wish::Number(*f),
+        // As in Python, a truth value is a number.
+        Some(Value::Bool(b)) => Wish::Number(f64::from(u8::from(*b))),
         Some(Value::Str(s)) if s == "first" => Wish::First,
         Some(Value::Str(s)) if s == "last" => Wish::Last,
         Some(_) => Wish::Odd,

@@ -314,8 +314,8 @@ fn resolve(reference: &Value, high: &High) -> Option<(String, String)> {
                 };
                 let mut all =
                     high.decls.iter().flat_map(|(i, d)| d.states.iter().map(move |(s, b)| (i, s, b)));
-                let last = all.rfind(|(_, _, body)| has_name(body));
-                last.map(|(id, state, _)| (state.clone(), id.clone()))
+                let first = all.find(|(_, _, body)| has_name(body));
+                first.map(|(id, state, _)| (state.clone(), id.clone()))
             }
         },
         _ => None,

@@ -99,7 +99,6 @@ pub(crate) fn gather(
     let mut gatherer = Gatherer {
         session,
         pillar,
-        matches,
         scenes: IndexMap::new(),
         seen: HashSet::new(),
         order: 10_000,
@@ -116,7 +115,6 @@ pub(crate) fn gather(
 struct Gatherer<'s> {
     session: &'s Session<'s>,
     pillar: Py,
-    matches: &'s [(String, Vec<String>)],
     /// What the files of each environment see; shared, as templates may change pillar and grains for those after them.
     scenes: IndexMap<String, Rc<Scene<'s>>>,
     seen: HashSet<(String, String)>,
@@ -278,9 +276,7 @@ impl Gatherer<'_> {
                 Some("extend") => match value.as_map() {
                     Some(items) => {
                         for (id, body) in items {
-                            if let Some(decl) = self.decl(id, body, file) {
-                                self.high.extends.push((id.key(), decl));
-                            }
+                            self.extend(id, body, file);
                         }
                     }
                     None => self.shape(file, &at, "`extend` must be a mapping of IDs"),
@@ -301,6 +297,18 @@ impl Gatherer<'_> {
                     self.shape(file, &at, &message);
                 }
             }
+        }
+    }
+
+    /// One id of `extend`: unlike elsewhere, Salt takes no short declaration here.
+    fn extend(&mut self, id: &Node, body: &Node, file: &FileOf<'_>) {
+        if body.as_map().is_none() {
+            let message =
+                format!("the ID '{}' below `extend` must hold states, not {}", id.key(), body.kind());
+            return self.shape(file, &id.at.in_file(file.path), &message);
+        }
+        if let Some(decl) = self.decl(id, body, file) {
+            self.high.extends.push((id.key(), decl));
         }
     }
 
@@ -420,7 +428,10 @@ impl Gatherer<'_> {
             let message = format!("the relative include '{name}' leads out of the file root");
             return self.shape(file, at, &message);
         };
-        let env = if env == "_xenv" { self.environment_with(&name) } else { env };
+        if !self.session.tree.file_roots.contains_key(&env) {
+            let message = format!("the environment '{env}' has no file root, so '{name}' cannot be included");
+            return self.shape(file, at, &message);
+        }
         let mut names = self.expand(&env, &name);
         if names.is_empty() {
             names.push(name);
@@ -441,18 +452,6 @@ impl Gatherer<'_> {
             }
             decls.extend(included);
         }
-    }
-
-    /// The first matched environment that has an SLS.
-    fn environment_with(&self, name: &str) -> String {
-        let base = name.replace('.', "/");
-        let has = |env: &str| {
-            let roots = self.roots(env);
-            files::find(roots, &format!("{base}.sls"))
-                .or_else(|| files::find(roots, &format!("{base}/init.sls")))
-        };
-        let found = self.matches.iter().find(|(env, _)| has(env).is_some());
-        found.map_or_else(|| "base".to_owned(), |(env, _)| env.clone())
     }
 
     /// Gives each state without an `order` the next number.

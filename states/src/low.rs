@@ -28,6 +28,8 @@ pub struct Chunk {
     pub fun: String,
     /// The name it works on (`name`, else the id).
     pub name: String,
+    /// The same as it was written, where that is no text (an entry of `names` may be a number).
+    pub typed_name: Option<Value>,
     /// The declaration's id (`__id__`).
     pub id: String,
     /// The SLS it came from, dotted (`__sls__`).
@@ -56,7 +58,7 @@ impl Chunk {
         let text = |s: &str| Value::Str(s.to_owned());
         let mut map = Map::from([
             ("state".to_owned(), text(&self.state)),
-            ("name".to_owned(), text(&self.name)),
+            ("name".to_owned(), self.typed_name.clone().unwrap_or_else(|| text(&self.name))),
             ("__sls__".to_owned(), text(&self.sls)),
             ("__env__".to_owned(), text(&self.env)),
             ("__id__".to_owned(), text(&self.id)),

@@ -76,11 +76,32 @@ def low_state(caller, minion):
     return ask(caller, "state.show_lowstate")
 
 
+def each(tree, caller, work):
+    """What every SLS of the tree compiles to on its own: its chunks, or that it is refused."""
+    found = {}
+    for path in sorted((tree / "states").glob("*.sls")):
+        if path.stem.startswith("_"):
+            continue
+        result = pathlib.Path(work) / "each"
+        child = os.fork()
+        if child == 0:
+            low = run_order(caller, "state.sls", mods=path.stem)
+            refused = not isinstance(low, list) or any(isinstance(chunk, str) for chunk in low)
+            result.write_text(json.dumps(REFUSED if refused else low, ensure_ascii=False))
+            os._exit(0)
+        os.waitpid(child, 0)
+        found[path.stem] = json.loads(result.read_text()) if result.exists() else REFUSED
+        result.unlink(missing_ok=True)
+    return {"each": found}, None
+
+
 def answers(tree, work, salt_call):
     """The low state of the tree with its top matches and pillar, or that Salt refuses it, and why."""
     minion = json.loads((tree / "minion.json").read_text())
     (pathlib.Path(work) / "minion").write_text(json.dumps(config(tree, minion, work)))
     caller = new_caller(work, salt_call)
+    if minion.get("each"):
+        return each(tree, caller, work)
     low = low_state(caller, minion)
     if not isinstance(low, list) or any(isinstance(chunk, str) for chunk in low):
         return REFUSED, low
@@ -120,7 +141,8 @@ def main(salt_call, trees):
             failed += 1
             print(f"{tree.name}: error.txt does not go with this answer", file=sys.stderr)
         (tree / "salt.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-        print(tree.name, f"{len(result['low'])} chunks" if why is None else "refused: " + str(why).strip()[-300:])
+        count = f"{len(result.get('low') or result.get('each') or [])} answers"
+        print(tree.name, count if why is None else "refused: " + str(why).strip()[-300:])
     return 1 if failed else 0
 
 

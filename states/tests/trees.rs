@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use mayfly_states::low::LowState;
 use mayfly_states::minion::Minion;
 use mayfly_states::options::Options;
 use mayfly_states::session::{AnyState, NoFunctions, Session};
@@ -51,8 +52,7 @@ fn compiled(tree: &Path, salt: &serde_json::Value) -> Result<serde_json::Value, 
         None => compile::highstate(&session),
     };
     let low = low.map_err(|e| e.to_string())?;
-    let mut found =
-        json!({ "low": low.listing.iter().map(|i| json!(low.chunks[*i].to_value())).collect::<Vec<_>>() });
+    let mut found = json!({ "low": listed(&low) });
     if salt.get("pillar").is_some() {
         found["pillar"] = json!(pillar::pillar(&session).map_err(|e| e.to_string())?);
     }
@@ -113,6 +113,10 @@ fn every_tree_compiles_to_what_salt_compiles() {
     for tree in trees() {
         let name = tree.file_name().unwrap().to_string_lossy().into_owned();
         let salt = json_file(&tree.join("salt.json"));
+        if let Some(answers) = salt["each"].as_object() {
+            failures.extend(answers.iter().flat_map(|(sls, answer)| one_differs(&tree, &name, sls, answer)));
+            continue;
+        }
         match (salt["low"].as_array(), compiled(&tree, &salt)) {
             (Some(low), Ok(ours)) => {
                 let own = comparable(ours["low"].as_array().unwrap());
@@ -127,6 +131,34 @@ fn every_tree_compiles_to_what_salt_compiles() {
         }
     }
     assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// An SLS that is asked on its own; one that is refused says in comments on its first lines which words our error has.
+fn one_differs(tree: &Path, name: &str, sls: &str, salt: &serde_json::Value) -> Vec<String> {
+    let name = format!("{name}/{sls}");
+    let told = json_file(&tree.join("minion.json"));
+    let (roots, minion) = (roots(tree, &told), minion(&told));
+    let session = Session { tree: &roots, minion: &minion, functions: &NoFunctions, states: &AnyState };
+    match (salt.as_array(), compile::sls(&session, &[sls.to_owned()])) {
+        (Some(low), Ok(ours)) => differences(&name, &comparable(low), &comparable(&listed(&ours))),
+        (Some(_), Err(error)) => vec![format!("{name}: Salt compiles it, we say:\n{error}")],
+        (None, Ok(_)) => vec![format!("{name}: Salt refuses it, we compile it")],
+        (None, Err(error)) => {
+            let text = std::fs::read_to_string(tree.join("states").join(format!("{sls}.sls"))).unwrap();
+            let words: Vec<&str> = text.lines().map_while(|l| l.strip_prefix("# refused: ")).collect();
+            let error = error.to_string();
+            let missing = words.iter().filter(|w| !error.contains(**w));
+            let mut all: Vec<String> =
+                missing.map(|w| format!("{name}: the error lacks {w:?}:\n{error}")).collect();
+            all.extend(words.is_empty().then(|| format!("{name}: says not which error it wants:\n{error}")));
+            all
+        }
+    }
+}
+
+/// The chunks as Salt lists them.
+fn listed(low: &LowState) -> Vec<serde_json::Value> {
+    low.listing.iter().map(|i| json!(low.chunks[*i].to_value())).collect()
 }
 
 /// A tree that is refused says in `error.txt` which words our error has, one a line.

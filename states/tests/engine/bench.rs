@@ -29,6 +29,7 @@ pub(crate) fn step(function: &str, id: &str, args: serde_json::Value) -> Chunk {
         state: state.into(),
         fun: fun.into(),
         name,
+        typed_name: None,
         id: id.into(),
         sls: "test".into(),
         env: "base".into(),

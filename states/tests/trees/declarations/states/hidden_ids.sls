@@ -1,0 +1,7 @@
+__hidden:
+  test.nop: []
+_shown:
+  test.nop: []
+shown:
+  __hidden: []
+  test.nop: []

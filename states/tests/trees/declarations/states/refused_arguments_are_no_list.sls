@@ -1,0 +1,4 @@
+# refused: must be a list
+broken:
+  file.managed:
+    name: /etc/x

@@ -1,0 +1,4 @@
+# refused: names several functions: absent, managed
+broken:
+  file.managed:
+    - absent

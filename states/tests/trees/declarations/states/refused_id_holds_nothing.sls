@@ -1,0 +1,2 @@
+# refused: must hold states
+broken:

@@ -1,0 +1,3 @@
+# refused: not text: put it in quotes
+5:
+  test.nop: []

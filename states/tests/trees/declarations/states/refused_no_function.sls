@@ -1,0 +1,4 @@
+# refused: names no function
+broken:
+  file:
+    - name: /etc/x

@@ -1,0 +1,2 @@
+# refused: must be a mapping of IDs
+nothing to see

@@ -1,0 +1,3 @@
+# refused: leave out the colon
+broken:
+  test.nop:

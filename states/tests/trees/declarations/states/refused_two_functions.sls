@@ -1,0 +1,5 @@
+# refused: names several functions: managed, absent
+broken:
+  file:
+    - managed
+    - absent

@@ -1,0 +1,4 @@
+late:
+  file.managed:
+    - name: /etc/late
+    - contents: __slot__:salt:test.echo(text)

@@ -1,0 +1,7 @@
+include: [_base]
+extend:
+  web:
+    service:
+      - watch:
+        - file: conf
+      - reload: false

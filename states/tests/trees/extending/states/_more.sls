@@ -1,0 +1,3 @@
+more:
+  test.nop:
+    - name: many names

@@ -1,0 +1,8 @@
+include: [_base]
+extend:
+  web:
+    file:
+      - managed
+      - name: /etc/added
+    pkg:
+      - refresh: true

@@ -1,0 +1,11 @@
+include: [_base]
+before:
+  test.nop:
+    - order: last
+extend:
+  more:
+    cmd:
+      - run
+      - name: echo added
+after:
+  test.nop: []

@@ -1,0 +1,5 @@
+include: [_base]
+extend:
+  many names:
+    test:
+      - extended: true

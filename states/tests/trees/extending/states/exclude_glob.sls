@@ -1,0 +1,4 @@
+include: [_base]
+exclude:
+  - sls: '_m*'
+own: test.nop

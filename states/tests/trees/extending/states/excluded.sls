@@ -1,0 +1,5 @@
+include: [_base, _also]
+exclude:
+  - sls: _also
+  - id: more
+  - _nothing

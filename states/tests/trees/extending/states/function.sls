@@ -1,0 +1,7 @@
+include: [_base]
+extend:
+  web:
+    pkg:
+      - latest
+    service.dead:
+      - sig: nginx

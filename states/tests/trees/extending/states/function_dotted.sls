@@ -1,0 +1,4 @@
+include: [_base]
+extend:
+  more:
+    test.succeed_with_changes: []

@@ -1,0 +1,5 @@
+include: [_base]
+extend:
+  conf:
+    file:
+      - name: /etc/c

@@ -1,0 +1,6 @@
+# refused: cannot extend 'more'
+include: [_base]
+extend:
+  more:
+    file:
+      - managed

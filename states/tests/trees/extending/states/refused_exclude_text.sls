@@ -1,0 +1,2 @@
+# refused: `exclude` must be a list
+exclude: more

@@ -1,0 +1,3 @@
+# refused: `extend` must be a mapping
+extend:
+  - more

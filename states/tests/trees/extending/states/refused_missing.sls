@@ -1,0 +1,5 @@
+# refused: cannot extend 'nobody'
+extend:
+  nobody:
+    test:
+      - x: 1

@@ -1,0 +1,4 @@
+# refused: must hold states
+include: [_base]
+extend:
+  more: test.nop

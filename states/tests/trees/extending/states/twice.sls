@@ -1,0 +1,7 @@
+include: [_base, _also]
+extend:
+  web:
+    service:
+      - watch:
+        - test: more
+      - reload: true

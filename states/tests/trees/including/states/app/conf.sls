@@ -1,0 +1,4 @@
+include:
+  - ..other
+  - .parts.leaf
+conf: test.nop

@@ -1,0 +1,4 @@
+include:
+  - .parts
+  - .conf
+app: test.nop

@@ -1,0 +1,4 @@
+include:
+  - .leaf
+  - ..conf
+parts: test.nop

@@ -1,0 +1,7 @@
+include:
+{%- for part in ['app.parts.leaf', 'other'] %}
+  - {{ part }}
+{%- endfor %}
+{%- if grains.os == 'Windows' %}
+  - windows
+{%- endif %}

@@ -1,0 +1,1 @@
+dots: test.nop

@@ -1,0 +1,2 @@
+include: [itself]
+own: test.nop

@@ -1,0 +1,5 @@
+own:
+  test.nop:
+    - require_in:
+      - test: leaf
+include: [app.parts.leaf]

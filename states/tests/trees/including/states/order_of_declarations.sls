@@ -1,0 +1,5 @@
+before: test.nop
+include:
+  - other
+  - app.parts.leaf
+after: test.nop

@@ -1,0 +1,3 @@
+other:
+  test.nop:
+    - name: {{ sls }} {{ slspath }} {{ tplfile }} {{ tpldir }} {{ slsdotpath }}

@@ -1,0 +1,4 @@
+# refused: the environment '_xenv'
+include:
+  - _xenv: other
+own: test.nop

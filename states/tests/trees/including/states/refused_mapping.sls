@@ -1,0 +1,3 @@
+# refused: `include` must be a list
+include:
+  base: app

@@ -1,0 +1,3 @@
+# refused: the SLS 'nowhere' is not in the environment 'base'
+include:
+  - .nowhere

@@ -1,0 +1,3 @@
+# refused: the environment 'prod' has no file root
+include:
+  - prod: app

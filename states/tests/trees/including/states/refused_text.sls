@@ -1,0 +1,2 @@
+# refused: `include` must be a list
+include: app

@@ -1,0 +1,3 @@
+# refused: leads out of the file root
+include:
+  - ..nowhere

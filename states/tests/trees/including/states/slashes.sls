@@ -1,0 +1,1 @@
+include: [app/parts/leaf, other/init]

@@ -1,0 +1,1 @@
+include: [other, other, app.conf, other]

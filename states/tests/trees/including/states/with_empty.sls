@@ -1,0 +1,2 @@
+include: [empty]
+own: test.nop

@@ -1,0 +1,7 @@
+many:
+  test.nop:
+    - names: [a, b]
+asks:
+  test.nop:
+    - require_in:
+      - test: many

@@ -1,0 +1,4 @@
+lenient:
+  test.nop:
+    - require:
+      - test:

@@ -1,0 +1,5 @@
+# refused: cannot extend 'nobody'
+asks:
+  test.nop:
+    - require_in:
+      - test: nobody

@@ -1,0 +1,5 @@
+# refused: requisites form a cycle
+a:
+  test.nop:
+    - require:
+      - test: a

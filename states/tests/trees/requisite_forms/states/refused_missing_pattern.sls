@@ -1,0 +1,5 @@
+# refused: names `test: nobody*`
+asks:
+  test.nop:
+    - onchanges:
+      - test: nobody*

@@ -1,0 +1,5 @@
+# refused: by something that is no text
+asks:
+  test.nop:
+    - require:
+      - test: 5

@@ -1,0 +1,23 @@
+include: [_things]
+by_state_and_id:
+  test.nop:
+    - require_any:
+      - test: one
+by_state_and_name:
+  cmd.run:
+    - name: echo
+    - require_any:
+      - test: second
+      - file: /etc/three
+by_id:
+  test.nop:
+    - require_any:
+      - one
+      - id: two
+      - id: /etc/three
+several_keys:
+  service.running:
+    - name: svc
+    - require_any:
+      - cmd: three
+      - test: many
