@@ -13,6 +13,8 @@
 //! Nothing here knows of EC2, of git or of inotify.
 
 pub mod compile;
+mod depend;
+mod drafts;
 pub mod engine;
 pub mod error;
 mod extend;
@@ -38,5 +40,6 @@ mod targets;
 pub mod top;
 pub mod tree;
 pub mod value;
+mod verify;
 pub mod watches;
 mod yaml;

@@ -66,15 +66,18 @@ pub(crate) struct Vertex {
 
 struct Slot {
     vertex: Vertex,
-    /// The dry run of a `prereq` target.
-    dry: bool,
+    /// Of the dry run of a `prereq` target: the slot of the target itself.
+    rehearses: Option<usize>,
     order: Option<f64>,
+    /// Whom it waits for, and who waits for it: between two vertices there can be several kinds of edge.
+    into: IndexMap<usize, Vec<Edge>>,
+    out: IndexMap<usize, Vec<Edge>>,
 }
 
 /// One place of the order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {
-    pub(crate) tag: String,
+    pub(crate) slot: usize,
     /// Here the chunk is only rehearsed, for the sake of a `prereq`.
     pub(crate) rehearsal: bool,
 }
@@ -82,25 +85,28 @@ pub(crate) struct Placed {
 /// What sorting gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ordered {
+    /// The slot of each chunk, as they were added.
+    pub(crate) slots: Vec<usize>,
     /// The places in their order.
     pub(crate) listing: Vec<Placed>,
-    /// Tags of chunks that are the target of a `prereq`.
-    pub(crate) rehearsed: IndexSet<String>,
-    /// Tags of chunks that have a `prereq`.
-    pub(crate) prerequiring: IndexSet<String>,
+    /// The chunks that are the target of a `prereq`.
+    pub(crate) rehearsed: IndexSet<usize>,
+    /// The chunks that have a `prereq`.
+    pub(crate) prerequiring: IndexSet<usize>,
 }
 
 /// The graph.
 #[derive(Default)]
 pub(crate) struct Graph {
-    prerequiring: IndexSet<String>,
-    slots: IndexMap<String, Slot>,
-    out: HashMap<usize, IndexMap<usize, IndexSet<Edge>>>,
-    into: HashMap<usize, IndexMap<usize, IndexSet<Edge>>>,
+    slots: Vec<Slot>,
+    by_tag: HashMap<String, usize>,
+    /// The slot of a chunk's dry run.
+    dry: HashMap<usize, usize>,
+    prerequiring: IndexSet<usize>,
 }
 
-/// A step of a cycle: dependent, requisite, dependency, as tags.
-pub(crate) type CycleStep = (String, &'static str, String);
+/// A step of a cycle: dependent, requisite, dependency, as slots.
+pub(crate) type CycleStep = (usize, &'static str, usize);
 
 #[derive(PartialEq)]
 struct Rank<'g> {
@@ -128,60 +134,70 @@ impl PartialOrd for Rank<'_> {
 }
 
 impl Graph {
-    /// Adds a chunk.
-    pub(crate) fn add(&mut self, vertex: Vertex) {
-        let slot = Slot { vertex, dry: false, order: None };
-        match self.slots.get_mut(&slot.vertex.tag) {
-            Some(old) => *old = slot,
-            None => _ = self.slots.insert(slot.vertex.tag.clone(), slot),
+    /// Adds a chunk and gives its slot; the later of two with one tag takes the place of the earlier.
+    pub(crate) fn add(&mut self, vertex: Vertex) -> usize {
+        if let Some(&slot) = self.by_tag.get(&vertex.tag) {
+            self.slots[slot].vertex = vertex;
+            return slot;
         }
+        self.by_tag.insert(vertex.tag.clone(), self.slots.len());
+        self.push(vertex, None)
+    }
+
+    fn push(&mut self, vertex: Vertex, rehearses: Option<usize>) -> usize {
+        let (into, out) = (IndexMap::new(), IndexMap::new());
+        self.slots.push(Slot { vertex, rehearses, order: None, into, out });
+        self.slots.len() - 1
     }
 
     fn edge(&mut self, from: usize, to: usize, edge: Edge) {
-        self.out.entry(from).or_default().entry(to).or_default().insert(edge);
-        self.into.entry(to).or_default().entry(from).or_default().insert(edge);
-    }
-
-    fn dry_tag(tag: &str) -> String {
-        format!("{tag}_|-__prereq_test__")
+        let known = self.slots[from].out.entry(to).or_default();
+        if known.contains(&edge) {
+            return;
+        }
+        known.push(edge);
+        self.slots[to].into.entry(from).or_default().push(edge);
     }
 
     /// Says that `dependent` has the requisite `edge` on `dependency`.
-    pub(crate) fn depend(&mut self, dependent: &str, edge: Edge, dependency: &str) {
-        let (Some(to), Some(from)) =
-            (self.slots.get_index_of(dependent), self.slots.get_index_of(dependency))
-        else {
-            return;
-        };
+    pub(crate) fn depend(&mut self, dependent: usize, edge: Edge, dependency: usize) {
         if edge == Edge::Prereq {
-            return self.prereq(to, from);
+            return self.prereq(dependent, dependency);
         }
         // Where the dependent is itself a prereq, its dry run waits too.
-        if let Some(dry) = self.slots.get_index_of(&Self::dry_tag(dependent)) {
-            self.edge(from, dry, edge);
+        if let Some(&dry) = self.dry.get(&dependent) {
+            self.edge(dependency, dry, edge);
         }
-        self.edge(from, to, edge);
+        self.edge(dependency, dependent, edge);
     }
 
     /// `node` runs after a dry run of `target`, and before `target` itself.
     fn prereq(&mut self, node: usize, target: usize) {
-        self.prerequiring.insert(self.slots[node].vertex.tag.clone());
-        let dry_tag = Self::dry_tag(&self.slots[target].vertex.tag);
-        let dry = self.slots.get_index_of(&dry_tag).unwrap_or_else(|| {
-            let slot = Slot { vertex: self.slots[target].vertex.clone(), dry: true, order: None };
-            let dry = self.slots.insert_full(dry_tag, slot).0;
-            let inherited: Vec<(usize, Edge)> = self.into.get(&target).map_or_else(Vec::new, |sources| {
-                let pairs = sources.iter().flat_map(|(from, edges)| edges.iter().map(|e| (*from, *e)));
-                pairs.filter(|(_, e)| *e != Edge::Prereq).collect()
-            });
-            inherited.into_iter().for_each(|(from, edge)| self.edge(from, dry, edge));
-            dry
-        });
+        self.prerequiring.insert(node);
+        let dry = match self.dry.get(&target) {
+            Some(dry) => *dry,
+            None => self.rehearse(target),
+        };
         self.edge(dry, node, Edge::Prereq);
         self.edge(node, target, Edge::Require);
-        if let Some(own_dry) = self.slots.get_index_of(&Self::dry_tag(&self.slots[node].vertex.tag)) {
+        if let Some(&own_dry) = self.dry.get(&node) {
             self.edge(dry, own_dry, Edge::Prereq);
         }
+    }
+
+    /// A vertex for the dry run of `target`, which waits for all that the target waits for.
+    fn rehearse(&mut self, target: usize) -> usize {
+        let mut vertex = self.slots[target].vertex.clone();
+        vertex.tag.push_str("_|-__prereq_test__");
+        let dry = self.push(vertex, Some(target));
+        self.dry.insert(target, dry);
+        let sources = self.slots[target].into.iter();
+        let inherited: Vec<(usize, Edge)> =
+            sources.flat_map(|(from, edges)| edges.iter().map(|e| (*from, *e))).collect();
+        for (from, edge) in inherited.into_iter().filter(|(_, edge)| *edge != Edge::Prereq) {
+            self.edge(from, dry, edge);
+        }
+        dry
     }
 
     /// Salt's number for a chunk's own wish; `cap` is above all numbers in use.
@@ -214,7 +230,7 @@ impl Graph {
         }
         let mut heaviest = None;
         let mut earliest = f64::INFINITY;
-        for (child, edges) in self.out.get(&slot).into_iter().flatten() {
+        for (child, edges) in &self.slots[slot].out {
             for edge in edges {
                 if heaviest.is_none_or(|h| h <= *edge) {
                     heaviest = Some(*edge);
@@ -230,46 +246,31 @@ impl Graph {
     /// # Errors
     /// A cycle, as its steps.
     pub(crate) fn sort(mut self, cap: f64) -> Result<Ordered, Vec<CycleStep>> {
-        let count =
-            |edges: &IndexMap<usize, IndexSet<Edge>>| edges.values().map(IndexSet::len).sum::<usize>();
-        let mut waiting: Vec<usize> =
-            (0..self.slots.len()).map(|slot| self.into.get(&slot).map_or(0, count)).collect();
-        let names: Vec<(String, String)> =
-            self.slots.iter().map(|(tag, s)| (s.vertex.label.clone(), tag.clone())).collect();
+        let count = |slot: &Slot| slot.into.values().map(Vec::len).sum::<usize>();
+        let mut waiting: Vec<usize> = self.slots.iter().map(count).collect();
+        let names: Vec<[String; 2]> = self.slots.iter_mut().map(names_of).collect();
         let mut heap = BinaryHeap::new();
-        let push = |graph: &mut Graph, heap: &mut BinaryHeap<Rank<'_>>, slot: usize| {
-            let (order, chunk_order) = graph.rank(slot, cap);
-            (order, chunk_order, slot, heap.len())
-        };
-        let ready: Vec<usize> = (0..waiting.len()).filter(|slot| waiting[*slot] == 0).collect();
-        for slot in ready {
-            let (order, chunk_order, slot, _) = push(&mut self, &mut heap, slot);
-            heap.push(Rank { order, chunk_order, label: &names[slot].0, tag: &names[slot].1, slot });
-        }
-        let mut sorted = Vec::new();
-        while let Some(next) = heap.pop() {
-            sorted.push(next.slot);
-            let targets: Vec<(usize, usize)> = self.out.get(&next.slot).map_or_else(Vec::new, |targets| {
-                targets.iter().map(|(t, edges)| (*t, edges.len())).collect()
-            });
-            for (target, edges) in targets {
-                waiting[target] -= edges;
-                if waiting[target] == 0 {
-                    let (order, chunk_order, slot, _) = push(&mut self, &mut heap, target);
-                    heap.push(Rank { order, chunk_order, label: &names[slot].0, tag: &names[slot].1, slot });
-                }
+        let mut ready: Vec<usize> = (0..waiting.len()).filter(|slot| waiting[*slot] == 0).collect();
+        let mut listing = Vec::with_capacity(waiting.len());
+        loop {
+            for slot in ready.drain(..) {
+                let (order, chunk_order) = self.rank(slot, cap);
+                let [label, tag] = &names[slot];
+                heap.push(Rank { order, chunk_order, label, tag, slot });
+            }
+            let Some(Rank { slot, .. }) = heap.pop() else { break };
+            let rehearses = self.slots[slot].rehearses;
+            listing.push(Placed { slot: rehearses.unwrap_or(slot), rehearsal: rehearses.is_some() });
+            for (target, edges) in &self.slots[slot].out {
+                waiting[*target] -= edges.len();
+                ready.extend((waiting[*target] == 0).then_some(*target));
             }
         }
-        if sorted.len() != self.slots.len() {
+        if listing.len() != self.slots.len() {
             return Err(self.cycle(&waiting));
         }
-        let placed = |s: &usize| {
-            let Slot { vertex, dry, .. } = &self.slots[*s];
-            Placed { tag: vertex.tag.clone(), rehearsal: *dry }
-        };
-        let listing: Vec<Placed> = sorted.iter().map(placed).collect();
-        let rehearsed = listing.iter().filter(|p| p.rehearsal).map(|p| p.tag.clone()).collect();
-        Ok(Ordered { listing, rehearsed, prerequiring: self.prerequiring })
+        let rehearsed = self.dry.keys().copied().collect();
+        Ok(Ordered { slots: Vec::new(), listing, rehearsed, prerequiring: self.prerequiring })
     }
 
     /// One cycle among the vertices that still wait.
@@ -279,20 +280,27 @@ impl Graph {
         let mut path: Vec<usize> = vec![start];
         loop {
             let here = path[path.len() - 1];
-            let back = self.into.get(&here).and_then(|sources| sources.keys().find(|s| waiting[**s] > 0));
-            let Some(&back) = back else { return Vec::new() };
-            if let Some(at) = path.iter().position(|p| *p == back) {
-                path.push(back);
+            let Some(&back) = self.slots[here].into.keys().find(|s| waiting[**s] > 0) else {
+                return Vec::new();
+            };
+            let met = path.iter().position(|p| *p == back);
+            path.push(back);
+            if let Some(at) = met {
                 path.drain(..at);
                 break;
             }
-            path.push(back);
         }
+        let itself = |slot: usize| self.slots[slot].rehearses.unwrap_or(slot);
         let step = |pair: &[usize]| {
-            let edge = self.into.get(&pair[0]).and_then(|s| s.get(&pair[1])).and_then(|e| e.first().copied());
-            let tag = |slot: usize| self.slots[slot].vertex.tag.clone();
-            (tag(pair[0]), edge.map_or("require", Edge::name), tag(pair[1]))
+            let edge = self.slots[pair[0]].into.get(&pair[1]).and_then(|edges| edges.first().copied());
+            (itself(pair[0]), edge.map_or("require", Edge::name), itself(pair[1]))
         };
         path.windows(2).map(step).collect()
     }
+}
+
+/// The label and tag of a vertex, taken out of it: they decide among equals, and nothing else needs them any more.
+fn names_of(slot: &mut Slot) -> [String; 2] {
+    let Vertex { label, tag, .. } = &mut slot.vertex;
+    [std::mem::take(label), std::mem::take(tag)]
 }

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::compile::reference;
+use crate::depend::reference;
 use crate::glob::{fnmatch, is_pattern};
 use crate::low::{Chunk, LowState};
 use crate::value::Value;
