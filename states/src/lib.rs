@@ -12,9 +12,12 @@
 //!
 //! Nothing here knows of EC2, of git or of inotify.
 
+mod addresses;
 pub mod compile;
+mod digests;
 pub mod engine;
 pub mod error;
+mod execution;
 mod extend;
 mod files;
 pub mod fsys;
@@ -30,6 +33,7 @@ pub mod minion;
 pub mod modules;
 mod order;
 pub mod pillar;
+mod pyrandom;
 pub mod render;
 pub mod report;
 pub mod session;
