@@ -23,6 +23,9 @@ pub enum Fault {
     /// A template called a function that is not known.
     #[error("unknown function `{0}` in a template")]
     UnknownFunction(String),
+    /// A template called a function that Salt has and this program has not.
+    #[error("function `{0}` of Salt is not supported in templates here")]
+    UnsupportedFunction(String),
     /// A function that a template called failed.
     #[error("function `{name}` failed: {cause}")]
     Function {

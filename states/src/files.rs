@@ -42,15 +42,23 @@ pub(crate) fn listing(roots: &[PathBuf], directories: bool) -> Vec<String> {
 /// It cannot be read, is too large, or is no UTF-8.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
     let cannot = |cause: String| Error::new(Fault::Read { path: path.display().to_string(), cause });
+    String::from_utf8(bytes(path)?).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        cannot(format!("it is no UTF-8 text (line {line})"))
+    })
+}
+
+/// The bytes of a file.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
+    let cannot = |cause: String| Error::new(Fault::Read { path: path.display().to_string(), cause });
     let size = std::fs::metadata(path).map_err(|e| cannot(e.to_string()))?.len();
     if size > MAX_FILE {
         return Err(cannot(format!("it is larger than {MAX_FILE} bytes")));
     }
-    let bytes = std::fs::read(path).map_err(|e| cannot(e.to_string()))?;
-    String::from_utf8(bytes).map_err(|e| {
-        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-        cannot(format!("it is no UTF-8 text (line {line})"))
-    })
+    std::fs::read(path).map_err(|e| cannot(e.to_string()))
 }
 
 /// Every SLS name of a root, for patterns in top files.

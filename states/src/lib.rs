@@ -12,11 +12,14 @@
 //!
 //! Nothing here knows of EC2, of git or of inotify.
 
+mod addresses;
 pub mod compile;
 mod depend;
+mod digests;
 mod drafts;
 pub mod engine;
 pub mod error;
+mod execution;
 mod extend;
 mod files;
 pub mod fsys;
@@ -33,6 +36,7 @@ pub mod modules;
 pub mod options;
 mod order;
 pub mod pillar;
+mod pyrandom;
 pub mod render;
 pub mod report;
 pub mod session;

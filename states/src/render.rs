@@ -218,66 +218,92 @@ impl World for Scene<'_> {
     }
 
     fn call(&self, name: &str, args: CallArgs) -> Res<Py> {
-        if let Some(result) = functions::call(&self.known, name, &args) {
-            return result;
-        }
-        if let Some(result) = self.of_tree(name, &args) {
-            return result;
+        functions::call(self, name, &args).unwrap_or_else(|| self.call_machine(name, &args))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        functions::has(name) || self.functions.has(name)
+    }
+}
+
+/// What the functions of templates ask for.
+impl Scene<'_> {
+    /// Grains, pillar and options.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// The names of all functions that templates can call, sorted.
+    pub(crate) fn function_names(&self) -> Vec<String> {
+        let mut all: Vec<String> =
+            functions::names().chain(self.functions.names()).map(str::to_owned).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Calls a function of the machine.
+    pub(crate) fn machine(&self, name: &str, positional: Vec<Py>) -> Res<Py> {
+        self.call_machine(name, &CallArgs::of(positional))
+    }
+
+    fn call_machine(&self, name: &str, args: &CallArgs) -> Res<Py> {
+        let all = args.positional.iter().chain(args.named.iter().map(|(_, v)| v));
+        if let Some(Py::Undefined(message)) = all.into_iter().find(|v| matches!(v, Py::Undefined(_))) {
+            return Err(Error::new(Fault::Undefined(message.to_string())));
         }
         let positional: Vec<Value> = args.positional.iter().map(Value::from).collect();
         let named: Map = args.named.iter().map(|(k, v)| (k.to_string(), Value::from(v))).collect();
         match self.functions.call(name, &positional, &named) {
             Some(Ok(value)) => Ok(Py::from(&value)),
             Some(Err(cause)) => Err(Error::new(Fault::Function { name: name.to_owned(), cause })),
-            None => Err(Error::new(Fault::UnknownFunction(name.to_owned()))
-                .help("check the spelling; functions are called as `salt['module.function'](…)`")),
+            None => Err(functions::unknown(name, &self.function_names())),
         }
     }
 
-    fn has(&self, name: &str) -> bool {
-        functions::has(name) || TREE_FUNCTIONS.contains(&name) || self.functions.has(name)
+    /// The roots of an environment, or of this one.
+    pub(crate) fn roots_of(&self, env: Option<&str>) -> Vec<PathBuf> {
+        let all = if self.pillar_rend { &self.tree.pillar_roots } else { &self.tree.file_roots };
+        all.get(env.unwrap_or(&self.saltenv)).cloned().unwrap_or_default()
     }
-}
 
-/// Functions that read the tree.
-const TREE_FUNCTIONS: &[&str] = &[
-    "cp.get_file_str",
-    "cp.list_master",
-    "cp.list_master_dirs",
-    "cp.list_states",
-    "slsutil.dir_exists",
-    "slsutil.file_exists",
-    "slsutil.path_exists",
-];
+    /// The names of all environments.
+    pub(crate) fn environments(&self) -> Vec<String> {
+        let all = if self.pillar_rend { &self.tree.pillar_roots } else { &self.tree.file_roots };
+        all.keys().cloned().collect()
+    }
 
-impl Scene<'_> {
-    fn of_tree(&self, name: &str, args: &CallArgs) -> Option<Res<Py>> {
-        if !TREE_FUNCTIONS.contains(&name) {
-            return None;
-        }
-        let path = args.positional.first().map(jinja::text).unwrap_or_default();
-        let path = path.strip_prefix("salt://").unwrap_or(&path);
-        let listed = |names: Vec<String>| Py::list(names.into_iter().map(Py::str).collect());
-        let prefix = args.named.iter().find(|(n, _)| &**n == "prefix").map(|(_, v)| jinja::text(v));
-        let below = |names: Vec<String>| {
-            let prefix = prefix.as_deref().unwrap_or_default().trim_start_matches('/');
-            listed(names.into_iter().filter(|n| n.starts_with(prefix)).collect())
+    /// The text of a file of the tree.
+    pub(crate) fn tree_file(&self, path: &str, env: Option<&str>) -> Res<Option<String>> {
+        files::find(&self.roots_of(env), path).map(|full| files::read(&full)).transpose()
+    }
+
+    /// The bytes of a file of the tree.
+    pub(crate) fn tree_bytes(&self, path: &str, env: Option<&str>) -> Res<Option<Vec<u8>>> {
+        files::find(&self.roots_of(env), path).map(|full| files::bytes(&full)).transpose()
+    }
+
+    /// Whether a pillar root (of one environment) has the file.
+    pub(crate) fn pillar_file_exists(&self, path: &str, env: Option<&str>) -> bool {
+        let asked = self.tree.pillar_roots.iter().filter(|(name, _)| env.is_none_or(|env| env == *name));
+        asked.into_iter().any(|(_, roots)| files::find(roots, path).is_some())
+    }
+
+    /// A text rendered by the renderers of its first line, or by these: to text where that is `jinja` alone, else to
+    /// data.
+    pub(crate) fn rendered(&self, name: &str, text: &str, default: &str, extra: &[(String, Py)]) -> Res<Py> {
+        let has_own = text.starts_with("#!") && !text.starts_with("#!/");
+        let (line, body) = match has_own {
+            true => text.split_once('\n').unwrap_or((text, "")),
+            false => (default, text),
         };
-        let (found, dir) = (files::find(self.roots(), path), files::find_dir(self.roots(), path));
-        Some(match (name, found) {
-            ("cp.list_states", _) => {
-                let mut names = files::sls_names(self.roots());
-                names.sort();
-                Ok(listed(names))
-            }
-            ("cp.list_master", _) => Ok(below(files::listing(self.roots(), false))),
-            ("cp.list_master_dirs", _) => Ok(below(files::listing(self.roots(), true))),
-            ("cp.get_file_str", Some(full)) => files::read(&full).map(Py::str),
-            ("cp.get_file_str", None) => Ok(Py::Bool(false)),
-            ("slsutil.dir_exists", _) => Ok(Py::Bool(dir)),
-            ("slsutil.path_exists", found) => Ok(Py::Bool(dir || found.is_some())),
-            (_, found) => Ok(Py::Bool(found.is_some())),
-        })
+        let pipeline = line.trim_start_matches("#!").trim();
+        if pipeline == "jinja" {
+            let source = Source { name: name.to_owned(), text: body.to_owned() };
+            return self.text(&source, "", extra).map(Py::str);
+        }
+        let source = Source { name: name.to_owned(), text: format!("#!{pipeline}\n{body}") };
+        Ok(self.data(&source, "", extra)?.to_py())
     }
 }
 

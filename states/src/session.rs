@@ -9,9 +9,13 @@ use crate::value::{Map, Value};
 pub trait Functions: Send + Sync {
     /// Calls `module.function`. `None`: no such function. `Some(Err(_))`: it ran and failed, in its own words.
     fn call(&self, name: &str, args: &[Value], kwargs: &Map) -> Option<Result<Value, String>>;
+    /// The names of all that can be called.
+    fn names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
     /// Whether `module.function` exists, for `'module.function' in salt`.
-    fn has(&self, _name: &str) -> bool {
-        false
+    fn has(&self, name: &str) -> bool {
+        self.names().contains(&name)
     }
 }
 

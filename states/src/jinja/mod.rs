@@ -30,7 +30,7 @@ mod value;
 use std::rc::Rc;
 
 pub(crate) use args::{CallArgs, Res, flag, iterate, required, runtime, text_arg};
-pub(crate) use json::{parse as parse_json, text as json_text};
+pub(crate) use json::{Layout, parse as parse_json, text as json_text};
 pub(crate) use repr::{float as float_text, text};
 pub(crate) use value::{Dict, Key, Py, key_text};
 

@@ -10,14 +10,23 @@ const WIDTH: usize = 80;
 
 /// Writes a value; `flow` puts it all into `{…}` and `[…]`.
 pub(crate) fn dump(value: &Py, flow: bool) -> Res<String> {
-    let mut out = Writer { out: String::new(), column: 0 };
-    if flow {
+    written(value, flow, false)
+}
+
+/// Writes a value; collections of nothing but scalars are put into `{…}` and `[…]`.
+pub(crate) fn dump_compact(value: &Py) -> Res<String> {
+    written(value, false, true)
+}
+
+fn written(value: &Py, flow: bool, compact: bool) -> Res<String> {
+    let mut out = Writer { out: String::new(), column: 0, compact };
+    let collection = matches!(value, Py::List(_) | Py::Tuple(_) | Py::Dict(_) | Py::View(..));
+    if flow || (collection && !out.nests(value)) {
         out.flow(value, 2, 0)?;
     } else {
         out.block(value, 0, 0, false)?;
     }
-    let scalar = !matches!(value, Py::List(_) | Py::Tuple(_) | Py::Dict(_) | Py::View(..));
-    let open_ended = scalar && !out.out.ends_with(['\'', '"']);
+    let open_ended = !collection && !out.out.ends_with(['\'', '"']);
     out.out.push('\n');
     if open_ended {
         out.out.push_str("...\n");
@@ -58,6 +67,8 @@ pub(crate) fn double_quoted(text: &str) -> String {
 struct Writer {
     out: String,
     column: usize,
+    /// Collections of nothing but scalars go into one line.
+    compact: bool,
 }
 
 fn sorted(d: &crate::jinja::Dict) -> Vec<(Py, Py)> {
@@ -132,7 +143,7 @@ impl Writer {
             return runtime("a structure nested too deeply for YAML");
         }
         match value {
-            Py::Dict(d) if !d.borrow().is_empty() => {
+            Py::Dict(d) if self.nests(value) => {
                 for (i, (key, value)) in sorted(&d.borrow()).iter().enumerate() {
                     if i > 0 || (depth > 0 && !in_sequence) {
                         self.indent(indent);
@@ -140,14 +151,14 @@ impl Writer {
                     self.scalar(key, indent, false, true)?;
                     self.put(":");
                     let list = matches!(value, Py::List(_) | Py::Tuple(_));
-                    if !nests(value) {
+                    if !self.nests(value) {
                         self.put(" ");
                     }
                     // Sequences in mappings are not indented.
                     self.block(value, if list { indent } else { indent + 2 }, depth + 1, false)?;
                 }
             }
-            Py::List(_) | Py::Tuple(_) | Py::View(..) if nests(value) => {
+            Py::List(_) | Py::Tuple(_) | Py::View(..) if self.nests(value) => {
                 for (i, item) in value.elements().unwrap_or_default().iter().enumerate() {
                     if i > 0 || (depth > 0 && !in_sequence) {
                         self.indent(indent);
@@ -156,11 +167,22 @@ impl Writer {
                     self.block(item, indent + 2, depth + 1, true)?;
                 }
             }
-            Py::Dict(_) => self.put("{}"),
-            Py::List(_) | Py::Tuple(_) | Py::View(..) => self.put("[]"),
+            Py::Dict(_) | Py::List(_) | Py::Tuple(_) | Py::View(..) => self.flow(value, indent, depth)?,
             scalar => self.scalar(scalar, indent.max(2), false, false)?,
         }
         Ok(())
+    }
+
+    /// Whether a value is written over several lines.
+    fn nests(&self, value: &Py) -> bool {
+        let values = match value {
+            Py::Dict(d) => d.borrow().values().cloned().collect(),
+            Py::List(l) => l.borrow().clone(),
+            Py::Tuple(t) | Py::View(_, t) => t.to_vec(),
+            _ => Vec::new(),
+        };
+        let leaf = |v: &Py| !matches!(v, Py::Dict(_) | Py::List(_) | Py::Tuple(_) | Py::View(..));
+        !values.is_empty() && !(self.compact && values.iter().all(leaf))
     }
 
     fn scalar(&mut self, value: &Py, indent: usize, flow: bool, key: bool) -> Res<()> {
@@ -224,15 +246,6 @@ impl Writer {
             }
             self.put(&escape(word));
         }
-    }
-}
-
-fn nests(value: &Py) -> bool {
-    match value {
-        Py::Dict(d) => !d.borrow().is_empty(),
-        Py::List(l) => !l.borrow().is_empty(),
-        Py::Tuple(t) | Py::View(_, t) => !t.is_empty(),
-        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@ mod dump;
 mod parse;
 mod resolve;
 
-pub(crate) use dump::{double_quoted, dump};
+pub(crate) use dump::{double_quoted, dump, dump_compact};
 pub(crate) use parse::load;
 
 use crate::jinja::{Dict, Key, Py};

@@ -1,0 +1,107 @@
+//! `file.*` functions that look at the text of a path alone.
+
+use super::{Call, Table};
+use crate::jinja::{Py, Res, runtime, text_arg};
+
+pub(super) const FUNCTIONS: Table = &[
+    ("file.basename", basename),
+    ("file.dirname", dirname),
+    ("file.join", join),
+    ("file.normpath", normpath),
+    ("file.pardir", pardir),
+];
+
+fn path(call: &mut Call<'_>) -> Res<std::rc::Rc<str>> {
+    let [path] = call.bind(["path"])?;
+    text_arg(call.name, "path", path)
+}
+
+fn basename(mut call: Call<'_>) -> Res<Py> {
+    let path = path(&mut call)?;
+    Ok(Py::str(path.rsplit_once('/').map_or(&*path, |(_, base)| base)))
+}
+
+fn dirname(mut call: Call<'_>) -> Res<Py> {
+    let path = path(&mut call)?;
+    Ok(Py::str(parent(&path)))
+}
+
+/// Python's `os.path.dirname`: a directory of slashes alone stays as it is.
+pub(super) fn parent(path: &str) -> &str {
+    let head = path.rfind('/').map_or("", |at| &path[..=at]);
+    let trimmed = head.trim_end_matches('/');
+    if trimmed.is_empty() { head } else { trimmed }
+}
+
+fn join(call: Call<'_>) -> Res<Py> {
+    let mut whole: Option<String> = None;
+    for part in &call.args.positional {
+        let Py::Str(part) = part else {
+            return runtime(format!("a part of a path must be text, not {}", part.type_name()));
+        };
+        whole = Some(match whole {
+            Some(base) if !part.starts_with('/') => {
+                let slash = if base.is_empty() || base.ends_with('/') { "" } else { "/" };
+                format!("{base}{slash}{part}")
+            }
+            _ => part.to_string(),
+        });
+    }
+    match whole {
+        Some(whole) => Ok(Py::str(whole)),
+        None => runtime("join() missing 1 required positional argument"),
+    }
+}
+
+fn normpath(mut call: Call<'_>) -> Res<Py> {
+    let path = path(&mut call)?;
+    Ok(Py::str(normal(&path)))
+}
+
+/// Python's `posixpath.normpath`.
+pub(super) fn normal(path: &str) -> String {
+    let slashes = path.len() - path.trim_start_matches('/').len();
+    // POSIX lets two leading slashes mean something else; three mean one.
+    let root = match slashes {
+        0 => "",
+        2 => "//",
+        _ => "/",
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        match (part, parts.last()) {
+            ("..", Some(last)) if *last != ".." => _ = parts.pop(),
+            ("..", None) if !root.is_empty() => {}
+            _ => parts.push(part),
+        }
+    }
+    let whole = format!("{root}{}", parts.join("/"));
+    if whole.is_empty() { ".".to_owned() } else { whole }
+}
+
+fn pardir(mut call: Call<'_>) -> Res<Py> {
+    let [] = call.bind([])?;
+    Ok(Py::str(".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{normal, parent};
+
+    #[test]
+    fn paths_as_python_has_them() {
+        for (path, dir, norm) in [
+            ("/a/b", "/a", "/a/b"),
+            ("/a/b/", "/a/b", "/a/b"),
+            ("a", "", "a"),
+            ("/a", "/", "/a"),
+            ("//a", "//", "//a"),
+            ("///a//b/../c/.", "///a//b/../c", "/a/c"),
+            ("../../x/..", "../../x", "../.."),
+            ("/../x", "/..", "/x"),
+            ("", "", "."),
+        ] {
+            assert_eq!((parent(path), normal(path).as_str()), (dir, norm), "{path}");
+        }
+    }
+}
