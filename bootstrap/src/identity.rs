@@ -13,6 +13,7 @@ pub(crate) fn minion(facts: &Facts, user: &UserData, identity: &Identity) -> Min
     let mut grains = grains::collect(facts);
     let mut own = Map::from([
         ("id".to_owned(), text(&id)),
+        ("server_id".to_owned(), grains::server_id(&id)),
         ("role".to_owned(), text(&user.role)),
         ("environment".to_owned(), text(&user.environment)),
         ("instance_id".to_owned(), text(&identity.instance_id)),
