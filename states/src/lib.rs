@@ -30,6 +30,7 @@ pub mod minion;
 pub mod modules;
 mod order;
 pub mod pillar;
+mod pyregex;
 pub mod render;
 pub mod report;
 pub mod session;

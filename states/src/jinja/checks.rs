@@ -51,7 +51,9 @@ impl Interp<'_> {
                     super::args::flag(multiline.as_ref(), false),
                 );
                 let regex = super::filters::pattern(&pattern, flags.0, flags.1)?;
-                Ok(regex.find(&text(subject)).is_some_and(|m| m.start() == 0))
+                let subject = text(subject);
+                let found = super::filters::matched(regex.find(&subject))?;
+                Ok(found.is_some_and(|m| m.start() == 0))
             }
             _ => Err(Error::new(Fault::Syntax(format!("no test named '{name}'")))),
         }

@@ -60,12 +60,12 @@ fn default(subject: Py, args: CallArgs) -> Res<Py> {
     Ok(if replace { value.unwrap_or_else(|| Py::str("")) } else { subject })
 }
 
-/// A Python regular expression; what Python's engine has and this does not (look-around, back-references) is an error.
-pub(super) fn pattern(pattern: &str, ignore_case: bool, multi_line: bool) -> Res<regex::Regex> {
-    let built = regex::RegexBuilder::new(&pattern.replace("\\Z", "\\z"))
-        .case_insensitive(ignore_case)
-        .multi_line(multi_line)
-        .size_limit(1 << 20)
-        .build();
-    built.or_else(|e| runtime(format!("the regular expression {pattern:?} cannot be used: {e}")))
+/// A Python regular expression.
+pub(super) fn pattern(pattern: &str, ignore_case: bool, multi_line: bool) -> Res<fancy_regex::Regex> {
+    crate::pyregex::build(pattern, ignore_case, multi_line).or_else(runtime)
+}
+
+/// What matching an expression answers: an error where it would take too long.
+pub(super) fn matched<T>(answer: Result<T, fancy_regex::Error>) -> Res<T> {
+    answer.or_else(|e| runtime(format!("matching a regular expression: {e}")))
 }
