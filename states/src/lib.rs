@@ -37,6 +37,7 @@ pub mod options;
 mod order;
 pub mod pillar;
 mod pyrandom;
+mod pyregex;
 pub mod render;
 pub mod report;
 pub mod session;

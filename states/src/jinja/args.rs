@@ -26,6 +26,18 @@ impl CallArgs {
         Self { positional, named: Vec::new() }
     }
 
+    /// The arguments of a function of Python's that takes none by name.
+    pub(crate) fn bind_positional<const N: usize>(
+        self,
+        what: &str,
+        names: [&str; N],
+    ) -> Res<[Option<Py>; N]> {
+        if !self.named.is_empty() {
+            return runtime(format!("{what}() takes no keyword arguments"));
+        }
+        self.bind(what, names)
+    }
+
     /// The arguments in the order of `names`.
     ///
     /// # Errors
@@ -85,6 +97,20 @@ pub(crate) fn int_arg(what: &str, name: &str, value: Option<Py>) -> Res<Option<i
     }
 }
 
+/// The next element of a generator, or the first one of anything else.
+pub(crate) fn first(value: &Py) -> Res<Option<Py>> {
+    let Py::Gen(_, once) = value else { return Ok(iterate(value)?.into_iter().next()) };
+    let next = once.borrow_mut().items.pop_front();
+    match (next, once.borrow_mut().failure.take()) {
+        (Some(item), failure) => {
+            once.borrow_mut().failure = failure;
+            Ok(Some(item))
+        }
+        (None, Some(error)) => Err(error),
+        (None, None) => Ok(None),
+    }
+}
+
 /// An optional argument's truth.
 pub(crate) fn flag(value: Option<&Py>, default: bool) -> bool {
     value.map_or(default, Py::truth)
@@ -92,8 +118,13 @@ pub(crate) fn flag(value: Option<&Py>, default: bool) -> bool {
 
 /// The elements of something that can be iterated over.
 pub(crate) fn iterate(value: &Py) -> Res<Vec<Py>> {
-    if let Py::Undefined(message) = value {
-        return undefined(message);
+    match value {
+        Py::Undefined(message) => return undefined(message),
+        Py::Gen(_, once) if once.borrow().failure.is_some() => {
+            let error = once.borrow_mut().failure.take();
+            return error.map_or_else(|| Ok(Vec::new()), Err);
+        }
+        _ => {}
     }
     match value.elements() {
         Some(items) => Ok(items),

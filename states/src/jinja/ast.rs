@@ -11,6 +11,19 @@ pub(super) struct Template {
     pub(super) name: Rc<str>,
     pub(super) source: Rc<str>,
     pub(super) body: Vec<Stmt>,
+    /// Every block in it, also those inside other statements.
+    pub(super) blocks: Vec<Rc<Block>>,
+}
+
+/// A block of template inheritance.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) name: Rc<str>,
+    /// It sees the variables around it.
+    pub(super) scoped: bool,
+    /// It must be overridden.
+    pub(super) required: bool,
+    pub(super) body: Vec<Stmt>,
 }
 
 #[derive(Debug)]
@@ -37,10 +50,10 @@ pub(super) enum StmtKind {
     Do(Expr),
     Break,
     Continue,
-    Block(Rc<str>, Rc<Vec<Stmt>>),
+    Block(Rc<Block>),
     Extends(Expr),
-    Scope(Vec<Stmt>),
-    LoadBlock(Format, Rc<str>, Vec<Stmt>),
+    Autoescape(Expr, Vec<Stmt>),
+    LoadBlock(Format, Target, Vec<Stmt>),
     ImportData { format: Format, from: Expr, name: Rc<str>, context: bool },
 }
 
@@ -58,6 +71,8 @@ pub(super) struct For {
     pub(super) iter: Expr,
     pub(super) filter: Option<Expr>,
     pub(super) recursive: bool,
+    /// `loop` is mentioned in it: only then there is one.
+    pub(super) uses_loop: bool,
     pub(super) body: Vec<Stmt>,
     pub(super) otherwise: Vec<Stmt>,
 }

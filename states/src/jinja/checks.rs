@@ -7,7 +7,7 @@ use super::ast::CmpOp;
 use super::eval::Interp;
 use super::ops;
 use super::repr::text;
-use super::value::{Callable, Key, Py};
+use super::value::{Callable, Py};
 use crate::error::{Error, Fault};
 
 impl Interp<'_> {
@@ -24,6 +24,9 @@ impl Interp<'_> {
         if let Some(answer) = by_type(name, subject) {
             return Ok(answer);
         }
+        if let ("sameas", Py::Undefined(_)) = (name, subject) {
+            return Ok(false);
+        }
         if let Py::Undefined(message) = subject {
             return undefined(message);
         }
@@ -35,14 +38,14 @@ impl Interp<'_> {
             }
             return ops::compare(op, subject, other);
         }
-        match (name, other.and_then(Py::as_int)) {
-            ("odd", _) => whole(name, subject).map(|i| i % 2 != 0),
-            ("even", _) => whole(name, subject).map(|i| i % 2 == 0),
-            ("divisibleby", Some(by)) if by != 0 => whole(name, subject).map(|i| i.wrapping_rem(by) == 0),
-            ("lower", _) => Ok(is_cased(&text(subject), char::is_uppercase)),
-            ("upper", _) => Ok(is_cased(&text(subject), char::is_lowercase)),
-            ("sameas", _) => Ok(other.is_some_and(|o| same(subject, o))),
-            ("match", _) => {
+        match name {
+            "odd" => remainder(subject, &Py::Int(2)).map(|r| r.equals(&Py::Int(1))),
+            "even" => remainder(subject, &Py::Int(2)).map(|r| !r.truth()),
+            "divisibleby" => remainder(subject, other.unwrap_or(&Py::None)).map(|r| !r.truth()),
+            "lower" => Ok(is_cased(&text(subject), char::is_uppercase)),
+            "upper" => Ok(is_cased(&text(subject), char::is_lowercase)),
+            "sameas" => Ok(other.is_some_and(|o| same(subject, o))),
+            "match" => {
                 let [pattern, ignorecase, multiline] =
                     args.clone().bind("match", ["rgx", "ignorecase", "multiline"])?;
                 let pattern = super::args::text_arg("match", "rgx", pattern)?;
@@ -51,7 +54,9 @@ impl Interp<'_> {
                     super::args::flag(multiline.as_ref(), false),
                 );
                 let regex = super::filters::pattern(&pattern, flags.0, flags.1)?;
-                Ok(regex.find(&text(subject)).is_some_and(|m| m.start() == 0))
+                let subject = super::args::text_arg("match", "txt", Some(subject.clone()))?;
+                let found = super::filters::matched(regex.find(&*subject))?;
+                Ok(found.is_some_and(|m| m.start() == 0))
             }
             _ => Err(Error::new(Fault::Syntax(format!("no test named '{name}'")))),
         }
@@ -112,20 +117,21 @@ fn by_type(name: &str, subject: &Py) -> Option<bool> {
         "string" => matches!(subject, Py::Str(_)),
         "mapping" => matches!(subject, Py::Dict(_)),
         "list" => matches!(subject, Py::List(_)),
-        "sequence" => matches!(subject, Py::Str(_) | Py::List(_) | Py::Tuple(_) | Py::Dict(_)),
-        "iterable" => subject.len().is_some(),
-        "callable" => matches!(subject, Py::Call(_) | Py::Joiner(_)),
+        "sequence" => {
+            matches!(
+                subject,
+                Py::Str(_) | Py::List(_) | Py::Tuple(_) | Py::Dict(_) | Py::Range(..) | Py::Bytes(_)
+            )
+        }
+        "iterable" if !matches!(subject, Py::Undefined(_)) => subject.is_iterable(),
+        "callable" => matches!(subject, Py::Call(_) | Py::Joiner(_) | Py::Undefined(_) | Py::Void),
         "escaped" => false,
-        "hashable" => Key::new(subject.clone()).is_ok(),
         _ => return None,
     })
 }
 
-fn whole(name: &str, subject: &Py) -> Res<i64> {
-    match subject.as_int() {
-        Some(i) => Ok(i),
-        None => runtime(format!("the test '{name}' needs a whole number, not {}", subject.type_name())),
-    }
+fn remainder(subject: &Py, by: &Py) -> Res<Py> {
+    ops::binary(super::ast::BinOp::Mod, subject, by)
 }
 
 fn is_cased(text: &str, wrong: fn(char) -> bool) -> bool {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::args::{CallArgs, Res, iterate, runtime, undefined};
 use super::ast::{Args, At, Expr, ExprKind, Template};
+use super::context::Context;
 use super::ops;
 use super::repr::text;
 use super::scope::{Captured, Scope};
@@ -14,11 +15,32 @@ use crate::low::Origin;
 
 /// Where a piece of template runs.
 #[derive(Clone)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     pub(super) template: Rc<Template>,
     pub(super) scope: Rc<Scope>,
     /// What is set here is exported by the template: its top level.
     pub(super) module: Option<Rc<Module>>,
+    /// The blocks, and the top level of the template.
+    pub(super) context: Rc<Context>,
+    /// What is written here is dropped once the template extends another one.
+    pub(super) checked: bool,
+}
+
+impl Frame {
+    /// The top level of a template.
+    pub(super) fn of(template: &Rc<Template>, scope: Rc<Scope>, module: Option<Rc<Module>>) -> Frame {
+        let context = Context::of(template, scope.clone());
+        Frame { template: template.clone(), scope, module, context, checked: true }
+    }
+
+    /// The same place with another scope, whose variables are not exported.
+    pub(super) fn inside(&self, scope: Rc<Scope>) -> Frame {
+        Frame { scope, module: None, ..self.clone() }
+    }
+
+    pub(super) fn is_extended(&self) -> bool {
+        self.checked && self.context.is_extended()
+    }
 }
 
 /// One rendering: the template, what it imports, and what it may still use up.
@@ -28,8 +50,9 @@ pub(crate) struct Interp<'w> {
     /// Variables of the environment, seen by every template.
     pub(super) globals: Scope,
     pub(super) loaded: indexmap::IndexMap<Rc<str>, Rc<Template>>,
+    /// What templates imported without context export: one module for all who import it.
+    pub(super) modules: indexmap::IndexMap<Rc<str>, Rc<Module>>,
     pub(super) captured: Captured,
-    pub(super) blocks: indexmap::IndexMap<Rc<str>, Vec<super::value::BlockDef>>,
     pub(super) steps: u64,
     pub(super) depth: usize,
     pub(super) written: usize,
@@ -120,7 +143,11 @@ impl<'w> Interp<'w> {
             ExprKind::Dict(pairs) => self.dict(pairs, frame)?,
             ExprKind::Not(inner) => Py::Bool(!self.truth(inner, frame)?),
             ExprKind::Neg(inner) => ops::negate(&self.eval(inner, frame)?)?,
-            ExprKind::Pos(inner) => self.defined(inner, frame)?,
+            ExprKind::Pos(inner) => match self.defined(inner, frame)? {
+                Py::Bool(b) => Py::Int(i64::from(b)),
+                number @ (Py::Int(_) | Py::Float(_)) => number,
+                other => return runtime(format!("bad operand type for unary +: '{}'", other.type_name())),
+            },
             ExprKind::And(a, b) => {
                 let left = self.defined(a, frame)?;
                 if left.truth() { self.eval(b, frame)? } else { left }
@@ -200,6 +227,7 @@ impl<'w> Interp<'w> {
         frame
             .scope
             .get(name)
+            .or_else(|| (&**name == "self").then(|| Py::Blocks(frame.context.clone())))
             .or_else(|| super::globals::builtin(name))
             .unwrap_or_else(|| Py::Undefined(format!("'{name}' is undefined").into()))
     }
@@ -278,7 +306,7 @@ impl<'w> Interp<'w> {
         self.charge(1)?;
         match function {
             Py::Undefined(message) => undefined(message),
-            Py::Loop(state) => self.loop_again(state, args, frame),
+            Py::Loop(state) => self.loop_again(state, args),
             Py::Joiner(state) => {
                 Ok(if state.1.replace(true) { Py::Str(state.0.clone()) } else { Py::str("") })
             }
@@ -303,19 +331,22 @@ impl<'w> Interp<'w> {
                 self.world.call(name, args)
             }
             Callable::Global(name) => super::globals::call(self, name, args, frame),
-            Callable::Block(name, level) => self.call_block(name, *level, frame),
+            Callable::Block(name, level, context) => {
+                let inner = Frame { context: context.clone(), ..frame.inside(context.root.clone()) };
+                self.call_block(name, *level, &inner)
+            }
         }
     }
 
-    fn loop_again(&mut self, state: &Rc<LoopState>, args: CallArgs, frame: &Frame) -> Res<Py> {
-        let Some((node, template, scope)) = &state.recursive else {
+    fn loop_again(&mut self, state: &Rc<LoopState>, args: CallArgs) -> Res<Py> {
+        let Some((node, frame)) = &state.recursive else {
             return runtime("the loop is not `recursive`: it cannot be called");
         };
         let [children] = args.bind("loop", ["iterable"])?;
         let children = super::args::required("loop", "iterable", children)?;
-        let frame = Frame { template: template.clone(), scope: scope.clone(), module: frame.module.clone() };
         let mut out = String::new();
-        self.deeper(|me| me.run_loop(node, iterate(&children)?, &frame, state.depth0 + 1, &mut out))?;
+        let items = super::exec::items(&children)?;
+        self.deeper(|me| me.run_loop(node, items, frame, state.depth0 + 1, &mut out))?;
         Ok(Py::str(out))
     }
 
@@ -323,7 +354,7 @@ impl<'w> Interp<'w> {
     pub(super) fn item(&self, object: &Py, key: &Py) -> Py {
         let found = match (object, key) {
             (Py::Dict(d), key) => Key::new(key.clone()).ok().and_then(|k| d.borrow().get(&k).cloned()),
-            (Py::List(_) | Py::Tuple(_) | Py::Str(_), key) => {
+            (Py::List(_) | Py::Tuple(_) | Py::Str(_) | Py::Range(..) | Py::Bytes(_), key) => {
                 key.as_int().and_then(|i| ops::index(object, i))
             }
             _ => None,
@@ -342,6 +373,7 @@ pub(super) fn weight(value: &Py) -> usize {
         Py::Str(s) => s.len() / 16,
         Py::List(l) => l.borrow().len() / 4,
         Py::Tuple(t) | Py::View(_, t) => t.len() / 4,
+        Py::Gen(_, once) => once.borrow().items.len() / 4,
         Py::Dict(d) => d.borrow().len() / 4,
         _ => 0,
     }
@@ -369,24 +401,45 @@ fn by_attribute(object: &Py, name: &str) -> Py {
     python_attribute(object, name).unwrap_or_else(|| missing(object, &super::repr::quoted(name)))
 }
 
-fn python_attribute(object: &Py, name: &str) -> Option<Py> {
+pub(super) fn python_attribute(object: &Py, name: &str) -> Option<Py> {
     let call = |callable| Some(Py::Call(Rc::new(callable)));
     match object {
         Py::Namespace(d) => d.borrow().get(name).cloned(),
         Py::Module(m) => m.exports.borrow().get(name).cloned(),
         Py::Loop(l) => super::globals::loop_attribute(l, object, name),
         Py::Cycler(c) if name == "current" => c.items.get(c.pos.get()).cloned(),
+        Py::Salt if name == "get" => call(Callable::Method(object.clone(), name.into())),
         Py::Salt if name.contains('.') => call(Callable::Function(name.into())),
         Py::Salt => Some(Py::SaltModule(name.into())),
         Py::SaltModule(module) => call(Callable::Function(format!("{module}.{name}").into())),
-        Py::Blocks => call(Callable::Block(name.into(), 0)),
+        Py::Blocks(context) => {
+            context.block(name, 0)?;
+            call(Callable::Block(name.into(), 0, context.clone()))
+        }
+        Py::Int(_) | Py::Float(_) | Py::Bool(_) => super::methods::number_attribute(object, name),
         Py::Call(c) => match (&**c, name) {
+            (Callable::Block(name, level, context), "super") => {
+                Some(super::exec::super_block(context, name, *level))
+            }
+            (Callable::Global("dict" | "odict"), "fromkeys") => {
+                call(Callable::Method(Py::dict(Dict::new()), name.into()))
+            }
+            (Callable::Macro(m), "name") if m.decl.name.is_empty() => Some(Py::None),
             (Callable::Macro(m), "name") => Some(Py::Str(m.decl.name.clone())),
+            (Callable::Macro(m), "catch_kwargs") => Some(Py::Bool(m.decl.uses.kwargs)),
+            (Callable::Macro(m), "catch_varargs") => Some(Py::Bool(m.decl.uses.varargs)),
+            (Callable::Macro(m), "caller") => Some(Py::Bool(m.decl.uses.caller)),
             (Callable::Macro(m), "arguments") => {
                 Some(Py::tuple(m.decl.params.iter().map(|(n, _)| Py::Str(n.clone())).collect()))
             }
             _ => None,
         },
+        Py::Tuple(pair)
+            if pair.len() == 2 && matches!((&pair[1], name), (Py::List(_), "grouper" | "list")) =>
+        {
+            // The pairs of `groupby` have names for their halves.
+            pair.get(usize::from(name == "list")).cloned()
+        }
         _ if super::methods::has(object, name) => call(Callable::Method(object.clone(), name.into())),
         _ => None,
     }

@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use super::args::{CallArgs, Res, iterate, runtime, undefined};
 use super::ast::{At, Expr, For, Format, Stmt, StmtKind, Target, Template};
+use super::context::Context;
 use super::eval::{Frame, Interp, origin, placed};
 use super::repr::{printed, text};
 use super::scope::Scope;
-use super::value::{BlockDef, Callable, LoopState, MacroValue, Module, Py};
+use super::value::{Callable, Items, LoopState, MacroValue, Module, Part, Py};
 use crate::error::{Error, Fault};
 
 /// The name under which a filter block's text is its filter's subject; no template can write it.
@@ -42,14 +43,14 @@ impl Interp<'_> {
         scope: &Rc<Scope>,
         out: &mut String,
     ) -> Res<Flow> {
-        let inner = Frame { template: frame.template.clone(), scope: scope.clone(), module: None };
-        self.exec(body, &inner, out)
+        self.exec(body, &frame.inside(scope.clone()), out)
     }
 
     /// The text of a body in a scope of its own.
     fn captured(&mut self, body: &[Stmt], frame: &Frame) -> Res<String> {
         let mut out = String::new();
-        self.exec_inside(body, frame, &Scope::inside(&frame.scope), &mut out)?;
+        let inner = Frame { checked: false, ..frame.inside(Scope::inside(&frame.scope)) };
+        self.exec(body, &inner, &mut out)?;
         Ok(out)
     }
 
@@ -65,14 +66,20 @@ impl Interp<'_> {
         Ok(())
     }
 
+    fn print(&mut self, value: &Py, out: &mut String) -> Res<()> {
+        let text = printed(value)?;
+        self.charge(text.len() / 16)?;
+        self.write(out, &text)
+    }
+
     fn stmt(&mut self, stmt: &Stmt, frame: &Frame, out: &mut String) -> Res<Flow> {
         match &stmt.kind {
+            // What stands beside the blocks of a child template is not part of the result.
+            StmtKind::Text(_) | StmtKind::Print(_) | StmtKind::Block(_) if frame.is_extended() => {}
             StmtKind::Text(text) => self.write(out, text)?,
             StmtKind::Print(expr) => {
                 let value = self.defined(expr, frame)?;
-                let text = printed(&value);
-                self.charge(text.len() / 16)?;
-                self.write(out, &text)?;
+                self.print(&value, out)?;
             }
             StmtKind::If(branches, otherwise) => {
                 for (test, body) in branches {
@@ -98,26 +105,33 @@ impl Interp<'_> {
             StmtKind::FilterBlock(filter, body) => {
                 let text = Py::str(self.captured(body, frame)?);
                 let value = self.filtered(Some(filter), text, frame)?;
-                self.write(out, &printed(&value))?;
+                self.print(&value, out)?;
             }
             StmtKind::With(assignments, body) => {
-                let inner = Frame { scope: Scope::inside(&frame.scope), module: None, ..frame.clone() };
+                let inner = frame.inside(Scope::inside(&frame.scope));
                 for (target, expr) in assignments {
                     let value = self.eval(expr, frame)?;
                     self.assign(target, value, &inner)?;
                 }
                 return self.exec(body, &inner, out);
             }
-            StmtKind::Scope(body) => return self.exec_inside(body, frame, &Scope::inside(&frame.scope), out),
+            StmtKind::Autoescape(on, body) => {
+                if self.defined(on, frame)?.truth() {
+                    return runtime(
+                        "escaping everything that is printed is not supported: use the filter `e`",
+                    );
+                }
+                return self.exec_inside(body, frame, &Scope::inside(&frame.scope), out);
+            }
             StmtKind::Macro(decl) => {
                 let value = self.macro_value(decl, frame);
                 self.bind(&decl.name, value, frame, true);
             }
             StmtKind::CallBlock(decl, call) => self.call_with_caller(decl, call, frame, out)?,
-            StmtKind::LoadBlock(format, name, body) => {
+            StmtKind::LoadBlock(format, target, body) => {
                 let text = self.captured(body, frame)?;
                 let value = load(*format, &text, &frame.template.name, stmt.at, frame)?;
-                self.bind(name, value, frame, true);
+                self.assign(target, value, frame)?;
             }
             other => return self.multi(other, stmt.at, frame, out),
         }
@@ -152,14 +166,18 @@ impl Interp<'_> {
             StmtKind::Include { names, ignore_missing, context } => {
                 self.include(names, *ignore_missing, *context, at, frame, out)?;
             }
-            StmtKind::Block(name, body) => {
-                let own: BlockDef = (frame.template.clone(), body.clone());
-                let blocks = self.blocks.entry(name.clone()).or_default();
-                if !blocks.iter().any(|(_, b)| Rc::ptr_eq(b, body)) {
-                    blocks.push(own);
+            StmtKind::Block(block) => {
+                let inner =
+                    if block.scoped { frame.clone() } else { frame.inside(frame.context.root.clone()) };
+                let text = self.call_block(&block.name, 0, &inner)?;
+                self.print(&text, out)?;
+            }
+            StmtKind::Extends(from) => {
+                let name = self.path(from, frame)?;
+                let Some(parent) = self.template(&name)? else { return self.not_found(&name) };
+                if !frame.context.extend(&parent) {
+                    return runtime("extended multiple times");
                 }
-                let text = self.call_block(name, 0, frame)?;
-                self.write(out, &printed(&text))?;
             }
             _ => {}
         }
@@ -168,7 +186,7 @@ impl Interp<'_> {
 
     fn filtered(&mut self, filter: Option<&Expr>, text: Py, frame: &Frame) -> Res<Py> {
         let Some(filter) = filter else { return Ok(text) };
-        let inner = Frame { scope: Scope::inside(&frame.scope), ..frame.clone() };
+        let inner = frame.inside(Scope::inside(&frame.scope));
         inner.scope.set(BLOCK_TEXT.into(), text);
         self.defined(filter, &inner)
     }
@@ -210,56 +228,61 @@ impl Interp<'_> {
 
     fn for_loop(&mut self, node: &Rc<For>, frame: &Frame, out: &mut String) -> Res<()> {
         let iterable = self.defined(&node.iter, frame)?;
-        let items = iterate(&iterable).map_err(|e| placed(e, &frame.template, node.iter.at))?;
+        let items = items(&iterable).map_err(|e| placed(e, &frame.template, node.iter.at))?;
         self.run_loop(node, items, frame, 0, out)
     }
 
     pub(super) fn run_loop(
         &mut self,
         node: &Rc<For>,
-        items: Vec<Py>,
+        items: Items,
         frame: &Frame,
         depth0: usize,
         out: &mut String,
     ) -> Res<()> {
         let items = self.loop_filter(node, items, frame)?;
-        if items.is_empty() {
-            self.exec_inside(&node.otherwise, frame, &Scope::inside(&frame.scope), out)?;
-            return Ok(());
-        }
-        let recursive = node.recursive.then(|| (node.clone(), frame.template.clone(), frame.scope.clone()));
-        let state = Rc::new(LoopState {
-            items: items.clone(),
-            index0: Cell::new(0),
-            depth0,
-            last_changed: RefCell::new(None),
-            recursive,
-        });
-        for (index, item) in items.into_iter().enumerate() {
+        let recursive = node.recursive.then(|| (node.clone(), frame.clone()));
+        let (index0, last_changed) = (Cell::new(0), RefCell::new(None));
+        let state = Rc::new(LoopState { items, index0, depth0, last_changed, recursive });
+        let mut completed = false;
+        let mut index = 0;
+        while let Some(item) = next_item(&state.items, index)? {
             self.charge(1)?;
             state.index0.set(index);
-            let inner = Frame { scope: Scope::inside(&frame.scope), module: None, ..frame.clone() };
-            inner.scope.set("loop".into(), Py::Loop(state.clone()));
-            self.assign(&node.target, item, &inner)?;
-            if self.exec(&node.body, &inner, out)? == Flow::Break {
-                break;
+            index += 1;
+            let inner = frame.inside(Scope::inside(&frame.scope));
+            if node.uses_loop {
+                inner.scope.set("loop".into(), Py::Loop(state.clone()));
             }
+            self.assign(&node.target, item, &inner)?;
+            match self.exec(&node.body, &inner, out)? {
+                Flow::Break => break,
+                Flow::Next => completed = true,
+                Flow::Continue => {}
+            }
+        }
+        // Jinja2 takes a loop none of whose rounds came to its end for an empty one.
+        if !completed {
+            self.exec_inside(&node.otherwise, frame, &Scope::inside(&frame.scope), out)?;
         }
         Ok(())
     }
 
     /// The items that pass the loop's `if`.
-    fn loop_filter(&mut self, node: &For, items: Vec<Py>, frame: &Frame) -> Res<Vec<Py>> {
+    fn loop_filter(&mut self, node: &For, items: Items, frame: &Frame) -> Res<Items> {
         let Some(filter) = &node.filter else { return Ok(items) };
         let mut kept = Vec::new();
-        for item in items {
-            let inner = Frame { scope: Scope::inside(&frame.scope), module: None, ..frame.clone() };
+        let mut index = 0;
+        while let Some(item) = next_item(&items, index)? {
+            self.charge(1)?;
+            index += 1;
+            let inner = frame.inside(Scope::inside(&frame.scope));
             self.assign(&node.target, item.clone(), &inner)?;
             if self.defined(filter, &inner)?.truth() {
                 kept.push(item);
             }
         }
-        Ok(kept)
+        Ok(Items::Fixed(kept))
     }
 
     fn macro_value(&mut self, decl: &Rc<super::ast::Macro>, frame: &Frame) -> Py {
@@ -268,7 +291,7 @@ impl Interp<'_> {
             decl: decl.clone(),
             template: frame.template.clone(),
             scope: frame.scope.clone(),
-            caller: None,
+            context: frame.context.clone(),
         };
         Py::Call(Rc::new(Callable::Macro(value)))
     }
@@ -287,12 +310,13 @@ impl Interp<'_> {
         let result = self
             .call(&function, args, frame)
             .map_err(|e| e.through("called from", origin(&frame.template, call.at)))?;
-        self.write(out, &printed(&result))
+        self.print(&result, out)
     }
 
     pub(super) fn call_macro(&mut self, value: &MacroValue, args: CallArgs) -> Res<Py> {
         let scope = Scope::inside(&value.scope);
-        let frame = Frame { template: value.template.clone(), scope, module: None };
+        let (template, context) = (value.template.clone(), value.context.clone());
+        let frame = Frame { template, scope, module: None, context, checked: false };
         self.bind_macro_args(value, args, &frame)?;
         let mut out = String::new();
         self.exec(&value.decl.body, &frame, &mut out)?;
@@ -322,7 +346,7 @@ impl Interp<'_> {
         }
         if decl.uses.caller && !decl.params.iter().any(|(p, _)| &**p == "caller") {
             let at = named.iter().position(|(n, _)| &**n == "caller");
-            let caller = at.map(|at| named.remove(at).1).or_else(|| value.caller.clone());
+            let caller = at.map(|at| named.remove(at).1);
             let none = || Py::Undefined("No caller defined".into());
             frame.scope.set("caller".into(), caller.unwrap_or_else(none));
         }
@@ -355,7 +379,6 @@ impl Interp<'_> {
 
     /// The path below the file roots that a template name means.
     fn resolve(&self, name: &str) -> Res<String> {
-        let name = name.strip_prefix("salt://").unwrap_or(name);
         if !(name.starts_with("./") || name.starts_with("../")) {
             return Ok(name.to_owned());
         }
@@ -364,12 +387,13 @@ impl Interp<'_> {
             .ok_or_else(|| Error::new(Fault::NotFound(format!("`{name}` leads out of the file root"))))
     }
 
-    /// Loads and parses a template once; the environment's `tpl*` variables follow it, as Salt's loader does.
+    /// Loads and parses a template once by the name that it is asked for with, as Jinja2 does, though a relative name can
+    /// mean two files. The environment's `tpl*` variables follow it, as Salt's loader does.
     fn template(&mut self, name: &str) -> Res<Option<Rc<Template>>> {
-        let path = self.resolve(name)?;
-        if let Some(found) = self.loaded.get(path.as_str()) {
+        if let Some(found) = self.loaded.get(name) {
             return Ok(Some(found.clone()));
         }
+        let path = self.resolve(name)?;
         self.charge(100)?;
         let Some(source) = self.world.load(&path)? else { return Ok(None) };
         let relative = name.starts_with("./") || name.starts_with("../");
@@ -379,7 +403,7 @@ impl Interp<'_> {
         self.globals.set("tpldot".into(), Py::str(dir.replace('/', ".")));
         self.globals.set("tpldir".into(), Py::str(if dir.is_empty() { ".".to_owned() } else { dir }));
         let template = Rc::new(super::parse(&source.name, &source.text)?);
-        self.loaded.insert(path.into(), template.clone());
+        self.loaded.insert(name.into(), template.clone());
         Ok(Some(template))
     }
 
@@ -395,6 +419,9 @@ impl Interp<'_> {
     fn import(&mut self, from: &Expr, context: bool, at: At, frame: &Frame) -> Res<Rc<Module>> {
         let name = self.path(from, frame)?;
         let Some(template) = self.template(&name)? else { return self.not_found(&name) };
+        if let (false, Some(module)) = (context, self.modules.get(&name)) {
+            return Ok(module.clone());
+        }
         let root = self.root_scope();
         if context {
             for (name, value) in frame.scope.all() {
@@ -402,8 +429,13 @@ impl Interp<'_> {
             }
         }
         let scope = Scope::inside(&root);
-        self.deeper(|me| me.module(&template, scope))
-            .map_err(|e| e.through("imported from", origin(&frame.template, at)))
+        let module = self
+            .deeper(|me| me.module(&template, scope))
+            .map_err(|e| e.through("imported from", origin(&frame.template, at)))?;
+        if !context {
+            self.modules.insert(name, module.clone());
+        }
+        Ok(module)
     }
 
     /// Runs a template for what it exports.
@@ -413,9 +445,8 @@ impl Interp<'_> {
             exports: RefCell::default(),
             text: RefCell::new("".into()),
         });
-        let frame = Frame { template: template.clone(), scope, module: Some(module.clone()) };
         let mut out = String::new();
-        self.run_template(&frame, &mut out)?;
+        self.run_template(&Frame::of(template, scope, Some(module.clone())), &mut out)?;
         *module.text.borrow_mut() = out.into();
         Ok(module)
     }
@@ -445,50 +476,63 @@ impl Interp<'_> {
             return if ignore_missing { Ok(()) } else { self.not_found(&all.join(", ")) };
         };
         let scope = if context { Scope::inside(&frame.scope) } else { Scope::inside(&self.root_scope()) };
-        let inner = Frame { template, scope, module: None };
+        let inner = Frame::of(&template, scope, None);
         self.deeper(|me| me.run_template(&inner, out))
             .map_err(|e| e.through("included from", origin(&frame.template, at)))
     }
 
-    /// Runs a whole template, through the templates that it extends.
+    /// Runs a whole template, and the templates that it extends after it, in the same context.
     pub(super) fn run_template(&mut self, frame: &Frame, out: &mut String) -> Res<()> {
-        let extends = frame.template.body.iter().position(|s| matches!(s.kind, StmtKind::Extends(_)));
-        let Some(at) = extends else {
-            return self.exec(&frame.template.body, frame, out).map(|_| ());
-        };
-        let template = frame.template.clone();
-        // What stands beside the blocks of a child template runs, and its text is dropped.
-        let mut dropped = String::new();
-        for (index, stmt) in template.body.iter().enumerate() {
-            match &stmt.kind {
-                StmtKind::Block(name, body) => {
-                    self.blocks.entry(name.clone()).or_default().push((template.clone(), body.clone()));
-                }
-                StmtKind::Extends(_) if index == at => {}
-                _ => _ = self.exec(std::slice::from_ref(stmt), frame, &mut dropped)?,
-            }
-        }
-        let StmtKind::Extends(parent) = &template.body[at].kind else { return Ok(()) };
-        let name = self.path(parent, frame)?;
-        let Some(parent) = self.template(&name)? else { return self.not_found(&name) };
-        let inner = Frame { template: parent, scope: Scope::inside(&frame.scope), module: None };
-        let here = origin(&template, template.body[at].at);
+        self.exec(&frame.template.body, frame, out)?;
+        let Some(parent) = frame.context.take_parent() else { return Ok(()) };
+        let inner = Frame { template: parent, ..frame.clone() };
+        let extends = frame.template.body.iter().find(|s| matches!(s.kind, StmtKind::Extends(_)));
+        let here = origin(&frame.template, extends.map_or(0, |s| s.at));
         self.deeper(|me| me.run_template(&inner, out)).map_err(|e| e.through("extended from", here))
     }
 
     /// The text of a block, or of the one `level` steps towards the base that it overrides.
     pub(super) fn call_block(&mut self, name: &Rc<str>, level: usize, frame: &Frame) -> Res<Py> {
-        let Some((template, body)) = self.blocks.get(name).and_then(|b| b.get(level)).cloned() else {
+        let Some(((template, block), last)) = frame.context.block(name, level) else {
             return undefined(&format!("there is no block '{name}' here"));
         };
+        if block.required && last {
+            return runtime(format!("the required block '{name}' is not there"));
+        }
         let scope = Scope::inside(&frame.scope);
-        scope.set("super".into(), Py::Call(Rc::new(Callable::Block(name.clone(), level + 1))));
-        scope.set("self".into(), Py::Blocks);
-        let inner = Frame { template, scope, module: None };
+        scope.set("super".into(), super_block(&frame.context, name, level));
+        let inner = Frame { template, scope, module: None, context: frame.context.clone(), checked: false };
         let mut out = String::new();
-        self.deeper(|me| me.exec(&body, &inner, &mut out))?;
+        self.deeper(|me| me.exec(&block.body, &inner, &mut out))?;
         Ok(Py::str(out))
     }
+}
+
+/// The block that another one overrides, as a function.
+pub(super) fn super_block(context: &Rc<Context>, name: &Rc<str>, level: usize) -> Py {
+    if context.block(name, level + 1).is_none() {
+        return Py::Undefined(format!("there is no parent block called '{name}'").into());
+    }
+    Py::Call(Rc::new(Callable::Block(name.clone(), level + 1, context.clone())))
+}
+
+/// What a loop over a value goes through.
+pub(super) fn items(value: &Py) -> Res<Items> {
+    Ok(match value {
+        Py::List(list) => Items::List(list.clone()),
+        Py::Dict(dict) => Items::Dict(iterate(value)?, dict.clone()),
+        Py::DictView(Part::Keys | Part::Items | Part::Values, dict) => {
+            Items::Dict(iterate(value)?, dict.clone())
+        }
+        _ => Items::Fixed(iterate(value)?),
+    })
+}
+
+fn next_item(items: &Items, index: usize) -> Res<Option<Py>> {
+    if items.resized() {
+        return runtime("dictionary changed size during iteration");
+    }
+    Ok(items.get(index))
 }
 
 /// The value of a `load_*` block, whose text starts at `at` in this file.

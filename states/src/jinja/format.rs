@@ -67,8 +67,9 @@ pub(crate) fn percent(format: &str, args: &Py) -> Res<String> {
         check_length(Some(spec.width))?;
         out.push_str(&percent_value(&spec, kind, &value)?);
     }
-    let mapping = matches!(args, Py::Dict(_));
-    if next.next().is_some() && !mapping {
+    // Python counts the arguments only where there is a tuple of them, or one that has no items.
+    let counted = matches!(args, Py::Tuple(_) | Py::Str(_)) || args.len().is_none();
+    if next.next().is_some() && counted {
         return runtime("not all arguments converted during string formatting");
     }
     Ok(out)
@@ -100,7 +101,11 @@ fn percent_value(spec: &Spec, kind: char, value: &Py) -> Res<String> {
     let mut spec = spec.clone();
     match kind {
         's' | 'r' | 'a' => {
-            let text = if kind == 's' { text(value) } else { repr(value) };
+            let text = match kind {
+                's' => text(value),
+                'r' => repr(value),
+                _ => ascii(&repr(value)),
+            };
             spec.fill = None;
             spec.align = if spec.align == Some('=') { Some('>') } else { spec.align };
             Ok(pad(&spec, cut(&text, spec.precision)))
@@ -112,6 +117,10 @@ fn percent_value(spec: &Spec, kind: char, value: &Py) -> Res<String> {
                     value.type_name()
                 ));
             };
+            if let Some(width) = spec.precision.take() {
+                let sign = if number < 0 { "-" } else { sign_of(&spec) };
+                return Ok(pad(&spec, format!("{sign}{:0width$}", number.unsigned_abs())));
+            }
             spec.kind = Some('d');
             number_text(&spec, &Py::Int(number))
         }
@@ -122,12 +131,26 @@ fn percent_value(spec: &Spec, kind: char, value: &Py) -> Res<String> {
             },
             other => Ok(pad(&spec, text(other))),
         },
+        'x' | 'X' | 'o' if matches!(value, Py::Float(_)) => {
+            runtime(format!("%{kind} format: an integer is required, not float"))
+        }
         'x' | 'X' | 'o' | 'f' | 'F' | 'e' | 'E' | 'g' | 'G' => {
             spec.kind = Some(kind);
             number_text(&spec, value)
         }
         other => runtime(format!("unsupported format character '{other}'")),
     }
+}
+
+/// The text with every character beyond ASCII escaped.
+fn ascii(text: &str) -> String {
+    let escaped = |c: char| match u32::from(c) {
+        0..=0x7f => c.to_string(),
+        code @ 0x80..=0xff => format!("\\x{code:02x}"),
+        code @ 0x100..=0xffff => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    };
+    text.chars().map(escaped).collect()
 }
 
 #[allow(clippy::cast_possible_truncation)] // As Python's int(float).
@@ -152,6 +175,8 @@ fn pad(spec: &Spec, text: String) -> String {
         Some('^') => fills(missing / 2) + &text + &fills(missing - missing / 2),
         Some('=') => {
             let signed = usize::from(text.starts_with(['-', '+', ' ']));
+            let based = ["0x", "0X", "0o", "0b"].iter().any(|p| text[signed..].starts_with(p));
+            let signed = if based { signed + 2 } else { signed };
             format!("{}{}{}", &text[..signed], fills(missing), &text[signed..])
         }
         _ => text + &fills(missing),
@@ -177,34 +202,66 @@ fn number_text(spec: &Spec, value: &Py) -> Res<String> {
         ('b', Some(i), _) => {
             (i < 0, format!("{}{:b}", if spec.alternate { "0b" } else { "" }, i.unsigned_abs()))
         }
-        ('f' | 'F', _, Some(f)) => (f < 0.0, format!("{:.*}", spec.precision.unwrap_or(6), f.abs())),
+        (kind, _, Some(f)) if !f.is_finite() && !"bcdoxXns".contains(kind) => {
+            (f < 0.0, if f.is_nan() { "nan".to_owned() } else { "inf".to_owned() })
+        }
+        ('c', Some(i), _) => match u32::try_from(i).ok().and_then(char::from_u32) {
+            Some(c) => (false, c.to_string()),
+            None => return runtime("%c arg not in range(0x110000)"),
+        },
+        ('f' | 'F', _, Some(f)) => {
+            (f.is_sign_negative(), format!("{:.*}", spec.precision.unwrap_or(6), f.abs()))
+        }
         ('%', _, Some(f)) => (f < 0.0, format!("{:.*}%", spec.precision.unwrap_or(6), (f * 100.0).abs())),
-        ('e' | 'E', _, Some(f)) => (f < 0.0, exponent(f.abs(), spec.precision.unwrap_or(6), kind)),
-        ('g' | 'G', _, Some(f)) => (f < 0.0, general(f.abs(), spec.precision.unwrap_or(6))),
+        ('e' | 'E', _, Some(f)) => {
+            (f.is_sign_negative(), exponent(f.abs(), spec.precision.unwrap_or(6), kind))
+        }
+        ('g', _, Some(f)) | ('n', None, Some(f)) => {
+            (f.is_sign_negative(), general(f.abs(), spec.precision.unwrap_or(6), spec.alternate))
+        }
+        ('G', _, Some(f)) => {
+            let text = general(f.abs(), spec.precision.unwrap_or(6), spec.alternate);
+            (f.is_sign_negative(), text.to_uppercase())
+        }
         ('r', _, Some(f)) => match spec.precision {
-            Some(p) => (f < 0.0, general(f.abs(), p)),
-            None => (f < 0.0, float(f.abs())),
+            Some(p) => (f.is_sign_negative(), with_point(general(f.abs(), p, false))),
+            None => (f.is_sign_negative(), float(f.abs())),
         },
         _ => return runtime(format!("format code '{kind}' does not fit a {}", value.type_name())),
     };
-    if let Some(separator) = spec.grouping {
-        digits = grouped(&digits, separator);
-    }
-    let sign = if negative {
-        "-"
-    } else {
-        spec.sign.filter(|s| *s != '-').map_or("", |s| if s == '+' { "+" } else { " " })
-    };
+    let sign = if negative { "-" } else { sign_of(spec) };
     let mut spec = spec.clone();
+    if let Some(separator) = spec.grouping {
+        let every = if matches!(kind, 'x' | 'X' | 'o' | 'b') { 4 } else { 3 };
+        // Zeros that fill up are grouped with the digits.
+        let zeros = spec.fill == Some('0') && spec.align == Some('=');
+        while zeros && grouped(&format!("0{digits}"), separator, every).len() + sign.len() <= spec.width {
+            digits.insert(0, '0');
+        }
+        digits = grouped(&digits, separator, every);
+    }
     spec.align = spec.align.or(Some('>'));
     Ok(pad(&spec, format!("{sign}{digits}")))
 }
 
-fn grouped(digits: &str, separator: char) -> String {
+fn sign_of(spec: &Spec) -> &'static str {
+    match spec.sign {
+        Some('+') => "+",
+        Some(' ') => " ",
+        _ => "",
+    }
+}
+
+/// Python shows a float without a kind with at least one digit behind the point.
+fn with_point(text: String) -> String {
+    if text.contains(['.', 'e']) { text } else { text + ".0" }
+}
+
+fn grouped(digits: &str, separator: char, every: usize) -> String {
     let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
     let mut out = String::new();
     for (i, c) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i) % 3 == 0 {
+        if i > 0 && (whole.len() - i) % every == 0 {
             out.push(separator);
         }
         out.push(c);
@@ -219,9 +276,9 @@ fn exponent(f: f64, precision: usize, kind: char) -> String {
     format!("{digits}{kind}{sign}{power:0>2}")
 }
 
-fn general(f: f64, precision: usize) -> String {
+fn general(f: f64, precision: usize, all_digits: bool) -> String {
     let precision = precision.max(1);
-    if f == 0.0 {
+    if f == 0.0 && !all_digits {
         return "0".to_owned();
     }
     let scientific = format!("{f:.*e}", precision - 1);
@@ -233,16 +290,33 @@ fn general(f: f64, precision: usize) -> String {
     } else {
         exponent(f, precision - 1, 'e')
     };
+    if all_digits {
+        return text;
+    }
     let (digits, tail) = text.split_at(text.find('e').unwrap_or(text.len()));
     let digits =
         if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
     format!("{digits}{tail}")
 }
 
+/// Whether fields are numbered by hand, and how many were not.
+#[derive(Default)]
+struct Numbering {
+    count: usize,
+    manual: bool,
+}
+
+impl Numbering {
+    fn next(&mut self) -> usize {
+        self.count += 1;
+        self.count - 1
+    }
+}
+
 /// `format.format(*args, **kwargs)`.
 pub(crate) fn braces(format: &str, args: &CallArgs) -> Res<String> {
     let mut out = String::new();
-    let mut automatic = 0;
+    let mut automatic = Numbering::default();
     let mut rest = format;
     while let Some(at) = rest.find(['{', '}']) {
         out.push_str(&rest[..at]);
@@ -281,20 +355,21 @@ fn field_end(text: &str) -> Option<usize> {
     None
 }
 
-fn field(field: &str, args: &CallArgs, automatic: &mut usize) -> Res<String> {
+fn field(field: &str, args: &CallArgs, automatic: &mut Numbering) -> Res<String> {
     let (path, spec) = field.split_once(':').unwrap_or((field, ""));
     let (path, conversion) = path.split_once('!').unwrap_or((path, ""));
     let value = lookup(path, args, automatic)?;
     let spec =
         if spec.contains('{') && spec.len() < 100 { nested(spec, args, automatic)? } else { spec.to_owned() };
     match conversion {
-        "r" | "a" => by_spec(&Py::str(repr(&value)), &spec),
+        "r" => by_spec(&Py::str(repr(&value)), &spec),
+        "a" => by_spec(&Py::str(ascii(&repr(&value))), &spec),
         "s" => by_spec(&Py::str(text(&value)), &spec),
         _ => by_spec(&value, &spec),
     }
 }
 
-fn nested(spec: &str, args: &CallArgs, automatic: &mut usize) -> Res<String> {
+fn nested(spec: &str, args: &CallArgs, automatic: &mut Numbering) -> Res<String> {
     let mut out = String::new();
     let mut rest = spec;
     while let Some((before, tail)) = rest.split_once('{') {
@@ -308,15 +383,14 @@ fn nested(spec: &str, args: &CallArgs, automatic: &mut usize) -> Res<String> {
     Ok(out + rest)
 }
 
-fn lookup(path: &str, args: &CallArgs, automatic: &mut usize) -> Res<Py> {
+fn lookup(path: &str, args: &CallArgs, automatic: &mut Numbering) -> Res<Py> {
     let end = path.find(['.', '[']).unwrap_or(path.len());
     let (first, mut rest) = path.split_at(end);
-    let index = if first.is_empty() {
-        *automatic += 1;
-        Some(*automatic - 1)
-    } else {
-        first.parse().ok()
-    };
+    let index = if first.is_empty() { Some(automatic.next()) } else { first.parse().ok() };
+    automatic.manual |= !first.is_empty() && index.is_some();
+    if automatic.manual && automatic.count > 0 {
+        return runtime("cannot switch between manual field specification and automatic field numbering");
+    }
     let found = match index {
         Some(i) => args.positional.get(i).cloned(),
         None => args.named.iter().find(|(n, _)| **n == *first).map(|(_, v)| v.clone()),
@@ -362,6 +436,10 @@ fn by_spec(value: &Py, spec: &str) -> Res<String> {
     check_length(Some(parsed.width))?;
     match value {
         Py::Int(_) | Py::Float(_) | Py::Bool(_) => number_text(&parsed, value),
+        Py::Str(_) if !matches!(parsed.kind, None | Some('s')) => {
+            let kind = parsed.kind.unwrap_or(' ');
+            runtime(format!("Unknown format code '{kind}' for object of type 'str'"))
+        }
         Py::Str(s) => Ok(pad(&parsed, cut(s, parsed.precision))),
         other => runtime(format!("unsupported format string passed to {}.__format__", other.type_name())),
     }
@@ -382,8 +460,9 @@ fn parse_spec(spec: &str) -> Spec {
     }
     parsed.sign = chars.next_if(|c| "+- ".contains(*c));
     parsed.alternate = chars.next_if_eq(&'#').is_some();
-    if chars.next_if_eq(&'0').is_some() && parsed.align.is_none() {
-        (parsed.fill, parsed.align) = (Some('0'), Some('='));
+    if chars.next_if_eq(&'0').is_some() {
+        parsed.fill = parsed.fill.or(Some('0'));
+        parsed.align = parsed.align.or(Some('='));
     }
     parsed.width = digits(&mut chars).unwrap_or(0);
     parsed.grouping = chars.next_if(|c| ",_".contains(*c));

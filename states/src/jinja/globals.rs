@@ -10,8 +10,18 @@ use super::value::{Callable, Cycler, Dict, Key, LoopState, Py};
 
 /// A global function by name.
 pub(super) fn builtin(name: &str) -> Option<Py> {
-    const NAMES: &[&str] =
-        &["range", "dict", "odict", "namespace", "cycler", "joiner", "raise", "show_full_context"];
+    const NAMES: &[&str] = &[
+        "range",
+        "dict",
+        "odict",
+        "namespace",
+        "cycler",
+        "joiner",
+        "raise",
+        "show_full_context",
+        "ifelse",
+        "lipsum",
+    ];
     NAMES.iter().find(|n| **n == name).map(|n| Py::global(n))
 }
 
@@ -30,6 +40,13 @@ pub(super) fn call(interp: &mut Interp<'_>, name: &str, args: CallArgs, frame: &
             let separator = separator.map_or_else(|| ", ".to_owned(), |s| text(&s));
             Ok(Py::Joiner(Rc::new((separator.into(), Cell::new(false)))))
         }
+        "ifelse" => {
+            let names = ["condition", "true", "false"];
+            runtime(format!("the function 'ifelse' is not supported: write `a if {} else b`", names[0]))
+        }
+        "lipsum" => {
+            runtime("the function 'lipsum' is not supported: a template must render the same every time")
+        }
         "raise" => {
             let [message] = args.bind("raise", ["msg"])?;
             runtime(text(&required("raise", "msg", message)?))
@@ -43,7 +60,7 @@ pub(super) fn call(interp: &mut Interp<'_>, name: &str, args: CallArgs, frame: &
 }
 
 /// The sandbox of Jinja2 refuses longer ranges.
-const MAX_RANGE: i128 = 100_000;
+const MAX_RANGE: usize = 100_000;
 
 fn range(interp: &mut Interp<'_>, args: &CallArgs) -> Res<Py> {
     let mut numbers = Vec::new();
@@ -67,19 +84,13 @@ fn range(interp: &mut Interp<'_>, args: &CallArgs) -> Res<Py> {
     if step == 0 {
         return runtime("range() arg 3 must not be zero");
     }
-    let span = i128::from(stop) - i128::from(start);
-    let step_wide = i128::from(step);
-    let count =
-        if (span > 0) == (step > 0) { (span.abs() + step_wide.abs() - 1) / step_wide.abs() } else { 0 };
-    if count > MAX_RANGE {
+    if super::value::range_len(start, stop, step) > MAX_RANGE {
         return runtime(format!(
             "Range too big. The sandbox blocks ranges larger than MAX_RANGE ({MAX_RANGE})."
         ));
     }
-    let count = usize::try_from(count).unwrap_or(0);
-    interp.charge(count / 4)?;
-    let items = std::iter::successors(Some(start), |i| i.checked_add(step)).take(count).map(Py::Int);
-    Ok(Py::view("range", items.collect()))
+    interp.charge(super::value::range_len(start, stop, step) / 4)?;
+    Ok(Py::Range(start, stop, step))
 }
 
 /// Python's `dict(mapping_or_pairs, **kwargs)`.
@@ -119,16 +130,16 @@ pub(super) fn extend(dict: &mut Dict, more: &Py) -> Res<()> {
 pub(super) fn loop_attribute(state: &Rc<LoopState>, object: &Py, name: &str) -> Option<Py> {
     let (index0, length) = (state.index0.get(), state.items.len());
     let number = |n: usize| Some(Py::Int(i64::try_from(n).unwrap_or(i64::MAX)));
-    let neighbour = |item: Option<&Py>, what: &str| {
-        Some(item.cloned().unwrap_or_else(|| Py::Undefined(format!("there is no {what} item").into())))
+    let neighbour = |item: Option<Py>, what: &str| {
+        Some(item.unwrap_or_else(|| Py::Undefined(format!("there is no {what} item").into())))
     };
     match name {
         "index" => number(index0 + 1),
         "index0" => number(index0),
-        "revindex" => number(length - index0),
-        "revindex0" => number(length - index0 - 1),
+        "revindex" => number(length.saturating_sub(index0)),
+        "revindex0" => number(length.saturating_sub(index0 + 1)),
         "first" => Some(Py::Bool(index0 == 0)),
-        "last" => Some(Py::Bool(index0 + 1 == length)),
+        "last" => Some(Py::Bool(index0 + 1 >= length)),
         "length" => number(length),
         "depth" => number(state.depth0 + 1),
         "depth0" => number(state.depth0),

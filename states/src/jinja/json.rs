@@ -61,7 +61,7 @@ fn write(out: &mut String, value: &Py, layout: Layout, depth: usize) -> Res<()> 
         Py::Float(f) => out.push_str(&float(*f)),
         Py::Str(s) => string(out, s, layout.ascii),
         Py::List(l) => sequence(out, &l.borrow(), layout, depth)?,
-        Py::Tuple(t) | Py::View(_, t) => sequence(out, t, layout, depth)?,
+        Py::Tuple(t) => sequence(out, t, layout, depth)?,
         Py::Dict(d) => mapping(out, &d.borrow(), layout, depth)?,
         Py::Undefined(message) => return super::args::undefined(message),
         other => return runtime(format!("Object of type {} is not JSON serializable", other.type_name())),

@@ -27,6 +27,8 @@ pub(super) enum Token {
 pub(crate) struct Whitespace {
     pub(crate) trim_blocks: bool,
     pub(crate) lstrip_blocks: bool,
+    /// The line break that ends the template is text like any other.
+    pub(crate) keep_end: bool,
 }
 
 /// Longest first, so that `**` wins over `*`.
@@ -60,8 +62,8 @@ pub(super) struct Lexer<'a> {
 /// Cuts a template into tokens.
 pub(super) fn lex(source: &str, header: Header) -> Result<Vec<(Token, At)>, LexError> {
     let Header { shebang, start, whitespace } = header;
-    let end =
-        source.strip_suffix("\r\n").or_else(|| source.strip_suffix('\n')).map_or(source.len(), str::len);
+    let bare = source.strip_suffix("\r\n").or_else(|| source.strip_suffix('\n'));
+    let end = bare.filter(|_| !whitespace.keep_end).map_or(source.len(), str::len);
     let mut lexer = Lexer {
         source: &source[..end.max(start)],
         pos: start,
@@ -269,7 +271,9 @@ impl Lexer<'_> {
     fn number(&mut self) -> Result<Token, LexError> {
         let at = self.pos;
         let rest = self.rest();
-        let len = number_len(rest);
+        // Behind a dot there are no fractions: `x.1.0` is the item 0 of the item 1. Zeros before a number stand alone.
+        let behind_dot = matches!(self.tokens.last(), Some((Token::Op("."), _)));
+        let len = number_len(rest, behind_dot);
         let text = rest[..len].replace('_', "");
         self.pos += len;
         let parsed = match text.get(..2).map(str::to_ascii_lowercase).as_deref() {
@@ -284,7 +288,7 @@ impl Lexer<'_> {
 }
 
 /// How many bytes of `text` are one number.
-fn number_len(text: &str) -> usize {
+fn number_len(text: &str, whole: bool) -> usize {
     let bytes = text.as_bytes();
     let digits = |from: usize, hex: bool| {
         let is = |b: &u8| *b == b'_' || b.is_ascii_digit() || (hex && b.is_ascii_hexdigit());
@@ -294,16 +298,23 @@ fn number_len(text: &str) -> usize {
         return digits(2, b"xX".contains(&bytes[1]));
     }
     let mut end = digits(0, false);
+    let mut fraction = false;
+    if whole {
+        return end;
+    }
     if bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit) {
         end = digits(end + 1, false);
+        fraction = true;
     }
     if matches!(bytes.get(end), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
         if bytes.get(end + 1 + sign).is_some_and(u8::is_ascii_digit) {
             end = digits(end + 1 + sign, false);
+            fraction = true;
         }
     }
-    end
+    let zeros = bytes.iter().take_while(|b| **b == b'0').count();
+    if !fraction && zeros > 0 { zeros } else { end }
 }
 
 /// The nearest opening of a tag.

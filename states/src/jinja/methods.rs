@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::args::{CallArgs, Res, int_arg, iterate, required, runtime};
 use super::eval::{Interp, hashable};
-use super::value::{Dict, LoopState, Py};
+use super::value::{Dict, LoopState, Part, Py};
 
 const DICT: &[&str] = &[
     "clear",
@@ -31,6 +31,8 @@ pub(super) fn has(object: &Py, name: &str) -> bool {
         Py::Tuple(_) => matches!(name, "count" | "index"),
         Py::Str(_) => super::text::METHODS.contains(&name),
         Py::Cycler(_) => matches!(name, "next" | "reset"),
+        Py::Bytes(_) => matches!(name, "decode" | "hex"),
+        Py::Range(..) => matches!(name, "count" | "index"),
         _ => false,
     }
 }
@@ -42,6 +44,20 @@ pub(super) fn call(interp: &mut Interp<'_>, receiver: &Py, name: &str, args: Cal
         Py::List(l) => list(interp, l, name, args),
         Py::Tuple(t) => sequence(t, name, args),
         Py::Str(s) => super::text::call(s, name, args),
+        Py::Int(_) | Py::Float(_) | Py::Bool(_) => number(receiver, name),
+        Py::Bytes(b) if name == "hex" => Ok(Py::str(hex::encode(b))),
+        Py::Bytes(b) => match std::str::from_utf8(b) {
+            Ok(text) => Ok(Py::str(text)),
+            Err(e) => runtime(format!("the bytes are no UTF-8: {e}")),
+        },
+        Py::Range(..) => sequence(&iterate(receiver)?, name, args),
+        Py::Salt => {
+            let [name, default] = args.bind("get", ["key", "default"])?;
+            let name = super::args::text_arg("get", "key", name)?;
+            let found = interp.world.has(&name);
+            let function = || Py::Call(Rc::new(super::value::Callable::Function(name)));
+            Ok(if found { function() } else { default.unwrap_or(Py::None) })
+        }
         Py::Loop(l) => loop_method(l, name, args),
         Py::Cycler(c) => {
             let at = c.pos.get();
@@ -84,15 +100,17 @@ fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
 
 fn dict(this: &Rc<RefCell<Dict>>, name: &str, args: CallArgs) -> Res<Py> {
     match name {
-        "items" => {
-            let pairs =
-                this.borrow().iter().map(|(k, v)| Py::tuple(vec![k.value().clone(), v.clone()])).collect();
-            Ok(Py::view("dict_items", pairs))
+        "items" | "keys" | "values" => {
+            let [] = args.bind_positional(name, [])?;
+            let part = match name {
+                "items" => Part::Items,
+                "keys" => Part::Keys,
+                _ => Part::Values,
+            };
+            Ok(Py::DictView(part, this.clone()))
         }
-        "keys" => Ok(Py::view("dict_keys", this.borrow().keys().map(|k| k.value().clone()).collect())),
-        "values" => Ok(Py::view("dict_values", this.borrow().values().cloned().collect())),
         "get" => {
-            let [key, default] = args.bind("get", ["key", "default"])?;
+            let [key, default] = args.bind_positional("get", ["key", "default"])?;
             let key = hashable(required("get", "key", key)?)?;
             let found = this.borrow().get(&key).cloned();
             Ok(found.or(default).unwrap_or(Py::None))
@@ -105,14 +123,14 @@ fn dict(this: &Rc<RefCell<Dict>>, name: &str, args: CallArgs) -> Res<Py> {
             Ok(Py::None)
         }
         "setdefault" => {
-            let [key, default] = args.bind("setdefault", ["key", "default"])?;
+            let [key, default] = args.bind_positional("setdefault", ["key", "default"])?;
             let key = hashable(required("setdefault", "key", key)?)?;
             let default = default.unwrap_or(Py::None);
             refuse_cycle(&Py::Dict(this.clone()), &default, 0)?;
             Ok(this.borrow_mut().entry(key).or_insert(default).clone())
         }
         "pop" => {
-            let [key, default] = args.bind("pop", ["key", "default"])?;
+            let [key, default] = args.bind_positional("pop", ["key", "default"])?;
             let key = required("pop", "key", key)?;
             let found = this.borrow_mut().shift_remove(&hashable(key.clone())?);
             match found.or(default) {
@@ -130,7 +148,7 @@ fn dict(this: &Rc<RefCell<Dict>>, name: &str, args: CallArgs) -> Res<Py> {
         }
         "copy" => Ok(Py::dict(this.borrow().clone())),
         _ => {
-            let [keys, value] = args.bind("fromkeys", ["iterable", "value"])?;
+            let [keys, value] = args.bind_positional("fromkeys", ["iterable", "value"])?;
             let value = value.unwrap_or(Py::None);
             let mut new = Dict::new();
             for key in iterate(&required("fromkeys", "iterable", keys)?)? {
@@ -145,13 +163,13 @@ fn list(interp: &mut Interp<'_>, this: &Rc<RefCell<Vec<Py>>>, name: &str, args: 
     let container = Py::List(this.clone());
     match name {
         "append" => {
-            let [value] = args.bind("append", ["object"])?;
+            let [value] = args.bind_positional("append", ["object"])?;
             let value = value.map_or_else(|| runtime("append() takes exactly one argument (0 given)"), Ok)?;
             refuse_cycle(&container, &value, 0)?;
             this.borrow_mut().push(value);
         }
         "extend" => {
-            let [more] = args.bind("extend", ["iterable"])?;
+            let [more] = args.bind_positional("extend", ["iterable"])?;
             let more = iterate(&required("extend", "iterable", more)?)?;
             interp.charge(more.len() / 4)?;
             more.iter().try_for_each(|v| refuse_cycle(&container, v, 0))?;
@@ -159,7 +177,7 @@ fn list(interp: &mut Interp<'_>, this: &Rc<RefCell<Vec<Py>>>, name: &str, args: 
             this.borrow_mut().extend(more);
         }
         "insert" => {
-            let [at, value] = args.bind("insert", ["index", "object"])?;
+            let [at, value] = args.bind_positional("insert", ["index", "object"])?;
             let at = int_arg("insert", "index", at)?.unwrap_or(0);
             let value = required("insert", "object", value)?;
             refuse_cycle(&container, &value, 0)?;
@@ -167,7 +185,7 @@ fn list(interp: &mut Interp<'_>, this: &Rc<RefCell<Vec<Py>>>, name: &str, args: 
             this.borrow_mut().insert(clamp(at, len), value);
         }
         "pop" => {
-            let [at] = args.bind("pop", ["index"])?;
+            let [at] = args.bind_positional("pop", ["index"])?;
             let at = int_arg("pop", "index", at)?.unwrap_or(-1);
             let len = this.borrow().len();
             return match place(at, len) {
@@ -176,7 +194,7 @@ fn list(interp: &mut Interp<'_>, this: &Rc<RefCell<Vec<Py>>>, name: &str, args: 
             };
         }
         "remove" => {
-            let [value] = args.bind("remove", ["value"])?;
+            let [value] = args.bind_positional("remove", ["value"])?;
             let value = required("remove", "value", value)?;
             let at = this.borrow().iter().position(|v| v.equals(&value));
             return match at {
@@ -191,7 +209,13 @@ fn list(interp: &mut Interp<'_>, this: &Rc<RefCell<Vec<Py>>>, name: &str, args: 
         "clear" => this.borrow_mut().clear(),
         "copy" => return Ok(Py::list(this.borrow().clone())),
         "sort" => {
-            let [reverse] = args.bind("sort", ["reverse"])?;
+            if !args.positional.is_empty() {
+                return runtime("sort() takes no positional arguments");
+            }
+            let [key, reverse] = args.bind("sort", ["key", "reverse"])?;
+            if key.is_some_and(|k| !matches!(k, Py::None)) {
+                return runtime("sort(key=…) is not supported: use the filter `sort(attribute=…)`");
+            }
             let mut items = this.borrow().clone();
             sort(&mut items, |v| Ok(v.clone()), reverse.is_some_and(|r| r.truth()))?;
             *this.borrow_mut() = items;
@@ -202,16 +226,50 @@ fn list(interp: &mut Interp<'_>, this: &Rc<RefCell<Vec<Py>>>, name: &str, args: 
 }
 
 fn sequence(items: &[Py], name: &str, args: CallArgs) -> Res<Py> {
-    let [value] = args.bind(name, ["value"])?;
+    let [value, start, stop] = args.bind_positional(name, ["value", "start", "stop"])?;
     let value = required(name, "value", value)?;
     let number = |n: usize| Py::Int(i64::try_from(n).unwrap_or(i64::MAX));
     if name == "count" {
         return Ok(number(items.iter().filter(|v| v.equals(&value)).count()));
     }
-    match items.iter().position(|v| v.equals(&value)) {
+    let start = clamp(int_arg(name, "start", start)?.unwrap_or(0), items.len());
+    let stop = clamp(int_arg(name, "stop", stop)?.unwrap_or(i64::MAX), items.len());
+    let within = |i: &usize| (start..stop).contains(i);
+    match items.iter().enumerate().position(|(i, v)| within(&i) && v.equals(&value)) {
         Some(at) => Ok(number(at)),
         None => runtime(format!("ValueError: {} is not in list", super::repr::repr(&value))),
     }
+}
+
+/// An attribute of a number, or a method of it.
+pub(super) fn number_attribute(object: &Py, name: &str) -> Option<Py> {
+    let whole = !matches!(object, Py::Float(_));
+    Some(match name {
+        "real" if whole => Py::Int(object.as_int()?),
+        "real" => object.clone(),
+        "imag" if whole => Py::Int(0),
+        "imag" => Py::Float(0.0),
+        "numerator" if whole => Py::Int(object.as_int()?),
+        "denominator" if whole => Py::Int(1),
+        "bit_length" | "bit_count" if whole => method(object, name),
+        "is_integer" if !whole => method(object, name),
+        "conjugate" => method(object, name),
+        _ => return None,
+    })
+}
+
+fn method(object: &Py, name: &str) -> Py {
+    Py::Call(Rc::new(super::value::Callable::Method(object.clone(), name.into())))
+}
+
+fn number(value: &Py, name: &str) -> Res<Py> {
+    let bits = value.as_int().unwrap_or(0).unsigned_abs();
+    Ok(match (name, value) {
+        ("bit_length", _) => Py::Int(i64::from(u64::BITS - bits.leading_zeros())),
+        ("bit_count", _) => Py::Int(i64::from(bits.count_ones())),
+        ("is_integer", Py::Float(f)) => Py::Bool(f.is_finite() && f.fract() == 0.0),
+        _ => value.as_int().map_or_else(|| value.clone(), Py::Int),
+    })
 }
 
 /// An index of Python's: from the end when negative.

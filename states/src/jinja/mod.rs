@@ -9,6 +9,7 @@
 mod args;
 mod ast;
 mod checks;
+mod context;
 mod eval;
 mod exec;
 mod filters;
@@ -90,8 +91,8 @@ pub(crate) fn render(
         limits,
         globals: scope::Scope::default(),
         loaded: indexmap::IndexMap::new(),
+        modules: indexmap::IndexMap::new(),
         captured: scope::Captured::default(),
-        blocks: indexmap::IndexMap::new(),
         steps: 0,
         depth: 0,
         written: 0,
@@ -100,7 +101,7 @@ pub(crate) fn render(
         interp.globals.set(name.into(), value);
     }
     let root = interp.root_scope();
-    let frame = Frame { template: template.clone(), scope: scope::Scope::inside(&root), module: None };
+    let frame = Frame::of(&template, scope::Scope::inside(&root), None);
     let mut out = String::new();
     interp.run_template(&frame, &mut out).map_err(|e| placed(e, &template, 0))?;
     // Jinja drops the last line break of a template; Salt puts it back.
@@ -112,7 +113,7 @@ pub(crate) fn render(
 
 /// Parses a template, honouring Salt's `#jinja2:` header.
 fn parse(name: &str, text: &str) -> Res<Template> {
-    parser::parse(name, text, header(text)).map_err(|(error, at)| {
+    header(text).and_then(|header| parser::parse(name, text, header)).map_err(|(error, at)| {
         let (line, column) = eval::position(text, at);
         let origin = crate::low::Origin { file: name.to_owned(), line, column };
         error.at(origin).in_text(text)
@@ -129,20 +130,43 @@ struct Header {
     whitespace: Whitespace,
 }
 
+/// Jinja2's settings that a header could change and that are not understood here.
+const OTHER_SETTINGS: &[&str] = &[
+    "block_start_string",
+    "block_end_string",
+    "variable_start_string",
+    "variable_end_string",
+    "comment_start_string",
+    "comment_end_string",
+    "line_statement_prefix",
+    "line_comment_prefix",
+    "newline_sequence",
+];
+
 /// Reads `#jinja2: {…}` on the first line, or on the second below a renderer's shebang.
-fn header(text: &str) -> Header {
+fn header(text: &str) -> Result<Header, (Error, ast::At)> {
     let is_shebang = text.starts_with("#!") && !text.starts_with("#!/");
     let shebang = if is_shebang { text.find('\n').map_or(text.len(), |i| i + 1) } else { 0 };
-    let Some(rest) = text[shebang..].strip_prefix("#jinja2:") else { return Header::default() };
+    let Some(rest) = text[shebang..].strip_prefix("#jinja2:") else { return Ok(Header::default()) };
     let payload = rest.split_inclusive('\n').next().unwrap_or_default();
     let Ok(serde_json::Value::Object(options)) = serde_json::from_str(payload) else {
-        return Header::default();
+        return Ok(Header::default());
     };
     let on = |key: &str| {
-        options.iter().any(|(k, v)| k.eq_ignore_ascii_case(key) && *v == serde_json::Value::Bool(true))
+        let option = options.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v);
+        option.is_some_and(|v| !matches!(v, serde_json::Value::Null) && *v != false && *v != 0 && *v != "")
     };
-    let whitespace = Whitespace { trim_blocks: on("trim_blocks"), lstrip_blocks: on("lstrip_blocks") };
-    Header { shebang, start: shebang + "#jinja2:".len() + payload.len(), whitespace }
+    if let Some(other) = OTHER_SETTINGS.iter().find(|name| on(name)) {
+        let fault = crate::error::Fault::Syntax(format!("the setting '{other}' is not supported"));
+        let help = "a `#jinja2:` header can set trim_blocks, lstrip_blocks and keep_trailing_newline";
+        return Err((Error::new(fault).help(help), ast::At::try_from(shebang).unwrap_or(0)));
+    }
+    let whitespace = Whitespace {
+        trim_blocks: on("trim_blocks"),
+        lstrip_blocks: on("lstrip_blocks"),
+        keep_end: on("keep_trailing_newline"),
+    };
+    Ok(Header { shebang, start: shebang + "#jinja2:".len() + payload.len(), whitespace })
 }
 
 /// A path relative to `base` with `.` and `..` resolved; `None` when it leads out.

@@ -43,6 +43,13 @@ pub(crate) fn binary(op: BinOp, a: &Py, b: &Py) -> Res<Py> {
         (BinOp::Add, Py::Tuple(a), Py::Tuple(b)) => {
             Ok(Py::tuple(a.iter().chain(b.iter()).cloned().collect()))
         }
+        (BinOp::Sub, Py::DictView(super::value::Part::Keys, _) | Py::View(..), other)
+            if other.is_iterable() =>
+        {
+            let without = iterate(other)?;
+            let kept = iterate(a)?.into_iter().filter(|i| !without.iter().any(|o| o.equals(i)));
+            Ok(Py::set(kept.collect()))
+        }
         (BinOp::Mod, Py::Str(format), args) => super::format::percent(format, args).map(Py::str),
         (BinOp::Mul, sequence, times) if times.as_int().is_some() && sequence.len().is_some() => {
             repeat(sequence, times.as_int().unwrap_or(0))
@@ -157,6 +164,9 @@ pub(crate) fn negate(value: &Py) -> Res<Py> {
 }
 
 pub(crate) fn compare(op: CmpOp, a: &Py, b: &Py) -> Res<bool> {
+    if matches!((op, b.len()), (CmpOp::In | CmpOp::NotIn, Some(0))) && !matches!(b, Py::Str(_) | Py::Void) {
+        return Ok(op == CmpOp::NotIn);
+    }
     for side in [a, b] {
         if let Py::Undefined(message) = side {
             return undefined(message);
@@ -217,6 +227,13 @@ pub(crate) fn contains(container: &Py, item: &Py) -> Res<bool> {
             Ok(key) => Ok(d.borrow().contains_key(&key)),
             Err(kind) => runtime(format!("unhashable type: '{kind}'")),
         },
+        (Py::Gen(_, _), item) => loop {
+            match super::args::first(container)? {
+                None => return Ok(false),
+                Some(found) if found.equals(item) => return Ok(true),
+                Some(_) => {}
+            }
+        },
         (container, item) => match container.len() {
             Some(_) => Ok(iterate(container)?.iter().any(|i| i.equals(item))),
             None => runtime(format!("argument of type '{}' is not iterable", container.type_name())),
@@ -232,6 +249,10 @@ pub(crate) fn index(value: &Py, index: i64) -> Option<Py> {
         Py::List(l) => l.borrow().get(index).cloned(),
         Py::Tuple(t) => t.get(index).cloned(),
         Py::Str(s) => s.chars().nth(index).map(|c| Py::str(c.to_string())),
+        Py::Range(start, _, step) => {
+            i64::try_from(index).ok()?.checked_mul(*step)?.checked_add(*start).map(Py::Int)
+        }
+        Py::Bytes(b) => b.get(index).map(|b| Py::Int(i64::from(*b))),
         _ => None,
     }
 }
@@ -239,7 +260,7 @@ pub(crate) fn index(value: &Py, index: i64) -> Option<Py> {
 /// `sequence[start:stop:step]`.
 pub(crate) fn slice(value: &Py, start: Option<i64>, stop: Option<i64>, step: Option<i64>) -> Res<Py> {
     let items = match value {
-        Py::Str(_) | Py::List(_) | Py::Tuple(_) => iterate(value)?,
+        Py::Str(_) | Py::List(_) | Py::Tuple(_) | Py::Range(..) | Py::Bytes(_) => iterate(value)?,
         Py::Undefined(message) => return undefined(message),
         other => return runtime(format!("'{}' object is not subscriptable", other.type_name())),
     };
@@ -247,10 +268,20 @@ pub(crate) fn slice(value: &Py, start: Option<i64>, stop: Option<i64>, step: Opt
     if step == 0 {
         return runtime("slice step cannot be zero");
     }
+    if let Py::Range(first, _, by) = value {
+        let mut all = slice_indices(items.len(), start, stop, step);
+        let at = |i: usize| first + by * i64::try_from(i).unwrap_or(0);
+        let from = all.next().map(at);
+        let count = i64::try_from(all.count()).unwrap_or(0) + 1;
+        return Ok(from.map_or(Py::Range(0, 0, 1), |f| Py::Range(f, f + by * step * count, by * step)));
+    }
     let picked: Vec<Py> = slice_indices(items.len(), start, stop, step).map(|i| items[i].clone()).collect();
     Ok(match value {
         Py::Str(_) => Py::str(picked.iter().filter_map(Py::as_str).collect::<String>()),
         Py::Tuple(_) => Py::Tuple(Rc::new(picked)),
+        Py::Bytes(_) => {
+            Py::Bytes(picked.iter().filter_map(Py::as_int).filter_map(|b| u8::try_from(b).ok()).collect())
+        }
         _ => Py::list(picked),
     })
 }

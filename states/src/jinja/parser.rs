@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::Header;
-use super::ast::{At, Expr, ExprKind, For, Format, Macro, Stmt, StmtKind, Target, Template, Uses};
+use super::ast::{At, Block, Expr, ExprKind, For, Format, Macro, Stmt, StmtKind, Target, Template, Uses};
 use super::lexer::{LexError, Token, lex};
 use crate::error::{Error, Fault};
 
@@ -16,14 +16,17 @@ pub(super) struct Parser {
     tokens: Vec<(Token, At)>,
     index: usize,
     depth: usize,
+    /// Loops around the tag that is read, within its macro or block.
+    loops: usize,
+    blocks: Vec<Rc<Block>>,
 }
 
 /// Parses a template whose header has been read.
 pub(super) fn parse(name: &str, source: &str, header: Header) -> Parsed<Template> {
     let tokens = lex(source, header)?;
-    let mut parser = Parser { tokens, index: 0, depth: 0 };
+    let mut parser = Parser { tokens, index: 0, depth: 0, loops: 0, blocks: Vec::new() };
     let body = parser.body(&[])?;
-    Ok(Template { name: name.into(), source: source.into(), body })
+    Ok(Template { name: name.into(), source: source.into(), body, blocks: parser.blocks })
 }
 
 impl Parser {
@@ -186,11 +189,14 @@ impl Parser {
             "block" => return self.named_block(),
             "load_yaml" | "load_json" | "load_text" => return self.load_block(&tag),
             "autoescape" => {
-                self.expr()?;
+                let on = self.expr()?;
                 let body = self.until("endautoescape")?;
-                StmtKind::Scope(body)
+                StmtKind::Autoescape(on, body)
             }
             "do" => StmtKind::Do(self.tuple(true)?),
+            "break" | "continue" if self.loops == 0 => {
+                return self.fail_at(format!("`{tag}` stands outside of a loop"), at);
+            }
             "break" => StmtKind::Break,
             "continue" => StmtKind::Continue,
             "include" => self.include()?,
@@ -217,10 +223,14 @@ impl Parser {
         let filter = if self.eat_name("if") { Some(self.expr()?) } else { None };
         let recursive = self.eat_name("recursive");
         self.block_end()?;
+        let start = self.index;
+        self.loops += 1;
         let body = self.body(&["else", "endfor"])?;
+        self.loops -= 1;
+        let uses_loop = recursive || self.mentions(start, "loop") || self.mentions(start, "scoped");
         let otherwise = if self.eat_name("else") { self.until("endfor")? } else { self.skip(Vec::new())? };
         self.block_end()?;
-        Ok(StmtKind::For(Rc::new(For { target, iter, filter, recursive, body, otherwise })))
+        Ok(StmtKind::For(Rc::new(For { target, iter, filter, recursive, uses_loop, body, otherwise })))
     }
 
     fn skip<T>(&mut self, value: T) -> Parsed<T> {
@@ -297,25 +307,30 @@ impl Parser {
         let name = self.name()?;
         let params = self.signature()?;
         let start = self.index;
-        let body = self.until("endmacro")?;
+        let body = self.function(|p| p.until("endmacro"))?;
         let uses = self.uses(start);
-        self.block_end_named()?;
+        self.block_end()?;
         Ok(StmtKind::Macro(Rc::new(Macro { name, params, body, uses })))
+    }
+
+    /// Reads what becomes a function: a loop around it is none for it.
+    fn function<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        let loops = std::mem::take(&mut self.loops);
+        let result = read(self);
+        self.loops = loops;
+        result
+    }
+
+    /// Whether the tokens since `start` mention a name.
+    fn mentions(&self, start: usize, name: &str) -> bool {
+        let tokens = &self.tokens[start..self.index.min(self.tokens.len())];
+        tokens.iter().any(|(t, _)| matches!(t, Token::Name(n) if n == name))
     }
 
     /// Which of a macro's own names the tokens since `start` mention.
     fn uses(&self, start: usize) -> Uses {
-        let tokens = &self.tokens[start..self.index.min(self.tokens.len())];
-        let mentions = |name: &str| tokens.iter().any(|(t, _)| matches!(t, Token::Name(n) if n == name));
+        let mentions = |name: &str| self.mentions(start, name);
         Uses { varargs: mentions("varargs"), kwargs: mentions("kwargs"), caller: mentions("caller") }
-    }
-
-    /// `%}`, or a repeated name before it (`{% endblock name %}`).
-    fn block_end_named(&mut self) -> Parsed<()> {
-        if let Token::Name(_) = self.peek() {
-            self.index += 1;
-        }
-        self.block_end()
     }
 
     fn signature(&mut self) -> Parsed<Vec<(Rc<str>, Option<Expr>)>> {
@@ -329,6 +344,9 @@ impl Parser {
                 }
             }
             let name = self.name()?;
+            if params.iter().any(|(n, _)| *n == name) {
+                return self.fail(format!("the parameter `{name}` is there twice"));
+            }
             let default = if self.eat_op("=") { Some(self.expr()?) } else { None };
             if default.is_none() && params.last().is_some_and(|(_, d)| d.is_some()) {
                 return self.fail("a parameter without a default follows one that has one");
@@ -345,10 +363,10 @@ impl Parser {
             return self.fail_at("`call` needs a call", call.at);
         }
         let start = self.index;
-        let body = self.until("endcall")?;
+        let body = self.function(|p| p.until("endcall"))?;
         let uses = self.uses(start);
         self.block_end()?;
-        Ok(StmtKind::CallBlock(Rc::new(Macro { name: "caller".into(), params, body, uses }), call))
+        Ok(StmtKind::CallBlock(Rc::new(Macro { name: "".into(), params, body, uses }), call))
     }
 
     fn with_block(&mut self) -> Parsed<StmtKind> {
@@ -375,18 +393,30 @@ impl Parser {
 
     fn named_block(&mut self) -> Parsed<StmtKind> {
         let name = self.name()?;
-        while self.eat_name("scoped") || self.eat_name("required") {}
-        let body = self.until("endblock")?;
-        self.block_end_named()?;
-        Ok(StmtKind::Block(name, Rc::new(body)))
+        let scoped = self.eat_name("scoped");
+        let required = self.eat_name("required");
+        let at = self.at();
+        let body = self.function(|p| p.until("endblock"))?;
+        self.eat_name(&name);
+        self.block_end()?;
+        let blank = |s: &Stmt| matches!(&s.kind, StmtKind::Text(t) if t.trim().is_empty());
+        if required && !body.iter().all(blank) {
+            return self.fail_at("a required block can only contain comments or whitespace", at);
+        }
+        if self.blocks.iter().any(|b| b.name == name) {
+            return self.fail_at(format!("block '{name}' defined twice"), at);
+        }
+        let block = Rc::new(Block { name, scoped, required, body });
+        self.blocks.push(block.clone());
+        Ok(StmtKind::Block(block))
     }
 
     fn load_block(&mut self, tag: &str) -> Parsed<StmtKind> {
         self.expect_name("as")?;
-        let name = self.name()?;
-        let body = self.until("endload")?;
+        let target = self.targets()?;
+        let body = self.function(|p| p.until("endload"))?;
         self.block_end()?;
-        Ok(StmtKind::LoadBlock(format_of(tag), name, body))
+        Ok(StmtKind::LoadBlock(format_of(tag), target, body))
     }
 
     fn import_data(&mut self, tag: &str) -> Parsed<StmtKind> {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::value::{Callable, Dict, Py};
+use super::args::{Res, undefined};
+use super::value::{Callable, Dict, Part, Py};
 
 /// How strings inside mappings are printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,14 +27,29 @@ pub(crate) fn text(value: &Py) -> String {
 }
 
 /// What `{{ value }}` prints.
-pub(crate) fn printed(value: &Py) -> String {
-    match value {
+///
+/// # Errors
+/// Something undefined in a mapping.
+pub(crate) fn printed(value: &Py) -> Res<String> {
+    if let Some(message) = undefined_in(value, 0) {
+        return undefined(&message);
+    }
+    Ok(match value {
         Py::Str(s) => s.to_string(),
         other => {
             let mut out = String::new();
             repr_into(&mut out, other, Style::Printed, 0);
             out
         }
+    })
+}
+
+/// Something undefined that is a value of mappings in mappings; Salt prints those with `str`, other values with `repr`.
+fn undefined_in(value: &Py, depth: usize) -> Option<std::rc::Rc<str>> {
+    match value {
+        Py::Undefined(message) => Some(message.clone()),
+        Py::Dict(d) if depth < 200 => d.borrow().values().find_map(|v| undefined_in(v, depth + 1)),
+        _ => None,
     }
 }
 
@@ -51,6 +67,7 @@ fn repr_into(out: &mut String, value: &Py, style: Style, depth: usize) {
     }
     match value {
         Py::Undefined(_) => out.push_str("Undefined"),
+        Py::Void if depth > 0 => out.push_str("Undefined"),
         Py::Void => {}
         Py::None => out.push_str("None"),
         Py::Bool(true) => out.push_str("True"),
@@ -62,11 +79,18 @@ fn repr_into(out: &mut String, value: &Py, style: Style, depth: usize) {
         Py::Tuple(t) if t.len() == 1 => sequence(out, t, ("(", ",)"), style, depth),
         Py::Tuple(t) => sequence(out, t, ("(", ")"), style, depth),
         Py::Dict(d) => dict(out, &d.borrow(), style, depth),
-        Py::View(kind, items) if kind.starts_with("dict_") => {
-            out.push_str(kind);
-            sequence(out, items, ("([", "])"), style, depth);
+        Py::DictView(part, _) => {
+            out.push_str(value.type_name());
+            let items = value.elements().unwrap_or_default();
+            let style = if *part == Part::Keys { Style::Plain } else { style };
+            sequence(out, &items, ("([", "])"), style, depth);
         }
-        Py::View(kind, _) => _ = write!(out, "<{kind} object>"),
+        Py::View(_, items) if items.is_empty() => out.push_str("set()"),
+        Py::View(_, items) => sequence(out, items, ("{", "}"), style, depth),
+        Py::Range(start, stop, 1) => _ = write!(out, "range({start}, {stop})"),
+        Py::Range(start, stop, step) => _ = write!(out, "range({start}, {stop}, {step})"),
+        Py::Gen(kind, _) => _ = write!(out, "<{kind} object>"),
+        Py::Bytes(bytes) => bytes_into(out, bytes),
         Py::Namespace(d) => {
             out.push_str("<Namespace ");
             dict(out, &d.borrow(), Style::Plain, depth);
@@ -79,10 +103,29 @@ fn repr_into(out: &mut String, value: &Py, style: Style, depth: usize) {
             Callable::Method(_, name) => _ = write!(out, "<built-in method {name}>"),
             Callable::Function(name) => _ = write!(out, "<function {name}>"),
             Callable::Global(name) => _ = write!(out, "<function {name}>"),
-            Callable::Block(name, _) => _ = write!(out, "<BlockReference {name}>"),
+            Callable::Block(name, ..) => _ = write!(out, "<BlockReference {name}>"),
         },
+        Py::Blocks(_) => out.push_str("<TemplateReference None>"),
         other => _ = write!(out, "<{}>", other.type_name()),
     }
+}
+
+fn bytes_into(out: &mut String, bytes: &[u8]) {
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
+    out.push('b');
+    out.push(quote);
+    for byte in bytes {
+        match byte {
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            b'\\' => out.push_str("\\\\"),
+            b if char::from(*b) == quote => _ = write!(out, "\\{quote}"),
+            b' '..=b'~' => out.push(char::from(*byte)),
+            b => _ = write!(out, "\\x{b:02x}"),
+        }
+    }
+    out.push(quote);
 }
 
 fn sequence(out: &mut String, items: &[Py], (open, close): (&str, &str), style: Style, depth: usize) {
@@ -151,12 +194,27 @@ pub(crate) fn quoted(s: &str) -> String {
             c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c == '\u{ad}' => {
                 _ = write!(out, "\\x{:02x}", c as u32);
             }
-            '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}' => {
-                _ = write!(out, "\\u{:04x}", c as u32);
+            c if !printable(c) => {
+                let (mark, width) = if (c as u32) < 0x1_0000 { ('u', 4) } else { ('U', 8) };
+                _ = write!(out, "\\{mark}{:0width$x}", c as u32);
             }
             c => out.push(c),
         }
     }
     out.push(quote);
     out
+}
+
+/// Python's `str.isprintable`: what is neither a separator (but for the blank) nor of the categories `C*`.
+pub(super) fn printable(c: char) -> bool {
+    match c {
+        ' '..='~' => true,
+        c if c.is_control() => false,
+        c if c.is_whitespace() => false,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}' => false,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => false,
+        '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' => false,
+        '\u{e0001}'..='\u{e007f}' | '\u{f0000}'..='\u{10ffff}' => false,
+        _ => true,
+    }
 }

@@ -18,6 +18,9 @@ pub(super) const METHODS: &[&str] = &[
     "format",
     "format_map",
     "index",
+    "isascii",
+    "isprintable",
+    "maketrans",
     "isalnum",
     "isalpha",
     "isdecimal",
@@ -62,6 +65,10 @@ pub(super) fn call(this: &Rc<str>, name: &str, args: CallArgs) -> Res<Py> {
     if let Some(answer) = no_args(&args).then(|| is_kind(this, name)).flatten() {
         return Ok(Py::Bool(answer));
     }
+    let by_name = matches!(name, "format" | "split" | "rsplit" | "splitlines" | "expandtabs" | "encode");
+    if !by_name && !args.named.is_empty() {
+        return runtime(format!("str.{name}() takes no keyword arguments"));
+    }
     match name {
         "format" => super::format::braces(this, &args).map(Py::str),
         "format_map" => {
@@ -97,9 +104,23 @@ pub(super) fn call(this: &Rc<str>, name: &str, args: CallArgs) -> Res<Py> {
             let [keep] = args.bind(name, ["keepends"])?;
             Ok(Py::list(lines(this, flag(keep.as_ref(), false)).into_iter().map(Py::str).collect()))
         }
-        "expandtabs" => Ok(Py::str(this.replace('\t', "        "))),
-        // Python's bytes are text here: templates only ever decode them again.
-        "encode" => Ok(Py::Str(this.clone())),
+        "expandtabs" => {
+            let [size] = args.bind(name, ["tabsize"])?;
+            let size = usize::try_from(int_arg(name, "tabsize", size)?.unwrap_or(8)).unwrap_or(0).min(1000);
+            check_length(this.matches('\t').count().checked_mul(size))?;
+            Ok(Py::str(untabbed(this, size)))
+        }
+        "encode" => {
+            let [encoding, _] = args.bind(name, ["encoding", "errors"])?;
+            let encoding =
+                encoding.map_or_else(|| "utf-8".to_owned(), |e| super::repr::text(&e).to_lowercase());
+            let known = matches!(encoding.replace('_', "-").as_str(), "utf-8" | "utf8") || this.is_ascii();
+            if !known {
+                return runtime(format!("the encoding '{encoding}' is not supported"));
+            }
+            Ok(Py::Bytes(this.as_bytes().into()))
+        }
+        "maketrans" => mapping(args),
         "translate" => translate(this, args),
         other => runtime(format!("str.{other}() takes other arguments")),
     }
@@ -108,7 +129,8 @@ pub(super) fn call(this: &Rc<str>, name: &str, args: CallArgs) -> Res<Py> {
 fn recased(s: &str, name: &str) -> Option<String> {
     Some(match name {
         "upper" => s.to_uppercase(),
-        "lower" | "casefold" => s.to_lowercase(),
+        "lower" => s.to_lowercase(),
+        "casefold" => s.to_lowercase().replace('ß', "ss"),
         "capitalize" => capitalized(s),
         "title" => titled(s),
         "swapcase" => s
@@ -149,11 +171,17 @@ fn titled(s: &str) -> String {
 
 fn is_kind(s: &str, name: &str) -> Option<bool> {
     let all = |test: fn(char) -> bool| !s.is_empty() && s.chars().all(test);
+    let superscript = |c| matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨');
+    let decimal = |c: char| c.is_ascii_digit() || (c.is_numeric() && !superscript(c) && in_tens(c));
     Some(match name {
+        "isascii" => s.is_ascii(),
+        "isprintable" => s.chars().all(super::repr::printable),
         "isalnum" => all(char::is_alphanumeric),
         "isalpha" => all(char::is_alphabetic),
-        "isdecimal" | "isdigit" | "isnumeric" => all(char::is_numeric),
-        "isspace" => all(char::is_whitespace),
+        "isdecimal" => !s.is_empty() && s.chars().all(decimal),
+        "isdigit" => !s.is_empty() && s.chars().all(|c| decimal(c) || superscript(c)),
+        "isnumeric" => all(char::is_numeric),
+        "isspace" => all(is_space),
         "islower" => s.chars().any(char::is_lowercase) && !s.chars().any(char::is_uppercase),
         "isupper" => s.chars().any(char::is_uppercase) && !s.chars().any(char::is_lowercase),
         "istitle" => s.chars().any(char::is_alphabetic) && titled(s) == s,
@@ -162,6 +190,65 @@ fn is_kind(s: &str, name: &str) -> Option<bool> {
         }
         _ => return None,
     })
+}
+
+/// Python's notion of white space: four separators more than Unicode's.
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+/// Decimal digits of other scripts come in tens that start at a multiple of 16, or of 16 and 6.
+fn in_tens(c: char) -> bool {
+    let low = u32::from(c) % 16;
+    u32::from(c) >= 0x660
+        && !matches!(u32::from(c), 0x2070..=0x2fff | 0x3000..=0x4dff)
+        && (low < 10 || low >= 6)
+}
+
+fn untabbed(text: &str, size: usize) -> String {
+    let (mut out, mut column) = (String::with_capacity(text.len()), 0);
+    for c in text.chars() {
+        match c {
+            '\t' if size > 0 => {
+                let blanks = size - column % size;
+                out.extend(std::iter::repeat_n(' ', blanks));
+                column += blanks;
+            }
+            '\t' => {}
+            c => {
+                out.push(c);
+                column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
+            }
+        }
+    }
+    out
+}
+
+/// `str.maketrans`.
+fn mapping(args: CallArgs) -> Res<Py> {
+    let [from, to, gone] = args.bind_positional("maketrans", ["x", "y", "z"])?;
+    let code = |c: char| Py::Int(i64::from(u32::from(c)));
+    let mut table = super::value::Dict::new();
+    let mut put = |from: Py, to: Py| Key::new(from).map(|key| table.insert(key, to)).is_ok();
+    match (required("maketrans", "x", from)?, to) {
+        (Py::Dict(d), None) => {
+            for (key, value) in d.borrow().iter() {
+                let key = key.value();
+                let one = key.as_str().and_then(|s| s.chars().next()).map_or_else(|| key.clone(), code);
+                put(one, value.clone());
+            }
+        }
+        (Py::Str(from), Some(Py::Str(to))) if from.chars().count() == to.chars().count() => {
+            for (from, to) in from.chars().zip(to.chars()) {
+                put(code(from), code(to));
+            }
+        }
+        _ => return runtime("maketrans() takes a mapping, or two texts of equal length"),
+    }
+    for c in gone.as_ref().and_then(Py::as_str).unwrap_or_default().chars() {
+        put(code(c), Py::None);
+    }
+    Ok(Py::dict(table))
 }
 
 fn join(this: &str, args: CallArgs) -> Res<Py> {
@@ -209,13 +296,16 @@ fn split(this: &str, name: &str, args: CallArgs) -> Res<Py> {
 
 fn split_blanks(text: &str, limit: usize, from_end: bool) -> Vec<&str> {
     let mut parts = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
+    // What is left over by a limit keeps the blanks at its far end.
+    let near = |rest: &'_ str| if from_end { rest.trim_end_matches(is_space).len() } else { rest.len() };
+    let mut rest = if from_end { text } else { text.trim_start_matches(is_space) };
+    rest = &rest[..near(rest)];
+    while !rest.trim_matches(is_space).is_empty() {
         if parts.len() == limit {
             parts.push(rest);
             break;
         }
-        let cut = if from_end { rest.rfind(char::is_whitespace) } else { rest.find(char::is_whitespace) };
+        let cut = if from_end { rest.rfind(is_space) } else { rest.find(is_space) };
         match cut {
             None => {
                 parts.push(rest);
@@ -224,11 +314,11 @@ fn split_blanks(text: &str, limit: usize, from_end: bool) -> Vec<&str> {
             Some(at) if from_end => {
                 let space = rest[at..].chars().next().map_or(1, char::len_utf8);
                 parts.push(&rest[at + space..]);
-                rest = rest[..at].trim_end();
+                rest = rest[..at].trim_end_matches(is_space);
             }
             Some(at) => {
                 parts.push(&rest[..at]);
-                rest = rest[at..].trim_start();
+                rest = rest[at..].trim_start_matches(is_space);
             }
         }
     }
@@ -244,7 +334,7 @@ fn strip(this: &str, name: &str, args: CallArgs) -> Res<Py> {
         None | Some(Py::None) => None,
         chars => Some(text_arg(name, "chars", chars)?.chars().collect()),
     };
-    let matches = |c: char| set.as_ref().map_or_else(|| c.is_whitespace(), |s| s.contains(&c));
+    let matches = |c: char| set.as_ref().map_or_else(|| is_space(c), |s| s.contains(&c));
     Ok(Py::str(match name {
         "strip" => this.trim_matches(matches),
         "lstrip" => this.trim_start_matches(matches),
@@ -255,6 +345,9 @@ fn strip(this: &str, name: &str, args: CallArgs) -> Res<Py> {
 fn affix(this: &str, name: &str, args: CallArgs) -> Res<Py> {
     let [affix, start, end] = args.bind(name, ["affix", "start", "end"])?;
     let (start, end) = (int_arg(name, "start", start)?, int_arg(name, "end", end)?);
+    if start.is_some_and(|s| usize::try_from(s).is_ok_and(|s| s > this.chars().count())) {
+        return Ok(Py::Bool(false));
+    }
     let part = super::ops::slice(&Py::str(this), start, end, None)?;
     let part = part.as_str().unwrap_or_default();
     let test = |affix: &Py| match affix {
@@ -281,14 +374,27 @@ fn find(this: &str, name: &str, args: CallArgs) -> Res<Py> {
     let [part, start, end] = args.bind(name, ["sub", "start", "end"])?;
     let part = text_arg(name, "sub", part)?;
     let (start, end) = (int_arg(name, "start", start)?, int_arg(name, "end", end)?);
+    let beyond = start.is_some_and(|s| usize::try_from(s).is_ok_and(|s| s > this.chars().count()));
     let within = super::ops::slice(&Py::str(this), start, end, None)?;
     let within = within.as_str().unwrap_or_default();
     let chars = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     if name == "count" {
-        let count = if part.is_empty() { within.chars().count() + 1 } else { within.matches(&*part).count() };
+        let count = if beyond {
+            0
+        } else if part.is_empty() {
+            within.chars().count() + 1
+        } else {
+            within.matches(&*part).count()
+        };
         return Ok(Py::Int(chars(count)));
     }
-    let at = if name.starts_with('r') { within.rfind(&*part) } else { within.find(&*part) };
+    let at = if beyond {
+        None
+    } else if name.starts_with('r') {
+        within.rfind(&*part)
+    } else {
+        within.find(&*part)
+    };
     let len = chars(this.chars().count());
     let offset = start.map_or(0, |s| if s < 0 { (s + len).max(0) } else { s });
     match at {
@@ -316,9 +422,20 @@ fn partition(this: &str, name: &str, args: CallArgs) -> Res<Py> {
 
 fn justify(this: &str, name: &str, args: CallArgs) -> Res<Py> {
     let [width, fill] = args.bind(name, ["width", "fillchar"])?;
-    let width = usize::try_from(int_arg(name, "width", width)?.unwrap_or(0)).unwrap_or(0);
+    let width = required(name, "width", width)?;
+    let width = usize::try_from(int_arg(name, "width", Some(width))?.unwrap_or(0)).unwrap_or(0);
     check_length(Some(width))?;
-    let fill = fill.as_ref().and_then(Py::as_str).and_then(|s| s.chars().next()).unwrap_or(' ');
+    let fill = match fill {
+        None => ' ',
+        Some(fill) => {
+            let fill = text_arg(name, "fillchar", Some(fill))?;
+            let mut chars = fill.chars();
+            match (chars.next(), chars.next()) {
+                (Some(c), None) => c,
+                _ => return runtime("The fill character must be exactly one character long"),
+            }
+        }
+    };
     let missing = width.saturating_sub(this.chars().count());
     let fills = |c: char, n: usize| std::iter::repeat_n(c, n).collect::<String>();
     Ok(Py::str(match name {
@@ -346,19 +463,25 @@ pub(super) fn replace(this: &str, old: &str, new: &str, count: Option<usize>) ->
     })
 }
 
-/// Python's `splitlines`.
+/// Python's `splitlines`, which knows ten ways to end a line.
 pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<String> {
-    text.split_inclusive(['\n', '\r'])
-        .fold(Vec::<String>::new(), |mut all, piece| {
-            match all.last_mut() {
-                Some(last) if piece == "\n" && last.ends_with('\r') => last.push('\n'),
-                _ => all.push(piece.to_owned()),
-            }
-            all
-        })
-        .into_iter()
-        .map(|l| if keep_ends { l } else { l.trim_end_matches(['\n', '\r']).to_owned() })
-        .collect()
+    const ENDS: &[char] =
+        &['\n', '\r', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\u{85}', '\u{2028}', '\u{2029}'];
+    let mut all: Vec<String> = Vec::new();
+    for piece in text.split_inclusive(ENDS) {
+        match all.last_mut() {
+            Some(last) if piece == "\n" && last.ends_with('\r') => last.push('\n'),
+            _ => all.push(piece.to_owned()),
+        }
+    }
+    if keep_ends {
+        return all;
+    }
+    let bare = |line: String| {
+        let line = line.strip_suffix("\r\n").or_else(|| line.strip_suffix(ENDS)).unwrap_or(&line);
+        line.to_owned()
+    };
+    all.into_iter().map(bare).collect()
 }
 
 fn translate(this: &str, args: CallArgs) -> Res<Py> {

@@ -6,8 +6,11 @@ use std::rc::Rc;
 
 use indexmap::{Equivalent, IndexMap};
 
-use super::ast::{For, Macro, Stmt, Template};
+use super::ast::{For, Macro, Template};
+use super::context::Context;
+use super::eval::Frame;
 use super::scope::Scope;
+use crate::error::Error;
 use crate::value::{Map, Value};
 
 /// A Python value.
@@ -25,8 +28,16 @@ pub(crate) enum Py {
     List(Rc<RefCell<Vec<Py>>>),
     Tuple(Rc<Vec<Py>>),
     Dict(Rc<RefCell<Dict>>),
-    /// What `keys()`, `values()`, `items()`, `zip`, `map` … give: a sequence that prints its own way.
+    /// A set, by the name of its type: what Salt's set filters make of what is no list.
     View(&'static str, Rc<Vec<Py>>),
+    /// `keys()`, `values()` or `items()`: follows its mapping.
+    DictView(Part, Rc<RefCell<Dict>>),
+    /// `range(start, stop, step)`.
+    Range(i64, i64, i64),
+    /// What `map`, `select`, `zip` … give, by the name of its type: it can be gone through once.
+    Gen(&'static str, Rc<RefCell<Once>>),
+    /// Bytes that a text was encoded to.
+    Bytes(Rc<[u8]>),
     /// `namespace()`.
     Namespace(Rc<RefCell<Dict>>),
     Module(Rc<Module>),
@@ -38,7 +49,7 @@ pub(crate) enum Py {
     /// `salt.pillar`.
     SaltModule(Rc<str>),
     /// The `self` of template inheritance.
-    Blocks,
+    Blocks(Rc<Context>),
     Call(Rc<Callable>),
 }
 
@@ -46,6 +57,21 @@ impl std::fmt::Debug for Py {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&super::repr::repr(self))
     }
+}
+
+/// Which part of a mapping a view shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Keys,
+    Values,
+    Items,
+}
+
+/// What a generator has not given yet, and the error that it ends with.
+#[derive(Default)]
+pub(crate) struct Once {
+    pub(crate) items: std::collections::VecDeque<Py>,
+    pub(crate) failure: Option<Error>,
 }
 
 /// A mapping that keeps its order.
@@ -61,7 +87,7 @@ pub(crate) enum Callable {
     /// A function of the environment, such as `range`.
     Global(&'static str),
     /// `super()` or `self.name()`: the block `.0`, `.1` steps towards the base.
-    Block(Rc<str>, usize),
+    Block(Rc<str>, usize, Rc<Context>),
 }
 
 /// A macro with what it closes over.
@@ -69,8 +95,7 @@ pub(crate) struct MacroValue {
     pub(super) decl: Rc<Macro>,
     pub(super) template: Rc<Template>,
     pub(super) scope: Rc<Scope>,
-    /// What the body mentions of `caller`, `varargs`, `kwargs`.
-    pub(super) caller: Option<Py>,
+    pub(super) context: Rc<Context>,
 }
 
 /// An imported template.
@@ -80,14 +105,44 @@ pub(crate) struct Module {
     pub(crate) text: RefCell<Rc<str>>,
 }
 
+/// What a loop goes through.
+pub(crate) enum Items {
+    Fixed(Vec<Py>),
+    /// A list that the loop's body may change while the loop runs.
+    List(Rc<RefCell<Vec<Py>>>),
+    /// The keys or pairs of a mapping, which must not grow or shrink meanwhile.
+    Dict(Vec<Py>, Rc<RefCell<Dict>>),
+}
+
+impl Items {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Items::Fixed(items) | Items::Dict(items, _) => items.len(),
+            Items::List(list) => list.borrow().len(),
+        }
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<Py> {
+        match self {
+            Items::Fixed(items) | Items::Dict(items, _) => items.get(index).cloned(),
+            Items::List(list) => list.borrow().get(index).cloned(),
+        }
+    }
+
+    /// Whether a mapping has another size than when the loop began.
+    pub(crate) fn resized(&self) -> bool {
+        matches!(self, Items::Dict(items, dict) if dict.borrow().len() != items.len())
+    }
+}
+
 /// The variable `loop`.
 pub(crate) struct LoopState {
-    pub(crate) items: Vec<Py>,
+    pub(crate) items: Items,
     pub(crate) index0: Cell<usize>,
     pub(crate) depth0: usize,
     pub(crate) last_changed: RefCell<Option<Py>>,
     /// What `loop(children)` runs again.
-    pub(super) recursive: Option<(Rc<For>, Rc<Template>, Rc<Scope>)>,
+    pub(super) recursive: Option<(Rc<For>, Frame)>,
 }
 
 /// `cycler(…)`.
@@ -95,9 +150,6 @@ pub(crate) struct Cycler {
     pub(crate) items: Vec<Py>,
     pub(crate) pos: Cell<usize>,
 }
-
-/// A block of template inheritance and the template it is in.
-pub(crate) type BlockDef = (Rc<Template>, Rc<Vec<Stmt>>);
 
 /// A hashable value as a key: `1`, `1.0` and `True` are the same key, as in Python.
 #[derive(Clone)]
@@ -181,8 +233,19 @@ impl Py {
         Py::Dict(Rc::new(RefCell::new(items)))
     }
 
-    pub(crate) fn view(kind: &'static str, items: Vec<Py>) -> Py {
-        Py::View(kind, Rc::new(items))
+    /// A set of values that are known to differ.
+    pub(crate) fn set(items: Vec<Py>) -> Py {
+        Py::View("set", Rc::new(items))
+    }
+
+    /// A generator of these values.
+    pub(crate) fn once(kind: &'static str, items: Vec<Py>) -> Py {
+        Py::once_until(kind, items, None)
+    }
+
+    /// A generator of these values that then fails.
+    pub(crate) fn once_until(kind: &'static str, items: Vec<Py>, failure: Option<Error>) -> Py {
+        Py::Gen(kind, Rc::new(RefCell::new(Once { items: items.into(), failure })))
     }
 
     pub(crate) fn global(name: &'static str) -> Py {
@@ -225,7 +288,12 @@ impl Py {
             Py::List(_) => "list",
             Py::Tuple(_) => "tuple",
             Py::Dict(_) => "dict",
-            Py::View(kind, _) => kind,
+            Py::View(kind, _) | Py::Gen(kind, _) => kind,
+            Py::DictView(Part::Keys, _) => "dict_keys",
+            Py::DictView(Part::Values, _) => "dict_values",
+            Py::DictView(Part::Items, _) => "dict_items",
+            Py::Range(..) => "range",
+            Py::Bytes(_) => "bytes",
             Py::Namespace(_) => "Namespace",
             Py::Module(_) => "TemplateModule",
             Py::Loop(_) => "LoopContext",
@@ -233,7 +301,7 @@ impl Py {
             Py::Joiner(_) => "Joiner",
             Py::Salt => "AliasedLoader",
             Py::SaltModule(_) => "AliasedModule",
-            Py::Blocks => "TemplateReference",
+            Py::Blocks(_) => "TemplateReference",
             Py::Call(call) => match &**call {
                 Callable::Macro(_) => "Macro",
                 Callable::Method(..) => "builtin_function_or_method",
@@ -250,10 +318,27 @@ impl Py {
             Py::View(_, v) => Some(v.to_vec()),
             Py::Dict(d) => Some(d.borrow().keys().map(|k| k.0.clone()).collect()),
             Py::Str(s) => Some(s.chars().map(|c| Py::str(c.to_string())).collect()),
-            Py::Loop(l) => Some(l.items.clone()),
+            Py::DictView(part, d) => Some(view_items(*part, &d.borrow())),
+            Py::Range(start, _, step) => {
+                let count = self.len().unwrap_or(0);
+                Some(
+                    std::iter::successors(Some(*start), |i| i.checked_add(*step))
+                        .take(count)
+                        .map(Py::Int)
+                        .collect(),
+                )
+            }
+            Py::Gen(_, once) => Some(std::mem::take(&mut once.borrow_mut().items).into()),
+            Py::Bytes(b) => Some(b.iter().map(|b| Py::Int(i64::from(*b))).collect()),
+            Py::Loop(l) => Some((0..l.items.len()).filter_map(|i| l.items.get(i)).collect()),
             Py::Void => Some(Vec::new()),
             _ => None,
         }
+    }
+
+    /// Whether this can be iterated over.
+    pub(crate) fn is_iterable(&self) -> bool {
+        self.len().is_some() || matches!(self, Py::Gen(..))
     }
 
     /// Python's `len()`.
@@ -264,6 +349,9 @@ impl Py {
             Py::View(_, v) => Some(v.len()),
             Py::Dict(d) => Some(d.borrow().len()),
             Py::Str(s) => Some(s.chars().count()),
+            Py::DictView(_, d) => Some(d.borrow().len()),
+            Py::Range(start, stop, step) => Some(range_len(*start, *stop, *step)),
+            Py::Bytes(b) => Some(b.len()),
             Py::Loop(l) => Some(l.items.len()),
             Py::Void => Some(0),
             _ => None,
@@ -281,7 +369,7 @@ impl Py {
             Py::List(l) => !l.borrow().is_empty(),
             Py::Tuple(t) => !t.is_empty(),
             Py::Dict(d) => !d.borrow().is_empty(),
-            Py::View(kind, v) => !kind.starts_with("dict_") || !v.is_empty(),
+            Py::View(..) | Py::DictView(..) | Py::Range(..) | Py::Bytes(_) => self.len() != Some(0),
             _ => true,
         }
     }
@@ -312,6 +400,15 @@ impl Py {
                 Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow())
             }
             (Py::Int(a), Py::Int(b)) => a == b,
+            (Py::Bytes(a), Py::Bytes(b)) => a == b,
+            (Py::Range(..), Py::Range(..)) | (Py::DictView(Part::Items, _), Py::DictView(Part::Items, _)) => {
+                all(&self.elements().unwrap_or_default(), &other.elements().unwrap_or_default())
+            }
+            (Py::DictView(Part::Keys, a), Py::DictView(Part::Keys, b)) => {
+                let (a, b) = (a.borrow(), b.borrow());
+                a.len() == b.len() && a.keys().all(|k| b.contains_key(k))
+            }
+            (Py::Gen(_, a), Py::Gen(_, b)) => Rc::ptr_eq(a, b),
             (Py::Call(a), Py::Call(b)) => Rc::ptr_eq(a, b),
             (Py::Namespace(a), Py::Namespace(b)) => Rc::ptr_eq(a, b),
             (a, b) => match (as_number(a), as_number(b)) {
@@ -371,6 +468,21 @@ impl From<&Map> for Py {
     }
 }
 
+/// How many numbers a range has.
+pub(crate) fn range_len(start: i64, stop: i64, step: i64) -> usize {
+    let (span, step) = (i128::from(stop) - i128::from(start), i128::from(step));
+    let some = step != 0 && (span > 0) == (step > 0) && span != 0;
+    if some { usize::try_from((span.abs() + step.abs() - 1) / step.abs()).unwrap_or(usize::MAX) } else { 0 }
+}
+
+fn view_items(part: Part, dict: &Dict) -> Vec<Py> {
+    match part {
+        Part::Keys => dict.keys().map(|k| k.0.clone()).collect(),
+        Part::Values => dict.values().cloned().collect(),
+        Part::Items => dict.iter().map(|(k, v)| Py::tuple(vec![k.0.clone(), v.clone()])).collect(),
+    }
+}
+
 /// The text that JSON makes of a key that is no text.
 pub(crate) fn key_text(key: &Py) -> String {
     match key {
@@ -400,6 +512,7 @@ fn to_value(value: &Py, depth: usize) -> Value {
         Py::Str(s) => Value::Str(s.to_string()),
         Py::List(l) => list(&l.borrow()),
         Py::Tuple(l) | Py::View(_, l) => list(l),
+        Py::DictView(..) | Py::Range(..) | Py::Gen(..) => list(&value.elements().unwrap_or_default()),
         Py::Dict(d) | Py::Namespace(d) => {
             let pairs = d.borrow();
             Value::Map(pairs.iter().map(|(k, v)| (key_text(&k.0), to_value(v, depth + 1))).collect())

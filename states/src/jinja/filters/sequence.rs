@@ -1,13 +1,14 @@
 //! Filters over sequences and mappings.
 
-use super::super::args::{CallArgs, Res, flag, int_arg, iterate, required, runtime, undefined};
+use super::super::args::{CallArgs, Res, first, flag, int_arg, iterate, required, runtime, undefined};
 use super::super::ast::BinOp;
 use super::super::eval::{attribute, hashable};
 use super::super::methods::sort;
 use super::super::ops::{binary, contains};
 use super::super::repr::text;
-use super::super::value::{Dict, Key, Py};
+use super::super::value::{Dict, Key, Part, Py};
 use super::Call;
+use crate::error::{Error, Fault};
 
 pub(super) const NAMES: &[&str] = &[
     "attr",
@@ -41,10 +42,14 @@ pub(super) const NAMES: &[&str] = &[
     "symmetric_difference",
     "union",
     "unique",
+    "sequence",
+    "combinations",
+    "combinations_with_replacement",
+    "compress",
+    "permutations",
+    "product",
     "zip",
     "zip_longest",
-    "product",
-    "sequence",
 ];
 
 pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
@@ -55,18 +60,20 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
         },
         "attr" => {
             let [name] = call.args.bind("attr", ["name"])?;
-            Ok(attribute(&call.subject, &text(&required("attr", "name", name)?)))
+            let name = text(&required("attr", "name", name)?);
+            let missing = || Py::Undefined(format!("no attribute '{name}'").into());
+            Ok(super::super::eval::python_attribute(&call.subject, &name).unwrap_or_else(missing))
         }
-        "items" => match &call.subject {
-            Py::Dict(d) => {
-                let pairs =
-                    d.borrow().iter().map(|(k, v)| Py::tuple(vec![k.value().clone(), v.clone()])).collect();
-                Ok(Py::view("generator", pairs))
+        "items" => Ok(match &call.subject {
+            Py::Undefined(_) | Py::Void => Py::once("generator", Vec::new()),
+            Py::Dict(d) => Py::once("generator", iterate(&Py::DictView(Part::Items, d.clone()))?),
+            _ => {
+                let failure = runtime::<Py>("Can only get item pairs from a mapping.").err();
+                Py::once_until("generator", Vec::new(), failure)
             }
-            _ => runtime("Can only get item pairs from a mapping."),
-        },
+        }),
         "sequence" => Ok(match call.subject {
-            s @ (Py::List(_) | Py::Tuple(_) | Py::Dict(_)) => s,
+            s @ (Py::List(_) | Py::Tuple(_) | Py::Dict(_) | Py::View(..)) => s,
             other => Py::list(vec![other]),
         }),
         "reverse" if matches!(call.subject, Py::Str(_)) => {
@@ -77,9 +84,7 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
         "sort" | "dictsort" | "groupby" | "sorted_ignorecase" => sorted(call),
         "union" | "intersect" | "difference" | "symmetric_difference" => set_theory(call),
         "sum" | "min" | "max" | "avg" | "join" => folded(call),
-        "random" => {
-            runtime("the filter 'random' is not supported: a template must render the same every time")
-        }
+        "first" | "last" => end(&call),
         _ => shaped(call),
     }
 }
@@ -87,18 +92,26 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
 fn shaped(call: Call<'_, '_>) -> Res<Py> {
     let items = iterate(&call.subject)?;
     call.interp.charge(items.len() / 4)?;
-    let none = || Py::Undefined(format!("no {} item: the sequence is empty", call.name).into());
     match call.name {
-        "first" => Ok(items.first().cloned().unwrap_or_else(none)),
-        "last" => Ok(items.last().cloned().unwrap_or_else(none)),
+        "random" if items.is_empty() => Ok(Py::Undefined("no random item: the sequence is empty".into())),
+        "random" => {
+            runtime("the filter 'random' is not supported: a template must render the same every time")
+        }
         "list" => Ok(Py::list(items)),
-        "reverse" => Ok(Py::view("list_reverseiterator", items.into_iter().rev().collect())),
+        "reverse" => {
+            let reversed = items.into_iter().rev().collect();
+            Ok(match &call.subject {
+                Py::Gen(..) | Py::View(..) => Py::list(reversed),
+                _ => Py::once("list_reverseiterator", reversed),
+            })
+        }
+        "unique" if hashable_container(&call.subject) => Ok(set_of(items)),
         "unique" => Ok(Py::list(unique(items))),
         "flatten" => {
-            let [levels, _] = call.args.bind("flatten", ["levels", "preserve_nulls"])?;
-            let levels = int_arg("flatten", "levels", levels)?.unwrap_or(100);
+            let [levels, nulls] = call.args.bind("flatten", ["levels", "preserve_nulls"])?;
+            let levels = int_arg("flatten", "levels", levels)?.unwrap_or(200).min(200);
             let mut flat = Vec::new();
-            flatten(&mut flat, &items, levels);
+            flatten(&mut flat, items, levels, flag(nulls.as_ref(), false))?;
             Ok(Py::list(flat))
         }
         "batch" | "slice" => {
@@ -113,31 +126,22 @@ fn shaped(call: Call<'_, '_>) -> Res<Py> {
             } else {
                 slices(&items, count, fill.as_ref())
             };
-            Ok(Py::view("generator", groups))
+            Ok(Py::once("generator", groups))
         }
-        _ => zipped(call.name, items, &call.args),
+        name => super::iterators::apply(name, &items, call.args),
     }
 }
 
-fn zipped(name: &str, items: Vec<Py>, args: &CallArgs) -> Res<Py> {
-    let mut columns = vec![items];
-    for more in &args.positional {
-        columns.push(iterate(more)?);
+/// The first or the last element.
+fn end(call: &Call<'_, '_>) -> Res<Py> {
+    let none = || Py::Undefined(format!("no {} item: the sequence is empty", call.name).into());
+    if call.name == "first" {
+        return Ok(first(&call.subject)?.unwrap_or_else(none));
     }
-    if name == "product" {
-        let size = columns.iter().try_fold(1usize, |all, c| all.checked_mul(c.len()));
-        super::super::ops::check_length(size)?;
-        let rows = columns.iter().fold(vec![Vec::new()], |rows: Vec<Vec<Py>>, column| {
-            rows.iter()
-                .flat_map(|row| column.iter().map(|v| [row.as_slice(), std::slice::from_ref(v)].concat()))
-                .collect()
-        });
-        return Ok(Py::view("itertools.product", rows.into_iter().map(Py::tuple).collect()));
+    if let Py::Gen(kind, _) | Py::View(kind, _) = &call.subject {
+        return runtime(format!("'{kind}' object is not reversible"));
     }
-    let lengths = columns.iter().map(Vec::len);
-    let rows = if name == "zip" { lengths.min() } else { lengths.max() }.unwrap_or(0);
-    let row = |i: usize| Py::tuple(columns.iter().map(|c| c.get(i).cloned().unwrap_or(Py::None)).collect());
-    Ok(Py::view("zip", (0..rows).map(row).collect()))
+    Ok(iterate(&call.subject)?.pop().unwrap_or_else(none))
 }
 
 /// The elements without those that were there before.
@@ -155,15 +159,33 @@ fn unique(items: Vec<Py>) -> Vec<Py> {
     items.into_iter().filter(new).collect()
 }
 
-fn flatten(out: &mut Vec<Py>, items: &[Py], levels: i64) {
+/// What Python can hash, though it holds other values: of these Salt makes sets, of all else lists.
+fn hashable_container(value: &Py) -> bool {
+    !matches!(value, Py::List(_) | Py::Dict(_) | Py::View(..) | Py::DictView(Part::Keys | Part::Items, _))
+}
+
+/// A set; small whole numbers come in order, as in Python.
+fn set_of(items: Vec<Py>) -> Py {
+    let mut items = unique(items);
+    if items.iter().all(|i| i.as_int().is_some_and(|n| n >= 0)) {
+        items.sort_by_key(Py::as_int);
+    }
+    Py::set(items)
+}
+
+fn flatten(out: &mut Vec<Py>, items: Vec<Py>, levels: i64, nulls: bool) -> Res<()> {
     for item in items {
-        match item {
-            Py::None => {}
-            Py::List(inner) if levels > 0 => flatten(out, &inner.borrow(), levels - 1),
-            Py::Tuple(inner) if levels > 0 => flatten(out, inner, levels - 1),
-            other => out.push(other.clone()),
+        let null = matches!(item, Py::None) || matches!(item.as_str(), Some("None" | "null"));
+        if null && !nulls {
+            continue;
+        }
+        if levels >= 1 && item.is_iterable() && item.as_str().is_none() {
+            flatten(out, iterate(&item)?, levels - 1, nulls)?;
+        } else {
+            out.push(item);
         }
     }
+    Ok(())
 }
 
 fn batch(items: &[Py], count: usize, fill: Option<Py>) -> Vec<Py> {
@@ -186,7 +208,7 @@ fn slices(items: &[Py], count: usize, fill: Option<&Py>) -> Vec<Py> {
     for index in 0..count {
         let end = at + size + usize::from(index < extra);
         let mut group = items[at..end].to_vec();
-        if let (Some(fill), true) = (fill, index >= extra && extra > 0) {
+        if let (Some(fill), true) = (fill, index >= extra) {
             group.push(fill.clone());
         }
         groups.push(Py::list(group));
@@ -204,7 +226,11 @@ fn path(item: &Py, attribute_path: &Py) -> Py {
     for part in text(attribute_path).split('.') {
         value = match (part.parse::<i64>(), &value) {
             (_, Py::Undefined(_)) => return value,
-            (Ok(i), Py::List(_) | Py::Tuple(_)) => {
+            (Ok(i), Py::Dict(d)) if value.item(part).is_none() => {
+                let found = Key::new(Py::Int(i)).ok().and_then(|k| d.borrow().get(&k).cloned());
+                found.unwrap_or_else(|| Py::Undefined("no such item".into()))
+            }
+            (Ok(i), Py::List(_) | Py::Tuple(_) | Py::Str(_)) => {
                 super::super::ops::index(&value, i).unwrap_or_else(|| Py::Undefined("no such item".into()))
             }
             // Jinja2's attribute getters look up items before attributes.
@@ -216,6 +242,9 @@ fn path(item: &Py, attribute_path: &Py) -> Py {
 
 fn map(call: Call<'_, '_>) -> Res<Py> {
     let Call { interp, subject, mut args, frame, .. } = call;
+    if !matches!(subject, Py::Undefined(_)) && !subject.truth() {
+        return Ok(Py::once("generator", Vec::new()));
+    }
     let items = iterate(&subject)?;
     let named =
         |args: &CallArgs, name: &str| args.named.iter().find(|(n, _)| &**n == name).map(|(_, v)| v.clone());
@@ -231,12 +260,19 @@ fn map(call: Call<'_, '_>) -> Res<Py> {
             return runtime("map requires a filter argument");
         }
         let filter = text(&args.positional.remove(0));
+        if !super::known(&filter) {
+            return Err(Error::new(Fault::Syntax(format!("no filter named '{filter}'"))));
+        }
         for item in items {
             interp.charge(1)?;
-            out.push(super::apply(interp, &filter, item, args.clone(), frame)?);
+            match super::apply(interp, &filter, item, args.clone(), frame) {
+                Ok(value) => out.push(value),
+                // It fails where the generator comes to this element, if it does.
+                Err(error) => return Ok(Py::once_until("generator", out, Some(error))),
+            }
         }
     }
-    Ok(Py::view("generator", out))
+    Ok(Py::once("generator", out))
 }
 
 fn select(call: Call<'_, '_>) -> Res<Py> {
@@ -252,20 +288,28 @@ fn select(call: Call<'_, '_>) -> Res<Py> {
         None
     };
     let test = if args.positional.is_empty() { None } else { Some(text(&args.positional.remove(0))) };
+    if let Some(test) = test.as_deref().filter(|t| !super::super::checks::known(t)) {
+        return Err(Error::new(Fault::Syntax(format!("no test named '{test}'"))));
+    }
+    if !matches!(subject, Py::Undefined(_)) && !subject.truth() {
+        return Ok(Py::once("generator", Vec::new()));
+    }
     let mut kept = Vec::new();
     for item in iterate(&subject)? {
         interp.charge(1)?;
         let value = attribute_path.as_ref().map_or_else(|| item.clone(), |p| path(&item, p));
         let passes = match (&test, &value) {
-            (Some(test), value) => interp.test(test, value, &args)?,
-            (None, Py::Undefined(message)) => return undefined(message),
-            (None, value) => value.truth(),
+            (Some(test), value) => interp.test(test, value, &args),
+            (None, Py::Undefined(message)) => undefined(message),
+            (None, value) => Ok(value.truth()),
         };
-        if passes == wanted {
-            kept.push(item);
+        match passes {
+            Ok(passes) if passes == wanted => kept.push(item),
+            Ok(_) => {}
+            Err(error) => return Ok(Py::once_until("generator", kept, Some(error))),
         }
     }
-    Ok(Py::view("generator", kept))
+    Ok(Py::once("generator", kept))
 }
 
 fn folded_case(value: &Py, case_sensitive: bool) -> Py {
@@ -282,7 +326,11 @@ fn sorted(call: Call<'_, '_>) -> Res<Py> {
             let Py::Dict(d) = &call.subject else { return runtime("dictsort needs a mapping") };
             let [case, by, reverse] = call.args.bind(name, ["case_sensitive", "by", "reverse"])?;
             let (case, reverse) = (flag(case.as_ref(), false), flag(reverse.as_ref(), false));
-            let by_value = by.is_some_and(|b| text(&b) == "value");
+            let by_value = match by.as_ref().map(text).as_deref() {
+                None | Some("key") => false,
+                Some("value") => true,
+                _ => return runtime("You can only sort by either \"key\" or \"value\""),
+            };
             let mut pairs: Vec<Py> =
                 d.borrow().iter().map(|(k, v)| Py::tuple(vec![k.value().clone(), v.clone()])).collect();
             let key = |pair: &Py| {
@@ -294,7 +342,11 @@ fn sorted(call: Call<'_, '_>) -> Res<Py> {
         }
         "sorted_ignorecase" => {
             let mut items = iterate(&call.subject)?;
-            sort(&mut items, |i| Ok(Py::str(text(i).to_lowercase())), false)?;
+            let key = |i: &Py| match i {
+                Py::Str(s) => Ok(Py::str(s.to_lowercase())),
+                other => runtime(format!("'{}' object has no attribute 'lower'", other.type_name())),
+            };
+            sort(&mut items, key, false)?;
             Ok(Py::list(items))
         }
         "groupby" => {
@@ -345,16 +397,22 @@ fn group_by(subject: &Py, by: &Py, default: Option<&Py>, case_sensitive: bool) -
 
 fn set_theory(call: Call<'_, '_>) -> Res<Py> {
     let [other] = call.args.bind(call.name, ["lst2"])?;
-    let (a, b) = (iterate(&call.subject)?, iterate(&required(call.name, "lst2", other)?)?);
+    let other = required(call.name, "lst2", other)?;
+    let sets = hashable_container(&call.subject) && hashable_container(&other);
+    if !sets && matches!(call.name, "union" | "symmetric_difference") {
+        binary(BinOp::Add, &call.subject, &other)?;
+    }
+    let (a, b) = (iterate(&call.subject)?, iterate(&other)?);
     call.interp.charge(a.len().saturating_mul(b.len().max(1)) / 4)?;
     let has = |all: &[Py], item: &Py| all.iter().any(|i| i.equals(item));
     let without = |x: &[Py], y: &[Py]| x.iter().filter(|i| !has(y, i)).cloned().collect::<Vec<_>>();
-    Ok(Py::list(unique(match call.name {
+    let all = match call.name {
         "union" => [a, b].concat(),
         "intersect" => a.iter().filter(|i| has(&b, i)).cloned().collect(),
         "difference" => without(&a, &b),
         _ => [without(&a, &b), without(&b, &a)].concat(),
-    })))
+    };
+    Ok(if sets { set_of(all) } else { Py::list(unique(all)) })
 }
 
 fn folded(call: Call<'_, '_>) -> Res<Py> {
@@ -386,6 +444,7 @@ fn folded(call: Call<'_, '_>) -> Res<Py> {
             super::super::ops::check_length(Some(parts.iter().map(|p| p.len() + separator.len()).sum()))?;
             Ok(Py::str(parts.join(&separator)))
         }
+        "avg" if items.is_empty() => runtime("division by zero"),
         "avg" => {
             let sum = items.iter().try_fold(Py::Int(0), |all, item| binary(BinOp::Add, &all, item))?;
             #[allow(clippy::cast_precision_loss)] // As Python's float division.
@@ -393,6 +452,7 @@ fn folded(call: Call<'_, '_>) -> Res<Py> {
             Ok(Py::Float(sum.as_float().unwrap_or(0.0) / count))
         }
         name => {
+            let [] = call.args.bind(name, [])?;
             let mut all = items.clone();
             sort(&mut all, |i| Ok(i.clone()), false)?;
             let found = if name == "min" { all.first() } else { all.last() };

@@ -4,7 +4,7 @@ use super::super::args::{Res, flag, int_arg, runtime, text_arg};
 use super::super::eval::weight;
 use super::super::repr::{repr, text};
 use super::super::value::{Key, Py};
-use super::{Call, pattern};
+use super::{Call, matched, pattern};
 use crate::jinja::json_text;
 
 pub(super) const NAMES: &[&str] = &[
@@ -99,7 +99,8 @@ fn simple(name: &str, s: &str) -> Res<String> {
         "quote" => shell_quoted(s),
         "regex_escape" => regex_escaped(s),
         "striptags" => {
-            let bare = pattern("(?s)<!--.*?-->|<[^>]*>", false, false)?.replace_all(s, "").into_owned();
+            let bare = pattern("(?s)<!--.*?-->|<[^>]*>", false, false)?;
+            let bare = matched(bare.try_replacen(s, 0, ""))?;
             bare.split_whitespace().collect::<Vec<_>>().join(" ")
         }
         "base64_encode" => engine.encode(s),
@@ -112,7 +113,8 @@ fn simple(name: &str, s: &str) -> Res<String> {
             hex::encode(sha2::Sha256::digest(s.as_bytes()))
         }
         "to_snake_case" => {
-            pattern("([a-z0-9])([A-Z])", false, false)?.replace_all(s, "${1}_$2").to_lowercase()
+            let border = pattern("([a-z0-9])([A-Z])", false, false)?;
+            matched(border.try_replacen(s, 0, "${1}_$2"))?.to_lowercase()
         }
         "to_camelcase" => camel(s),
         "filesizeformat" => file_size(s),
@@ -252,8 +254,8 @@ fn regular(call: Call<'_, '_>) -> Res<Py> {
             flag(multiline.as_ref(), false),
         )?;
         let value = text_arg(name, "val", value)?;
-        let expand = |found: &regex::Captures<'_>| python_template(&value, found);
-        return Ok(Py::str(regex.replace_all(&subject, expand).into_owned()));
+        let expand = |found: &fancy_regex::Captures<'_, str>| python_template(&value, found);
+        return Ok(Py::str(matched(regex.try_replacen(&subject, 0, expand))?));
     }
     let [rgx, ignorecase, multiline] = call.args.bind(name, ["rgx", "ignorecase", "multiline"])?;
     let regex = pattern(
@@ -261,8 +263,7 @@ fn regular(call: Call<'_, '_>) -> Res<Py> {
         flag(ignorecase.as_ref(), false),
         flag(multiline.as_ref(), false),
     )?;
-    let found = regex
-        .captures(&subject)
+    let found = matched(regex.captures(&subject))?
         .filter(|c| name == "regex_search" || c.get(0).is_some_and(|m| m.start() == 0));
     let Some(found) = found else { return Ok(Py::None) };
     let group = |i: usize| found.get(i).map_or(Py::None, |m| Py::str(m.as_str()));
@@ -271,7 +272,7 @@ fn regular(call: Call<'_, '_>) -> Res<Py> {
 }
 
 /// `\1` and `\g<name>` in a replacement.
-fn python_template(template: &str, found: &regex::Captures<'_>) -> String {
+fn python_template(template: &str, found: &fancy_regex::Captures<'_, str>) -> String {
     let mut out = String::new();
     let mut chars = template.chars();
     while let Some(c) = chars.next() {
