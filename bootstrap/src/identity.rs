@@ -77,6 +77,7 @@ mod tests {
         let grain = |key: &str| minion.grains.get(key).and_then(Value::as_str).unwrap_or("none").to_owned();
         assert_eq!([grain("role"), grain("environment"), grain("deployment")], ["web", "staging", "d-1"]);
         assert_eq!([grain("rack"), grain("id")], ["a", "web-i-1"]);
+        assert_eq!(minion.grains["server_id"], grains::server_id("web-i-1"));
         let ec2 = minion.grains["ec2"].as_map().unwrap();
         assert_eq!(ec2.get("local_ipv4").and_then(Value::as_str), Some("10.0.0.1"));
         assert_eq!(ec2.get("zone").and_then(Value::as_str), Some("z"));

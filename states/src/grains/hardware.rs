@@ -211,6 +211,7 @@ fn secure_boot(root: &Root) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::read::written;
     use super::*;
 
     #[test]
@@ -237,8 +238,7 @@ mod tests {
 
     #[test]
     fn firmware_disks_and_cards_below_a_root() {
-        let folder = tempfile::tempdir().unwrap();
-        for (file, value) in [
+        let folder = written(&[
             ("sys/class/dmi/id/sys_vendor", "Amazon EC2\n"),
             ("sys/class/dmi/id/product_uuid", "EC2A\n"),
             ("proc/device-tree/model", "Amazon EC2,board\0"),
@@ -249,11 +249,7 @@ mod tests {
             ("sys/bus/pci/devices/0000:00:03.0/vendor", "0x1d0f\n"),
             ("sys/bus/pci/devices/0000:00:03.0/device", "0x1111\n"),
             ("sys/firmware/efi/efivars/SecureBoot-8be4", "\u{6}\0\0\0\u{1}"),
-        ] {
-            let path = folder.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, value).unwrap();
-        }
+        ]);
         let grains = Hardware::read(&Root(folder.path())).grains();
         for (grain, value) in [("manufacturer", "Amazon EC2"), ("uuid", "ec2a"), ("productname", "board")] {
             assert_eq!(grains[grain], text(value));

@@ -127,6 +127,52 @@ mod tests {
         assert!(!grains.contains_key("osfinger"));
     }
 
+    /// Every file that is read, full of the same nonsense.
+    #[test]
+    fn nonsense_in_every_file_is_no_panic() {
+        let files = [
+            "etc/os-release",
+            "etc/lsb-release",
+            "etc/debian_version",
+            "etc/centos-release",
+            "etc/hosts",
+            "etc/resolv.conf",
+            "etc/localtime",
+            "etc/machine-id",
+            "etc/salt/grains",
+            "proc/cpuinfo",
+            "proc/meminfo",
+            "proc/cmdline",
+            "proc/mdstat",
+            "proc/net/route",
+            "proc/net/ipv6_route",
+            "proc/1/cmdline",
+            "proc/1/environ",
+            "proc/1/cgroup",
+            "proc/device-tree/model",
+            "sys/class/dmi/id/product_uuid",
+            "sys/hypervisor/version/major",
+        ];
+        let nonsense = [
+            "\0",
+            "=",
+            ":",
+            "\"",
+            "(",
+            ", ",
+            "\\",
+            "ü\u{a0}(ü",
+            "-1 -1 -1 -1 -1 -1 -1 -1 -1 -1",
+            "sortlist 1.2.3.4/99\nx",
+            "NAME=\"\nVERSION=9 (\nVERSION_ID=.\nCPE_NAME=cpe:/:::\nDISTRIB_ID=\"",
+            "0 0 0 0 0 0 0 0 0 0\n0 00 0 0 0 0 0 0 1",
+        ];
+        for text in nonsense {
+            let folder = read::written(&files.map(|file| (file, text)));
+            assert!(collect(&Facts::read(folder.path())).len() > 40, "{text}");
+        }
+    }
+
     #[test]
     fn a_server_id_is_salts_hash_of_the_id() {
         assert_eq!(server_id("vm"), Value::Int(2_067_164_805));

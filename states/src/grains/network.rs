@@ -1,5 +1,6 @@
 //! Grains of the network: interfaces, addresses, names, resolver and default gateways. Nothing is asked of the network.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -23,6 +24,9 @@ pub struct Interface {
     /// IPv6 addresses.
     pub ip6: Vec<Ipv6Addr>,
 }
+
+/// No resolver is given more name servers, nets or options than this.
+const MANY: usize = 256;
 
 /// What is read of the network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,11 +59,7 @@ impl Network {
 
     /// The full name: the first one beside the nodename in `/etc/hosts`, else the nodename.
     pub(crate) fn fqdn(&self) -> String {
-        let named = |six: bool| {
-            self.host_lines()
-                .find(|(address, names)| address.is_ipv6() == six && names.contains(&&*self.nodename))
-        };
-        let line = named(true).or_else(|| named(false));
+        let line = self.host_lines().find(|(_, names)| contains(names, &self.nodename));
         line.and_then(|(_, names)| names.first().copied()).unwrap_or(&self.nodename).to_owned()
     }
 
@@ -88,9 +88,8 @@ impl Network {
         };
         let with_mac =
             self.interfaces.iter().filter_map(|(name, i)| Some((name.clone(), text(i.hardware.as_deref()?))));
-        let mut ip4: Vec<Ipv4Addr> = self.interfaces.values().flat_map(Interface::all4).collect();
-        let mut ip6: Vec<Ipv6Addr> = self.interfaces.values().flat_map(|i| i.ip6.clone()).collect();
-        (ip4.sort(), ip4.dedup(), ip6.sort(), ip6.dedup());
+        let ip4: BTreeSet<Ipv4Addr> = self.interfaces.values().flat_map(Interface::all4).collect();
+        let ip6: BTreeSet<Ipv6Addr> = self.interfaces.values().flat_map(|i| i.ip6.iter().copied()).collect();
         map([
             ("hwaddr_interfaces", Value::Map(with_mac.collect())),
             ("ip4_interfaces", by_name(|i| list(i.all4()))),
@@ -108,13 +107,17 @@ impl Network {
         })
     }
 
-    /// The name's addresses in `/etc/hosts`; else a name of this machine is taken to mean its own IPv4 addresses.
+    /// The name's addresses in `/etc/hosts`, where the loopback of IPv6 stands for that of IPv4 too; else a name of this
+    /// machine is taken to mean its own IPv4 addresses.
     fn addresses_of(&self, name: &str, family: fn(&IpAddr) -> bool) -> Vec<IpAddr> {
-        let lines = self.host_lines().filter(|(_, names)| names.contains(&name));
+        let lines = self.host_lines().filter(|(_, names)| contains(names, name));
         let mut found: Vec<IpAddr> = lines.map(|(address, _)| address).collect();
         if found.is_empty() {
             let own = self.interfaces.values().flat_map(Interface::all4).filter(|ip| !ip.is_loopback());
             found.extend(own.map(IpAddr::V4));
+        }
+        if found.contains(&IpAddr::V6(Ipv6Addr::LOCALHOST)) {
+            found.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
         found.sort();
         found.dedup();
@@ -134,7 +137,7 @@ impl Network {
             dotted.map(str::to_owned)
         };
         let lines = self.host_lines().filter(|(address, _)| own.contains(address));
-        let names: std::collections::BTreeSet<String> = lines.filter_map(|(_, names)| full(names)).collect();
+        let names: BTreeSet<String> = lines.filter_map(|(_, names)| full(names)).collect();
         names.into_iter().collect()
     }
 
@@ -166,6 +169,11 @@ impl Interface {
         nets.push(net);
         if known { &mut self.secondary } else { &mut self.ip4 }.push(address);
     }
+}
+
+/// Host names are the same in capitals.
+fn contains(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// An interface's name; a label behind a colon is not a part of it.
@@ -231,7 +239,9 @@ fn gateway6(routes: &str) -> Option<Value> {
 fn resolver(conf: &str) -> Value {
     let (mut servers, mut sortlist, mut options) = (Vec::new(), Vec::new(), Vec::new());
     let (mut domain, mut search) = (String::new(), Vec::new());
-    let add = |all: &mut Vec<String>, one: String| (!all.contains(&one)).then(|| all.push(one));
+    let add = |all: &mut Vec<String>, one: String| {
+        (all.len() < MANY && !all.contains(&one)).then(|| all.push(one));
+    };
     for line in conf.lines() {
         let mut words = line.split_whitespace();
         let Some(directive) = words.next() else { continue };
@@ -310,9 +320,11 @@ mod tests {
         let hosts = "127.0.0.1 localhost\n10.0.0.1 web1.example.org web1 # this one\n";
         assert_eq!(named("web1", hosts).fqdn(), "web1.example.org");
         assert_eq!(named("db1", hosts).fqdn(), "db1");
-        let six = named("web1", "10.0.0.1 four web1\nfd00::1 six web1\n");
-        assert_eq!(six.fqdn(), "six");
-        assert_eq!(six.grains()["fqdn_ip6"], list(["fd00::1"]));
+        assert_eq!(named("WEB1", hosts).fqdn(), "web1.example.org");
+        let two = named("web1", "10.0.0.1 four web1\nfd00::1 six web1\n");
+        assert_eq!((two.fqdn(), &two.grains()["fqdn_ip4"]), ("four".to_owned(), &list(["10.0.0.1"])));
+        let loopback = named("web1", "::1 web1\n").grains();
+        assert_eq!((&loopback["fqdn_ip4"], &loopback["fqdn_ip6"]), (&list(["127.0.0.1"]), &list(["::1"])));
     }
 
     #[test]
@@ -344,7 +356,7 @@ mod tests {
             format!("{to} 00 {zero} 00 {via} 00000400 00000001 00000000 {flags} eth0\n")
         };
         let via = "fd000000000000000000000000000001";
-        let six = line(&zero, &zero, "00200200") + &line(&zero, via, "00000003");
+        let six = line(&zero, &zero, "00000201") + &line(&zero, via, "00000003");
         assert_eq!(gateway6(&six), Some(text("fd00::1")));
         assert_eq!(gateway6(&line(&zero, &zero, "00000001")), Some(Value::Bool(true)));
         assert_eq!((gateway4("x\ny z\n"), gateway6("0 00\n")), (None, None));
@@ -363,6 +375,10 @@ mod tests {
         );
         assert_eq!(dns["search"], list(["a.example", "b.example"]));
         assert_eq!(dns["options"], list(["ndots:5"]));
+        let many: String =
+            (0..100_000).map(|n| format!("nameserver fd00::{:x}:{:x}\n", n >> 16, n & 0xffff)).collect();
+        let Value::Map(long) = resolver(&many) else { panic!("no mapping") };
+        assert_eq!(long["nameservers"].as_list().map(<[Value]>::len), Some(MANY));
         assert_eq!(dns["sortlist"], list(["10.0.0.0/255.0.0.0", "10.1.0.0/255.255.0.0"]));
     }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// No version is longer than this many characters.
+const LONG: usize = 256;
+
 /// The assignments of an os-release file.
 pub(crate) struct OsRelease(BTreeMap<String, String>);
 
@@ -55,6 +58,7 @@ fn unescaped(value: &str) -> String {
 }
 
 fn codename_in(version: &str) -> Option<String> {
+    let version: String = version.chars().take(LONG).collect();
     let run = |text: &str| text.chars().take_while(|c| !c.is_numeric()).collect::<String>();
     version.char_indices().find_map(|(at, c)| match c {
         '(' => {

@@ -24,18 +24,14 @@ pub(crate) fn read(root: &Root) -> Result<Map, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::read::written as below;
     use super::*;
 
     #[test]
     fn a_mapping_nothing_and_what_is_neither() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = Root(folder.path());
-        assert_eq!(read(&root), Ok(Map::new()));
-        std::fs::create_dir_all(folder.path().join("etc/salt")).unwrap();
-        let written = |text: &str| {
-            std::fs::write(folder.path().join(FILE), text).unwrap();
-            read(&root)
-        };
+        let none = tempfile::tempdir().unwrap();
+        assert_eq!(read(&Root(none.path())), Ok(Map::new()));
+        let written = |text: &str| read(&Root(below(&[(FILE, text)]).path()));
         assert_eq!(written("rack: 7\n").unwrap()["rack"], Value::Int(7));
         assert_eq!(written("# nothing\n"), Ok(Map::new()));
         for wrong in ["- a\n", "a: [\n", "\0", &"[".repeat(100_000)] {

@@ -111,6 +111,7 @@ fn timezone(root: &Root, variable: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::read::written;
     use super::*;
 
     #[test]
@@ -128,12 +129,10 @@ mod tests {
 
     #[test]
     fn a_time_zone_by_rule_and_nonsense_as_utc() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = written(&[("etc/localtime", "TZif nonsense")]);
         let root = Root(folder.path());
         assert_eq!(timezone(&root, Some("JST-9")), "JST");
         assert_eq!(timezone(&root, Some("../../etc/shadow")), "UTC");
-        std::fs::create_dir_all(folder.path().join("etc")).unwrap();
-        std::fs::write(folder.path().join("etc/localtime"), "TZif nonsense").unwrap();
         assert_eq!(timezone(&root, None), "UTC");
     }
 

@@ -84,6 +84,18 @@ impl Root<'_> {
     }
 }
 
+/// A root folder with these files, for tests.
+#[cfg(test)]
+pub(crate) fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -178,6 +178,7 @@ pub(crate) fn os_arch<'a>(family: &str, machine: &'a str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::read::written;
     use super::*;
 
     #[test]
@@ -198,14 +199,10 @@ mod tests {
 
     #[test]
     fn init_by_what_runs_and_by_what_process_1_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = Root(folder.path());
-        assert_eq!(init(&root), "unknown");
-        std::fs::create_dir_all(folder.path().join("proc/1")).unwrap();
-        std::fs::write(folder.path().join("proc/1/cmdline"), "runit\0").unwrap();
-        assert_eq!(init(&root), "runit");
-        std::fs::create_dir_all(folder.path().join("run/systemd/system")).unwrap();
-        assert_eq!(init(&root), "systemd");
+        let of = |files: &[(&str, &str)]| init(&Root(written(files).path()));
+        let runit = ("proc/1/cmdline", "runit\0");
+        assert_eq!((of(&[]), of(&[runit])), ("unknown".to_owned(), "runit".to_owned()));
+        assert_eq!(of(&[runit, ("run/systemd/system/x", "")]), "systemd");
         assert_eq!((init_in(b"..SysVinit.."), init_in(b"busybox")), ("sysvinit", "unknown"));
     }
 

@@ -1,0 +1,2 @@
+elsewhere:
+  test.fail_without_changes: []
