@@ -24,6 +24,10 @@ use exit::Exit;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+/// A compile is mostly small, short-lived values, made on a thread of its own: glibc grows such a thread's heap page by page.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("MAYFLY_LOG"))
