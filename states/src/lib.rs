@@ -31,6 +31,7 @@ pub mod modules;
 pub mod options;
 mod order;
 pub mod pillar;
+mod pyregex;
 pub mod render;
 pub mod report;
 pub mod session;

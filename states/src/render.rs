@@ -265,11 +265,7 @@ impl Scene<'_> {
         };
         let (found, dir) = (files::find(self.roots(), path), files::find_dir(self.roots(), path));
         Some(match (name, found) {
-            ("cp.list_states", _) => {
-                let mut names = files::sls_names(self.roots());
-                names.sort();
-                Ok(listed(names))
-            }
+            ("cp.list_states", _) => Ok(listed(files::sls_names(self.roots()))),
             ("cp.list_master", _) => Ok(below(files::listing(self.roots(), false))),
             ("cp.list_master_dirs", _) => Ok(below(files::listing(self.roots(), true))),
             ("cp.get_file_str", Some(full)) => files::read(&full).map(Py::str),
