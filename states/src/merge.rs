@@ -46,18 +46,18 @@ fn update_within(dest: &Py, upd: &Py, recursive: bool, merge_lists: bool, depth:
 
 /// `salt.utils.dictupdate.merge`: a merged copy by one of Salt's strategies.
 pub(crate) fn merge(a: &Py, b: &Py, strategy: &str, merge_lists: bool) -> Res<Py> {
-    merge_into(a.deep_copy(), b, strategy, merge_lists)
+    merge_into(&a.deep_copy(), b, strategy, merge_lists)
 }
 
-/// As [`merge`], where nobody else looks at `a`.
-pub(crate) fn merge_into(a: Py, b: &Py, strategy: &str, merge_lists: bool) -> Res<Py> {
+/// As [`merge`], where nobody else looks at `a`: it may become the result.
+pub(crate) fn merge_into(a: &Py, b: &Py, strategy: &str, merge_lists: bool) -> Res<Py> {
     match strategy {
-        "list" => list(&a, b),
+        "list" => list(a, b),
         // What is not marked for aggregation (the `yamlex` renderer does that) is replaced.
-        "overwrite" | "aggregate" => update(&a, &b.deep_copy(), false, false),
-        "none" => update(&a, &b.deep_copy(), true, false),
+        "overwrite" | "aggregate" => update(a, &b.deep_copy(), false, false),
+        "none" => update(a, &b.deep_copy(), true, false),
         // Salt takes a strategy that it does not know for `recurse`, without lists.
-        other => update(&a, &b.deep_copy(), true, merge_lists && matches!(other, "smart" | "recurse")),
+        other => update(a, &b.deep_copy(), true, merge_lists && matches!(other, "smart" | "recurse")),
     }
 }
 

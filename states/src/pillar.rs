@@ -104,7 +104,7 @@ impl<'s> Reader<'s> {
         }
         let options = &self.session.minion.options;
         let (strategy, lists) = (options.pillar_source_merging_strategy.name(), options.pillar_merge_lists);
-        merge::merge_into(a.clone(), b, strategy, lists).unwrap_or_else(|error| {
+        merge::merge_into(&a, b, strategy, lists).unwrap_or_else(|error| {
             let error = at.map_or_else(|| error.clone(), |at| error.clone().at(at.clone()));
             self.fail(error);
             a

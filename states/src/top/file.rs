@@ -62,11 +62,11 @@ impl Target {
     /// The kind of match: the last one that is named.
     pub(super) fn kind(&self) -> Result<String, Error> {
         let entries = self.entries.as_ref().map_err(Clone::clone)?;
-        let options = entries.iter().filter_map(|entry| match entry {
+        let mut options = entries.iter().filter_map(|entry| match entry {
             Entry::Options(pairs, place) => pairs.iter().find(|(k, _)| k == "match").map(|(_, v)| (v, place)),
             _ => None,
         });
-        match options.last() {
+        match options.next_back() {
             None => Ok("compound".to_owned()),
             Some((kind, place)) => kind
                 .as_str()

@@ -38,7 +38,7 @@ pub(crate) fn of_states(session: &Session<'_>, pillar: &Py) -> Result<Matches, E
     if found.values().all(Vec::is_empty) {
         return Err(states::missing(session).into());
     }
-    let merged = states::merged(session, found)?;
+    let merged = states::merged(session, &found)?;
     with_subject(session, pillar, |subject| states::matched(session, &merged, subject))
 }
 

@@ -94,7 +94,8 @@ fn collect<'t>(
         if named("ignore_missing").any(|(_, value)| value.to_py().truth()) {
             ignored.extend(sls_names(target).map(|name| (section.env.clone(), name)));
         }
-        let order = named("order").last().map_or(0, |(_, value)| value.key().trim().parse().unwrap_or(0));
+        let order =
+            named("order").next_back().map_or(0, |(_, value)| value.key().trim().parse().unwrap_or(0));
         merged.entry(&section.env).or_default().insert(&target.shown, (target, order));
     }
     Ok(())

@@ -35,7 +35,7 @@ fn all_environments(session: &Session<'_>) -> Vec<String> {
 }
 
 /// What the top files say together.
-pub(super) fn merged(session: &Session<'_>, tops: Found) -> Result<Merged, Error> {
+pub(super) fn merged(session: &Session<'_>, tops: &Found) -> Result<Merged, Error> {
     match session.minion.options.top_file_merging_strategy {
         TopMerging::Merge => merge(tops),
         TopMerging::MergeAll => merge_all(tops),
@@ -52,12 +52,12 @@ fn add(merged: &mut Merged, section: &Section) -> Result<(), Error> {
 }
 
 /// `base` decides; the others speak for themselves, where it is silent.
-fn merge(mut tops: Found) -> Result<Merged, Error> {
+fn merge(tops: &Found) -> Result<Merged, Error> {
     let mut merged = Merged::new();
-    for section in tops.shift_remove("base").iter().flatten().flat_map(|file| &file.sections) {
+    for section in tops.get("base").into_iter().flatten().flat_map(|file| &file.sections) {
         add(&mut merged, section)?;
     }
-    for (env, files) in &tops {
+    for (env, files) in tops.iter().filter(|(env, _)| *env != "base") {
         for file in files {
             // Salt asks again for each section whether it is there already, so only the first of an environment counts.
             for section in file.sections.iter().filter(|s| s.env == *env) {
@@ -71,7 +71,7 @@ fn merge(mut tops: Found) -> Result<Merged, Error> {
 }
 
 /// Everything counts; what two files list for one target is joined.
-fn merge_all(tops: Found) -> Result<Merged, Error> {
+fn merge_all(tops: &Found) -> Result<Merged, Error> {
     let mut merged = Merged::new();
     for section in tops.values().flatten().flat_map(|file| &file.sections) {
         for target in section.targets.as_ref().map_err(Clone::clone)? {
@@ -102,11 +102,11 @@ fn joined(first: &Target, second: &Target) -> Result<Vec<Entry>, Error> {
 }
 
 /// Each for itself; `default_top` speaks for those without a top file.
-fn same(tops: Found, default_top: &str) -> Result<Merged, Error> {
+fn same(tops: &Found, default_top: &str) -> Result<Merged, Error> {
     let silent = |files: &[TopFile]| files.iter().all(|file| file.sections.is_empty());
     let fallback = tops.get(default_top).map_or(&[][..], Vec::as_slice);
     let mut merged = Merged::new();
-    for (env, files) in &tops {
+    for (env, files) in tops {
         for file in if silent(files) { fallback } else { files } {
             for section in file.sections.iter().filter(|s| s.env == *env) {
                 add(&mut merged, section)?;
