@@ -61,11 +61,12 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|e| cannot(e.to_string()))
 }
 
-/// Every SLS name of a root, for patterns in top files.
+/// Every SLS name below the roots, sorted, for patterns in top files.
 pub(crate) fn sls_names(roots: &[PathBuf]) -> Vec<String> {
     let mut names = Vec::new();
     for root in roots {
-        let walk = walkdir::WalkDir::new(root).sort_by_file_name().max_depth(32);
+        // As Salt's file server does, links to folders are followed; a link that leads back is passed over.
+        let walk = walkdir::WalkDir::new(root).follow_links(true).max_depth(32);
         for entry in walk.into_iter().filter_map(Result::ok).take(100_000) {
             let Ok(relative) = entry.path().strip_prefix(root) else { continue };
             let Some(name) = relative.to_str().and_then(|r| r.strip_suffix(".sls")) else { continue };
@@ -73,16 +74,19 @@ pub(crate) fn sls_names(roots: &[PathBuf]) -> Vec<String> {
             names.push(name.strip_suffix(".init").map_or_else(|| name.clone(), str::to_owned));
         }
     }
+    names.sort();
+    names.dedup();
     names
 }
 
 /// The SLS names that a name or pattern means, sorted; a plain name means itself, whether it exists or not.
 pub(crate) fn sls_matching(roots: &[PathBuf], name: &str) -> Vec<String> {
-    if !is_pattern(name) {
-        return vec![name.to_owned()];
-    }
+    if is_pattern(name) { sls_available(roots, name) } else { vec![name.to_owned()] }
+}
+
+/// The SLS names that are there and that a name or pattern means, sorted.
+pub(crate) fn sls_available(roots: &[PathBuf], name: &str) -> Vec<String> {
     let mut all = sls_names(roots);
-    all.sort();
     all.retain(|found| fnmatch(found, name));
     all
 }

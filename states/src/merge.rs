@@ -46,21 +46,30 @@ fn update_within(dest: &Py, upd: &Py, recursive: bool, merge_lists: bool, depth:
 
 /// `salt.utils.dictupdate.merge`: a merged copy by one of Salt's strategies.
 pub(crate) fn merge(a: &Py, b: &Py, strategy: &str, merge_lists: bool) -> Res<Py> {
+    merge_into(&a.deep_copy(), b, strategy, merge_lists)
+}
+
+/// As [`merge`], where nobody else looks at `a`: it may become the result.
+pub(crate) fn merge_into(a: &Py, b: &Py, strategy: &str, merge_lists: bool) -> Res<Py> {
     match strategy {
-        "list" => {
-            let (Py::Dict(into), Py::Dict(from)) = (a.deep_copy(), b) else {
-                return runtime("the strategy 'list' merges mappings");
-            };
-            for (key, value) in from.borrow().iter() {
-                let old = into.borrow().get(key).cloned();
-                let new = old.map_or_else(|| value.clone(), |old| Py::list(vec![old, value.clone()]));
-                into.borrow_mut().insert(key.clone(), new);
-            }
-            Ok(Py::Dict(into))
-        }
-        "overwrite" => update(&a.deep_copy(), b, false, false),
-        "aggregate" => update(&a.deep_copy(), b, true, true),
-        "smart" | "recurse" | "none" => update(&a.deep_copy(), &b.deep_copy(), true, merge_lists),
-        other => runtime(format!("unknown merging strategy '{other}'")),
+        "list" => list(a, b),
+        // What is not marked for aggregation (the `yamlex` renderer does that) is replaced.
+        "overwrite" | "aggregate" => update(a, &b.deep_copy(), false, false),
+        "none" => update(a, &b.deep_copy(), true, false),
+        // Salt takes a strategy that it does not know for `recurse`, without lists.
+        other => update(a, &b.deep_copy(), true, merge_lists && matches!(other, "smart" | "recurse")),
     }
+}
+
+/// Both values of each key of `a`; what only `b` has is lost.
+fn list(a: &Py, b: &Py) -> Res<Py> {
+    let (Py::Dict(first), Py::Dict(second)) = (a, b) else {
+        return runtime("the strategy 'list' merges mappings");
+    };
+    let (first, second) = (first.borrow(), second.borrow());
+    let both = |(key, value): (&Key, &Py)| match second.get(key) {
+        Some(other) => (key.clone(), Py::list(vec![value.clone(), other.clone()])),
+        None => (key.clone(), value.clone()),
+    };
+    Ok(Py::dict(first.iter().map(both).collect()))
 }

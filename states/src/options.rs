@@ -22,6 +22,20 @@ pub enum Merging {
     List,
 }
 
+impl Merging {
+    /// Salt's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Merging::Smart => "smart",
+            Merging::Recurse => "recurse",
+            Merging::Overwrite => "overwrite",
+            Merging::Aggregate => "aggregate",
+            Merging::None => "none",
+            Merging::List => "list",
+        }
+    }
+}
+
 /// Salt's `top_file_merging_strategy`: what the top files of several environments say together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TopMerging {

@@ -60,6 +60,7 @@ pub(crate) fn on_stack<T: Send>(run: impl FnOnce() -> Result<T, Error> + Send) -
 /// Everything that the templates of one environment see.
 pub(crate) struct Scene<'a> {
     tree: &'a Tree,
+    minion: &'a Minion,
     functions: &'a dyn Functions,
     known: Known,
     saltenv: String,
@@ -84,12 +85,17 @@ impl<'a> Scene<'a> {
         }
         let opts = options(tree, minion, &grains, &pillar, saltenv);
         let known = Known { grains, pillar, opts };
-        Self { tree, functions, known, saltenv: saltenv.to_owned(), pillar_rend }
+        Self { tree, minion, functions, known, saltenv: saltenv.to_owned(), pillar_rend }
     }
 
     /// For the stages of a compile.
     pub(crate) fn of(session: &Session<'a>, pillar: Py, saltenv: &str, pillar_rend: bool) -> Self {
         Self::new(session.tree, session.minion, session.functions, pillar, saltenv, pillar_rend)
+    }
+
+    /// Who asks.
+    pub(crate) fn minion(&self) -> &Minion {
+        self.minion
     }
 
     /// The grains that templates see.

@@ -108,7 +108,10 @@ def answers(tree, work, salt_call):
     given = {"pillar": minion["pillar"]} if "pillar" in minion else {}
     found = {"low": low, "pillar": ask(caller, "pillar.items", unmask=True, **given)}
     if "sls" not in minion and not given:
-        found["top"] = ask(caller, "state.show_top")
+        top = found["top"] = ask(caller, "state.show_top")
+        # A run checks the top file, and that it has something for the minion; `show_lowstate` does not.
+        if not isinstance(top, dict) or not top:
+            return REFUSED, top
     return found, None
 
 

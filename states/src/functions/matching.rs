@@ -23,9 +23,13 @@ pub(super) const FUNCTIONS: Table = &[
 /// Whether a target means this minion, or the minion of another id with the same grains and pillar. What cannot be
 /// read means nobody, as in Salt.
 fn means(call: &Call<'_>, kind: &str, target: &str, id: Option<&str>) -> bool {
-    let known = call.known();
-    let own = known.opts.item("id").map(|id| text(&id)).unwrap_or_default();
-    let subject = Subject { id: id.unwrap_or(&own), grains: &known.grains, pillar: &known.pillar };
+    let (known, minion) = (call.known(), call.scene.minion());
+    let subject = Subject {
+        id: id.unwrap_or(&minion.id),
+        grains: &known.grains,
+        pillar: &known.pillar,
+        nodegroups: &minion.options.nodegroups,
+    };
     targets::matches(&subject, kind, target).unwrap_or(false)
 }
 

@@ -1,0 +1,6 @@
+dev:
+  '*':
+    - feature
+qa:
+  'web-*':
+    - checks

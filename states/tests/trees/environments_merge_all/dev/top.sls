@@ -1,0 +1,11 @@
+base:
+  '*':
+    - match: glob
+    - common
+    - only_base
+dev:
+  '*':
+    - common
+qa:
+  'web-*':
+    - checks

@@ -1,0 +1,6 @@
+qa:
+  '*':
+    - checks
+dev:
+  'G@role:web':
+    - feature

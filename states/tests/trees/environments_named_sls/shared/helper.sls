@@ -1,0 +1,2 @@
+helper-shared:
+  test.nop: []

@@ -1,0 +1,10 @@
+base:
+  '*':
+    - ignored
+dev:
+  '*':
+    - common
+    - feature
+qa:
+  '*':
+    - ignored

@@ -1,0 +1,2 @@
+common-base:
+  test.nop: []

@@ -1,0 +1,9 @@
+base:
+  '*':
+    - common
+  'web-*':
+    - only_base
+    - dev: feature
+qa:
+  '*':
+    - checks

@@ -1,0 +1,4 @@
+include:
+  - helper
+feature:
+  test.nop: []

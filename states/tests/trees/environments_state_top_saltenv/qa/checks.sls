@@ -1,0 +1,4 @@
+include:
+  - base: only_base
+checks:
+  test.nop: []

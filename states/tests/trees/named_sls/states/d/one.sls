@@ -1,0 +1,6 @@
+include:
+  - a
+one:
+  test.nop:
+    - require:
+      - sls: a

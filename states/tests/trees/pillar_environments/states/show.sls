@@ -1,0 +1,3 @@
+show:
+  test.nop:
+    - pillar: {{ pillar | json }}

@@ -1,0 +1,3 @@
+users: [dan]
+third: {x: [1]}
+app: {three: true}

@@ -1,0 +1,1 @@
+staff: [ann, bob]

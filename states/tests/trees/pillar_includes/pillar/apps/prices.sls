@@ -1,0 +1,2 @@
+prices: below apps
+source: apps.prices

@@ -1,0 +1,4 @@
+include:
+  - .prices
+  - .stock
+shop: {open: true}

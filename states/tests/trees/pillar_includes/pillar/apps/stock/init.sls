@@ -1,0 +1,3 @@
+include:
+  - .shelves
+stock: 3

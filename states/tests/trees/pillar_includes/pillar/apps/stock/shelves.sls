@@ -1,0 +1,1 @@
+shelves: 4

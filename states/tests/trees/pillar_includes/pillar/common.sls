@@ -1,0 +1,5 @@
+include:
+  - site
+who: common
+own: {b: 2}
+common: true

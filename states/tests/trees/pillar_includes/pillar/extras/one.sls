@@ -1,0 +1,2 @@
+extra: one
+first: {{ sls }}

@@ -1,0 +1,4 @@
+include:
+  - packages.*
+  - common
+packages: {base: [vim]}

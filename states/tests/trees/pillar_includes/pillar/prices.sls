@@ -1,0 +1,2 @@
+top_prices: found too
+source: prices

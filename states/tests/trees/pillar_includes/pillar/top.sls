@@ -1,0 +1,6 @@
+base:
+  '*':
+    - site
+    - apps.shop
+    - packages
+    - 'extras.*'

@@ -1,0 +1,1 @@
+common: {from: qa, qa: true}

@@ -1,0 +1,2 @@
+common: {from: base, base: true}
+env: {{ saltenv }}

@@ -1,0 +1,1 @@
+common: {more: [1]}

@@ -1,0 +1,3 @@
+include:
+  - not_there
+gentle: true

@@ -1,0 +1,5 @@
+base:
+  'web-*':
+    - order: '9'
+    - last
+    - included

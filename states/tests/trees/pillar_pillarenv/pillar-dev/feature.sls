@@ -1,0 +1,1 @@
+feature: {{ salt['grains.get']('role') }}

@@ -1,0 +1,2 @@
+common: {from: dev, dev: true}
+env: {{ saltenv }}

@@ -1,0 +1,2 @@
+#!json
+{"cache": {"size": 5}}

@@ -1,0 +1,2 @@
+#!yaml
+web: '{{ not rendered }}'

@@ -1,0 +1,2 @@
+include: q
+a: 1

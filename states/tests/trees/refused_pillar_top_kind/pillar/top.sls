@@ -1,0 +1,4 @@
+base:
+  '*':
+    - match: wonder
+    - p

@@ -1,0 +1,6 @@
+base:
+  '*':
+    - a
+  'db-*':
+    - ignore_missing: false
+    - a

@@ -1,0 +1,2 @@
+address:
+  test.nop: []

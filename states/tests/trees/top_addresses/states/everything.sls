@@ -1,0 +1,2 @@
+everything:
+  test.nop: []

@@ -1,0 +1,2 @@
+hostmask:
+  test.nop: []

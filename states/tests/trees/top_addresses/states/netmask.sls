@@ -1,0 +1,2 @@
+netmask:
+  test.nop: []

@@ -1,0 +1,2 @@
+v6_long:
+  test.nop: []

@@ -1,0 +1,2 @@
+v6_network:
+  test.nop: []

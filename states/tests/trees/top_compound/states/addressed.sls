@@ -1,0 +1,2 @@
+addressed:
+  test.nop: []

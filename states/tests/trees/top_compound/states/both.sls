@@ -1,0 +1,2 @@
+both:
+  test.nop: []

@@ -1,0 +1,2 @@
+either:
+  test.nop: []

@@ -1,0 +1,2 @@
+empty_group:
+  test.nop: []

@@ -1,0 +1,2 @@
+grouped:
+  test.nop: []

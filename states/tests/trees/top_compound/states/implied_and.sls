@@ -1,0 +1,2 @@
+implied_and:
+  test.nop: []

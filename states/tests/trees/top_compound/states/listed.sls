@@ -1,0 +1,2 @@
+listed:
+  test.nop: []

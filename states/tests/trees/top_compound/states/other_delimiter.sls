@@ -1,0 +1,2 @@
+other_delimiter:
+  test.nop: []

@@ -1,0 +1,2 @@
+pillar_value:
+  test.nop: []

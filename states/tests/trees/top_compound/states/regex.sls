@@ -1,0 +1,2 @@
+regex:
+  test.nop: []

@@ -1,0 +1,2 @@
+short_circuit:
+  test.nop: []

@@ -1,0 +1,2 @@
+unknown_letter:
+  test.nop: []

@@ -1,0 +1,2 @@
+compound:
+  test.nop: []

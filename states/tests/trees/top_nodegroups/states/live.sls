@@ -1,0 +1,2 @@
+live:
+  test.nop: []

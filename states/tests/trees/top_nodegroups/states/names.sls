@@ -1,0 +1,2 @@
+names:
+  test.nop: []

@@ -1,0 +1,2 @@
+spaced:
+  test.nop: []

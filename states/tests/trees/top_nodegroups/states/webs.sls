@@ -1,0 +1,2 @@
+webs:
+  test.nop: []

@@ -1,0 +1,2 @@
+d.one:
+  test.nop: []

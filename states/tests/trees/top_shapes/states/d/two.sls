@@ -1,0 +1,2 @@
+d.two:
+  test.nop: []

@@ -1,0 +1,3 @@
+app:
+  name: Shop
+  ports: [80, 443]

@@ -1,0 +1,2 @@
+by_regex:
+  test.nop: []

@@ -1,0 +1,2 @@
+cached:
+  test.nop: []

@@ -1,0 +1,2 @@
+every:
+  test.nop: []

@@ -1,0 +1,2 @@
+numbered:
+  test.nop: []

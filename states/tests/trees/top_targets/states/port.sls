@@ -1,0 +1,2 @@
+port:
+  test.nop: []

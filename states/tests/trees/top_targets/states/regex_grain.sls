@@ -1,0 +1,2 @@
+regex_grain:
+  test.nop: []

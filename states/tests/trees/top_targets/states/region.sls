@@ -1,0 +1,2 @@
+region:
+  test.nop: []

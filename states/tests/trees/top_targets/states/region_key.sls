@@ -1,0 +1,2 @@
+region_key:
+  test.nop: []

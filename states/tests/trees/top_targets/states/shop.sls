@@ -1,0 +1,2 @@
+shop:
+  test.nop: []

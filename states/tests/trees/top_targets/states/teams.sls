@@ -1,0 +1,2 @@
+teams:
+  test.nop: []
