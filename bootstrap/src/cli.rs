@@ -42,12 +42,12 @@ pub(crate) struct RunArgs {
 /// The tree and the minion, for `apply` and `show`.
 #[derive(Debug, Args)]
 pub(crate) struct TreeArgs {
-    /// Folder of the SLS files.
-    #[arg(long, value_name = "DIR", default_value = "/srv/salt")]
-    pub(crate) file_root: PathBuf,
-    /// Folder of the pillar files [default: `pillar` in the file root, else beside it].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) pillar_root: Option<PathBuf>,
+    /// Folder of the SLS files, of the environment `base` unless one is named; given again, it is searched next.
+    #[arg(long, value_name = "[ENV=]DIR", default_value = "/srv/salt")]
+    pub(crate) file_root: Vec<Root>,
+    /// Folder of the pillar files [default: `pillar` in the file root of `base`, else beside it].
+    #[arg(long, value_name = "[ENV=]DIR")]
+    pub(crate) pillar_root: Vec<Root>,
     /// JSON or YAML file with grains, in the place of the computed ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) grains: Option<PathBuf>,
@@ -66,6 +66,27 @@ pub(crate) struct TreeArgs {
     /// The folder that is `/` to the states.
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) root: PathBuf,
+}
+
+/// A folder of an environment, as it is typed: `DIR` or `ENV=DIR`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// The environment.
+    pub(crate) env: String,
+    /// The folder.
+    pub(crate) path: PathBuf,
+}
+
+impl std::str::FromStr for Root {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        };
+        let (env, path) = text.split_once('=').filter(|(env, _)| is_name(env)).unwrap_or(("base", text));
+        Ok(Self { env: env.to_owned(), path: path.into() })
+    }
 }
 
 /// `apply`.

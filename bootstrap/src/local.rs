@@ -2,11 +2,11 @@
 // Effects: reads the files that the arguments name.
 #![allow(clippy::disallowed_methods)]
 
-use crate::cli::TreeArgs;
+use crate::cli::{Root, TreeArgs};
 use crate::convert;
 use mayfly_states::grains::{self, facts::Facts};
 use mayfly_states::minion::Minion;
-use mayfly_states::tree::Tree;
+use mayfly_states::tree::{Roots, Tree};
 use mayfly_states::value::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -36,16 +36,25 @@ pub(crate) enum Error {
 /// # Errors
 /// [`Error::NoFolder`].
 pub(crate) fn tree(args: &TreeArgs) -> Result<Tree, Error> {
-    let folder = |argument, path: &Path| match path.is_dir() {
-        true => Ok(path.to_owned()),
-        false => Err(Error::NoFolder { argument, path: path.to_owned() }),
-    };
-    let file_root = folder("file-root", &args.file_root)?;
-    let pillar_root = match &args.pillar_root {
-        Some(path) => Some(folder("pillar-root", path)?),
-        None => [file_root.join("pillar"), file_root.join("../pillar")].into_iter().find(|p| p.is_dir()),
-    };
-    Ok(Tree::base(file_root, pillar_root))
+    let file_roots = roots("file-root", &args.file_root)?;
+    let mut pillar_roots = roots("pillar-root", &args.pillar_root)?;
+    if pillar_roots.is_empty() {
+        let base = file_roots.get("base").into_iter().flatten();
+        let beside = base.flat_map(|root| [root.join("pillar"), root.join("../pillar")]).find(|p| p.is_dir());
+        pillar_roots.extend(beside.map(|found| ("base".to_owned(), vec![found])));
+    }
+    Ok(Tree { file_roots, pillar_roots })
+}
+
+fn roots(argument: &'static str, given: &[Root]) -> Result<Roots, Error> {
+    let mut all = Roots::new();
+    for Root { env, path } in given {
+        if !path.is_dir() {
+            return Err(Error::NoFolder { argument, path: path.clone() });
+        }
+        all.entry(env.clone()).or_default().push(path.clone());
+    }
+    Ok(all)
 }
 
 /// The minion: this machine's grains, or those of a file, with what the arguments say over them.
@@ -55,10 +64,13 @@ pub(crate) fn tree(args: &TreeArgs) -> Result<Tree, Error> {
 pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
     let mut grains = match &args.grains {
         Some(path) => given_grains(path)?,
-        None => grains::collect(&Facts::read(&args.root)),
+        None => own_grains(&args.root),
     };
     let given = grains.get("id").and_then(Value::as_str).unwrap_or("localhost").to_owned();
     let id = args.id.clone().unwrap_or(given);
+    if args.id.is_some() {
+        grains.insert("server_id".to_owned(), grains::server_id(&id));
+    }
     grains.insert("id".to_owned(), Value::Str(id.clone()));
     if let Some(role) = &args.role {
         grains.insert("role".to_owned(), Value::Str(role.clone()));
@@ -66,6 +78,13 @@ pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
     let pillar =
         args.pillar.as_deref().map_or_else(|| Ok(Map::new()), |text| mapping("pillar", "argument", text))?;
     Ok(Minion { id, grains, pillar, saltenv: args.saltenv.clone().unwrap_or_default(), ..Minion::default() })
+}
+
+/// This machine's grains; what could not be read of them is said.
+fn own_grains(root: &Path) -> Map {
+    let facts = Facts::read(root);
+    facts.complaints.iter().for_each(|line| eprintln!("warning: {line}"));
+    grains::collect(&facts)
 }
 
 fn given_grains(path: &Path) -> Result<Map, Error> {

@@ -312,7 +312,9 @@ impl<'r> Instance<'r> {
         let root = self.resident.root();
         let machine =
             Machine::new(self.services.clone()).with_root(root).with_cancel(self.resident.cancel.flag());
-        let minion = identity::minion(&Facts::read(root), &self.user, &self.identity);
+        let facts = Facts::read(root);
+        facts.complaints.iter().for_each(say);
+        let minion = identity::minion(&facts, &self.user, &self.identity);
         let converge = Converge::new(self.tree(&fetched.path), minion, Arc::new(machine));
         let low = converge.compile(&[]).map_err(|errors| errors.to_string())?;
         let rules = self.rules(&low)?;
