@@ -14,6 +14,7 @@ pub(crate) use remote::{Remote, SshAddress};
 pub(crate) use rule::rules_from_pillar;
 pub(crate) use schedule::{Schedule, splay_of};
 
+use mayfly_states::options::Options;
 use mayfly_states::value::Map;
 use mayfly_watcher::rule::Rule;
 use std::net::SocketAddr;
@@ -37,6 +38,8 @@ pub(crate) struct UserData {
     pub(crate) pillar: Map,
     /// Merged over the computed grains.
     pub(crate) grains: Map,
+    /// What changes the compile of the tree, nodegroups among it.
+    pub(crate) options: Options,
     /// When to ask the remote again.
     pub(crate) schedule: Schedule,
     /// A delay up to this long, fixed for each instance id.

@@ -3,10 +3,11 @@
 use super::raw::{RawRule, RawStates, RawUserData};
 use super::{Error, Finish, Remote, Schedule, Source, Supervisor, UserData};
 use crate::convert;
+use mayfly_states::options::Options;
 use mayfly_states::value::{Map, Value};
 use mayfly_watcher::rule::Rule;
 use serde_saphyr::Spanned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -59,6 +60,7 @@ pub(super) fn user_data(raw: RawUserData, source_name: &str) -> Result<UserData,
         states: source(states, &p)?,
         pillar: p.check(raw.pillar, |v| mapping("pillar", v))?.unwrap_or_default(),
         grains: p.check(raw.grains, |v| mapping("grains", v))?.unwrap_or_default(),
+        options: options(raw.options.unwrap_or_default(), raw.nodegroups, &p)?,
         schedule: p.check(raw.schedule, |s| Schedule::parse(&s))?.map_or_else(every_minute, Ok)?,
         splay: p.check(raw.splay, |s| duration("splay", &s, MAX_SPLAY))?.unwrap_or(Duration::ZERO),
         listen: p.check(raw.listen, |s| listen(&s))?.unwrap_or_else(|| SocketAddr::from(DEFAULT_LISTEN)),
@@ -100,6 +102,23 @@ fn source(raw: Spanned<RawStates>, p: &Places<'_>) -> Result<Source, Error> {
         ssh_key_file: p.check(raw.ssh_key_file, |s| absolute("ssh_key_file", &s))?,
         known_hosts_file: p.check(raw.known_hosts_file, |s| absolute("known_hosts_file", &s))?,
     })
+}
+
+/// `options`, and `nodegroups`, which may stand on their own as they are written most often.
+fn options(
+    raw: BTreeMap<String, Spanned<serde_json::Value>>,
+    nodegroups: Option<Spanned<serde_json::Value>>,
+    p: &Places<'_>,
+) -> Result<Options, Error> {
+    let mut options = Options::default();
+    if let (Some(own), true) = (&nodegroups, raw.contains_key("nodegroups")) {
+        return Err(p.at(own, "`nodegroups` is there twice: here and in `options`".into()));
+    }
+    let own = nodegroups.map(|groups| ("nodegroups".to_owned(), groups));
+    for (name, value) in own.into_iter().chain(raw) {
+        options.set(&name, &convert::value(value.value.clone())).map_err(|e| p.at(&value, e))?;
+    }
+    Ok(options)
 }
 
 fn rules(raw: Vec<Spanned<RawRule>>, p: &Places<'_>) -> Result<Vec<Rule>, Error> {
@@ -274,6 +293,29 @@ mod tests {
             assert!(FULL.contains(from), "{from}");
             let error = parse(FULL.replace(from, to).as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_and_nodegroups_are_checked_with_their_place() {
+        let head = "#mayfly\nrole: web\nstates: {url: 'file:///x'}\n";
+        let read = |rest: &str| parse(format!("{head}{rest}").as_bytes());
+        let user = read("nodegroups: {web: 'G@role:web and web*'}\noptions:\n  pillar_merge_lists: true\n");
+        let options = user.unwrap().options;
+        assert!(options.pillar_merge_lists);
+        assert_eq!(options.nodegroups["web"], ["G@role:web", "and", "web*"]);
+        for (rest, expected) in [
+            (
+                "options:\n  pillar_merge_list: true\n",
+                "user-data:5:22: unknown option `pillar_merge_list`; did you",
+            ),
+            ("options: {env_order: base}\n", "user-data:4:22: env_order is a list of names"),
+            ("nodegroups: [web]\n", "user-data:4:13: nodegroups is a mapping"),
+            ("nodegroups: {}\noptions: {nodegroups: {}}\n", "user-data:4:13: `nodegroups` is there twice"),
+            ("options: {ext_pillar: []}\n", "user-data:4:23: ext_pillar: external pillar is not supported"),
+        ] {
+            let error = read(rest).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{rest}: {error}");
         }
     }
 
