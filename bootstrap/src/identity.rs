@@ -27,7 +27,14 @@ pub(crate) fn minion(facts: &Facts, user: &UserData, identity: &Identity) -> Min
     for (key, value) in [("id", &id), ("role", &user.role), ("environment", &user.environment)] {
         grains.insert(key.to_owned(), text(value));
     }
-    Minion { id, grains, pillar: user.pillar.clone(), options: user.options.clone(), ..Minion::default() }
+    Minion {
+        id,
+        grains,
+        pillar: user.pillar.clone(),
+        saltenv: user.saltenv.clone(),
+        options: user.options.clone(),
+        ..Minion::default()
+    }
 }
 
 /// `id`, or made of the role and the instance id.
