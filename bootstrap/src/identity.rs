@@ -33,7 +33,6 @@ pub(crate) fn minion(facts: &Facts, user: &UserData, identity: &Identity) -> Min
         pillar: user.pillar.clone(),
         saltenv: user.saltenv.clone(),
         options: user.options.clone(),
-        ..Minion::default()
     }
 }
 
