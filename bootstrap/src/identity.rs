@@ -28,7 +28,13 @@ pub(crate) fn minion(facts: &Facts, user: &UserData, identity: &Identity) -> Min
     for (key, value) in [("id", &id), ("role", &user.role), ("environment", &user.environment)] {
         grains.insert(key.to_owned(), text(value));
     }
-    Minion { id, grains, pillar: user.pillar.clone(), ..Minion::default() }
+    Minion {
+        id,
+        grains,
+        pillar: user.pillar.clone(),
+        saltenv: user.saltenv.clone(),
+        options: user.options.clone(),
+    }
 }
 
 /// `id`, or made of the role and the instance id.

@@ -22,10 +22,10 @@ use mayfly_states::grains::facts::Facts;
 use mayfly_states::host::Machine;
 use mayfly_states::low::LowState;
 use mayfly_states::report::{Report, StepReport};
-use mayfly_states::tree::Tree;
+use mayfly_states::tree::{Roots, Tree};
 use mayfly_watcher::supervisor::Supervisor;
 use mayfly_watcher::watch::{Event, Watcher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -328,8 +328,15 @@ impl<'r> Instance<'r> {
     }
 
     fn tree(&self, release: &Path) -> Tree {
-        let pillar = release.join(&self.user.states.pillar_root);
-        Tree::base(release.join(&self.user.states.file_root), pillar.is_dir().then_some(pillar))
+        let below = |roots: &Roots, wanted: fn(&PathBuf) -> bool| -> Roots {
+            let paths = |all: &[PathBuf]| all.iter().map(|path| release.join(path)).filter(wanted).collect();
+            roots.iter().map(|(env, all)| (env.clone(), paths(all))).collect()
+        };
+        let states = &self.user.states;
+        Tree {
+            file_roots: below(&states.file_roots, |_| true),
+            pillar_roots: below(&states.pillar_roots, |path| path.is_dir()),
+        }
     }
 
     fn rules(&self, low: &LowState) -> Result<Vec<mayfly_watcher::rule::Rule>, String> {

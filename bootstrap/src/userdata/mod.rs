@@ -14,6 +14,8 @@ pub(crate) use remote::{Remote, SshAddress};
 pub(crate) use rule::rules_from_pillar;
 pub(crate) use schedule::{Schedule, splay_of};
 
+use mayfly_states::options::Options;
+use mayfly_states::tree::Roots;
 use mayfly_states::value::Map;
 use mayfly_watcher::rule::Rule;
 use std::net::SocketAddr;
@@ -37,6 +39,10 @@ pub(crate) struct UserData {
     pub(crate) pillar: Map,
     /// Merged over the computed grains.
     pub(crate) grains: Map,
+    /// The environment of the tree; empty: all of them.
+    pub(crate) saltenv: String,
+    /// What changes the compile of the tree, nodegroups among it.
+    pub(crate) options: Options,
     /// When to ask the remote again.
     pub(crate) schedule: Schedule,
     /// A delay up to this long, fixed for each instance id.
@@ -62,10 +68,10 @@ pub(crate) struct Source {
     pub(crate) commit: Option<String>,
     /// Whether `reference` is followed after the first converge.
     pub(crate) follow: bool,
-    /// Folder of the SLS files, relative to the repository.
-    pub(crate) file_root: PathBuf,
-    /// Folder of the pillar files, relative to the repository.
-    pub(crate) pillar_root: PathBuf,
+    /// Folders of the SLS files by environment, relative to the repository.
+    pub(crate) file_roots: Roots,
+    /// Folders of the pillar files by environment, relative to the repository.
+    pub(crate) pillar_roots: Roots,
     /// File with an HTTPS token.
     pub(crate) token_file: Option<PathBuf>,
     /// Private key for SSH.

@@ -4,6 +4,7 @@ use super::Error;
 use super::envelope::Document;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
 
 type At<T> = Option<Spanned<T>>;
 
@@ -18,6 +19,9 @@ pub(super) struct RawUserData {
     pub(super) states: At<RawStates>,
     pub(super) pillar: At<serde_json::Value>,
     pub(super) grains: At<serde_json::Value>,
+    pub(super) saltenv: At<String>,
+    pub(super) nodegroups: At<serde_json::Value>,
+    pub(super) options: Option<BTreeMap<String, Spanned<serde_json::Value>>>,
     pub(super) schedule: At<String>,
     pub(super) splay: At<String>,
     pub(super) listen: At<String>,
@@ -37,6 +41,8 @@ pub(super) struct RawStates {
     pub(super) follow: At<bool>,
     pub(super) file_root: At<String>,
     pub(super) pillar_root: At<String>,
+    pub(super) file_roots: At<serde_json::Value>,
+    pub(super) pillar_roots: At<serde_json::Value>,
     pub(super) token_file: At<String>,
     pub(super) ssh_key_file: At<String>,
     pub(super) known_hosts_file: At<String>,

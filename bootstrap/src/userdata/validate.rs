@@ -3,10 +3,12 @@
 use super::raw::{RawRule, RawStates, RawUserData};
 use super::{Error, Finish, Remote, Schedule, Source, Supervisor, UserData};
 use crate::convert;
+use mayfly_states::options::Options;
+use mayfly_states::tree::Roots;
 use mayfly_states::value::{Map, Value};
 use mayfly_watcher::rule::Rule;
 use serde_saphyr::Spanned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -59,6 +61,8 @@ pub(super) fn user_data(raw: RawUserData, source_name: &str) -> Result<UserData,
         states: source(states, &p)?,
         pillar: p.check(raw.pillar, |v| mapping("pillar", v))?.unwrap_or_default(),
         grains: p.check(raw.grains, |v| mapping("grains", v))?.unwrap_or_default(),
+        saltenv: p.check(raw.saltenv, name("saltenv"))?.unwrap_or_default(),
+        options: options(raw.options.unwrap_or_default(), raw.nodegroups, &p)?,
         schedule: p.check(raw.schedule, |s| Schedule::parse(&s))?.map_or_else(every_minute, Ok)?,
         splay: p.check(raw.splay, |s| duration("splay", &s, MAX_SPLAY))?.unwrap_or(Duration::ZERO),
         listen: p.check(raw.listen, |s| listen(&s))?.unwrap_or_else(|| SocketAddr::from(DEFAULT_LISTEN)),
@@ -92,14 +96,57 @@ fn source(raw: Spanned<RawStates>, p: &Places<'_>) -> Result<Source, Error> {
         reference: p.check(raw.reference, reference)?.unwrap_or_else(|| "main".to_owned()),
         commit,
         follow,
-        file_root: p.check(raw.file_root, |s| inside("file_root", &s))?.unwrap_or_default(),
-        pillar_root: p
-            .check(raw.pillar_root, |s| inside("pillar_root", &s))?
-            .unwrap_or_else(|| "pillar".into()),
+        file_roots: roots("file_root", raw.file_root, raw.file_roots, "", p)?,
+        pillar_roots: roots("pillar_root", raw.pillar_root, raw.pillar_roots, "pillar", p)?,
         token_file,
         ssh_key_file: p.check(raw.ssh_key_file, |s| absolute("ssh_key_file", &s))?,
         known_hosts_file: p.check(raw.known_hosts_file, |s| absolute("known_hosts_file", &s))?,
     })
+}
+
+/// The folders of each environment: one for `base`, or a mapping with a list for each.
+fn roots(
+    key: &'static str,
+    one: Option<Spanned<String>>,
+    many: Option<Spanned<serde_json::Value>>,
+    default: &str,
+    p: &Places<'_>,
+) -> Result<Roots, Error> {
+    if let (Some(_), Some(many)) = (&one, &many) {
+        return Err(p.at(many, format!("`{key}` and `{key}s` are the same thing; keep one")));
+    }
+    let base = p.check(one, |s| inside(key, &s))?.unwrap_or_else(|| default.into());
+    let environments = p.check(many, |v| environments(key, v))?;
+    Ok(environments.unwrap_or_else(|| Roots::from([("base".to_owned(), vec![base])])))
+}
+
+fn environments(key: &str, value: serde_json::Value) -> Result<Roots, String> {
+    let folders = |(env, folders): (String, Value)| {
+        let texts = folders.as_list().and_then(|l| l.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        let texts = texts.filter(|texts| !texts.is_empty());
+        let texts =
+            texts.ok_or_else(|| format!("{key}s: the environment `{env}` needs a list of folders"))?;
+        let paths: Result<Vec<PathBuf>, String> = texts.into_iter().map(|text| inside(key, text)).collect();
+        Ok((safe_name("environment", env)?, paths?))
+    };
+    mapping(&format!("{key}s"), value)?.into_iter().map(folders).collect()
+}
+
+/// `options`, and `nodegroups`, which may stand on their own as they are written most often.
+fn options(
+    raw: BTreeMap<String, Spanned<serde_json::Value>>,
+    nodegroups: Option<Spanned<serde_json::Value>>,
+    p: &Places<'_>,
+) -> Result<Options, Error> {
+    let mut options = Options::default();
+    if let (Some(own), true) = (&nodegroups, raw.contains_key("nodegroups")) {
+        return Err(p.at(own, "`nodegroups` is there twice: here and in `options`".into()));
+    }
+    let own = nodegroups.map(|groups| ("nodegroups".to_owned(), groups));
+    for (name, value) in own.into_iter().chain(raw) {
+        options.set(&name, &convert::value(value.value.clone())).map_err(|e| p.at(&value, e))?;
+    }
+    Ok(options)
 }
 
 fn rules(raw: Vec<Spanned<RawRule>>, p: &Places<'_>) -> Result<Vec<Rule>, Error> {
@@ -234,7 +281,7 @@ mod tests {
         let data = parse(FULL.as_bytes()).unwrap();
         assert_eq!(data.role, "web");
         assert_eq!(data.states.commit.as_deref(), Some("0123456789abcdef0123456789abcdef01234567"));
-        assert_eq!(data.states.file_root, PathBuf::from("salt/base"));
+        assert_eq!(data.states.file_roots["base"], [PathBuf::from("salt/base")]);
         assert_eq!(data.pillar["greeter"].as_map().unwrap()["version"], Value::Str("2".into()));
         assert_eq!(data.pillar["greeter"].as_map().unwrap()["n"], Value::Int(3));
         assert_eq!((data.splay, data.finish), (Duration::from_secs(30), Finish::Poweroff));
@@ -247,7 +294,7 @@ mod tests {
         let data = parse(b"#mayfly\nrole: web\nstates: {url: 'file:///srv/x'}\n").unwrap();
         assert_eq!((data.environment.as_str(), data.id), ("production", None));
         assert_eq!((data.states.reference.as_str(), data.states.follow), ("main", true));
-        assert_eq!(data.states.pillar_root, PathBuf::from("pillar"));
+        assert_eq!(data.states.pillar_roots["base"], [PathBuf::from("pillar")]);
         assert_eq!(data.listen.to_string(), "127.0.0.1:9273");
         assert_eq!((data.supervisor, data.finish), (Supervisor::Auto, Finish::Stay));
     }
@@ -274,6 +321,55 @@ mod tests {
             assert!(FULL.contains(from), "{from}");
             let error = parse(FULL.replace(from, to).as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_and_nodegroups_are_checked_with_their_place() {
+        let head = "#mayfly\nrole: web\nstates: {url: 'file:///x'}\n";
+        let read = |rest: &str| parse(format!("{head}{rest}").as_bytes());
+        let user = read("nodegroups: {web: 'G@role:web and web*'}\noptions:\n  pillar_merge_lists: true\n");
+        let options = user.unwrap().options;
+        assert!(options.pillar_merge_lists);
+        assert_eq!(options.nodegroups["web"], ["G@role:web", "and", "web*"]);
+        for (rest, expected) in [
+            (
+                "options:\n  pillar_merge_list: true\n",
+                "user-data:5:22: unknown option `pillar_merge_list`; did you",
+            ),
+            ("options: {env_order: base}\n", "user-data:4:22: env_order is a list of names"),
+            ("nodegroups: [web]\n", "user-data:4:13: nodegroups is a mapping"),
+            ("nodegroups: {}\noptions: {nodegroups: {}}\n", "user-data:4:13: `nodegroups` is there twice"),
+            ("options: {ext_pillar: []}\n", "user-data:4:23: ext_pillar: external pillar is not supported"),
+        ] {
+            let error = read(rest).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{rest}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_tree_may_have_several_environments() {
+        let read = |roots: &str| {
+            parse(
+                format!("#mayfly\nrole: web\nsaltenv: dev\nstates:\n  url: file:///x\n  {roots}\n")
+                    .as_bytes(),
+            )
+        };
+        let data = read("file_roots: {base: [states], dev: [dev, shared]}").unwrap();
+        let envs: Vec<&str> = data.states.file_roots.keys().map(String::as_str).collect();
+        assert_eq!((envs, data.saltenv.as_str()), (vec!["base", "dev"], "dev"));
+        assert_eq!(data.states.file_roots["dev"], [PathBuf::from("dev"), PathBuf::from("shared")]);
+        for (roots, expected) in [
+            ("file_roots: {dev: dev}", "user-data:6:15: file_roots: the environment `dev` needs a list"),
+            ("file_roots: {dev: [../x]}", "user-data:6:15: file_root "),
+            ("file_roots: {dev: []}", "user-data:6:15: file_roots: the environment `dev` needs a list"),
+            (
+                "pillar_root: p\n  pillar_roots: {dev: [p]}",
+                "user-data:7:17: `pillar_root` and `pillar_roots`",
+            ),
+        ] {
+            let error = read(roots).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{roots}: {error}");
         }
     }
 
