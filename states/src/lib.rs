@@ -17,7 +17,7 @@ pub mod compile;
 mod digests;
 pub mod engine;
 pub mod error;
-mod execution;
+pub mod execution;
 mod extend;
 mod files;
 pub mod fsys;

@@ -3,10 +3,13 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mayfly_states::compile;
+use mayfly_states::execution::MachineFunctions;
+use mayfly_states::host::{Machine, NoServices};
 use mayfly_states::minion::Minion;
-use mayfly_states::session::{AnyState, NoFunctions, Session};
+use mayfly_states::session::{AnyState, Session};
 use mayfly_states::tree::Tree;
 use mayfly_states::value::{Map, Value};
 use serde_json::json;
@@ -48,7 +51,8 @@ fn compiled(tree: &Path) -> Result<Vec<serde_json::Value>, String> {
         saltenv: "base".into(),
     };
     let roots = Tree::base(tree.join("states"), Some(tree.join("pillar")));
-    let session = Session { tree: &roots, minion: &minion, functions: &NoFunctions, states: &AnyState };
+    let functions = MachineFunctions::new(Arc::new(Machine::new(Arc::new(NoServices))));
+    let session = Session { tree: &roots, minion: &minion, functions: &functions, states: &AnyState };
     let low = compile::highstate(&session).map_err(|e| e.to_string())?;
     Ok(low.chunks.iter().map(|c| serde_json::to_value(c.to_value()).unwrap()).collect())
 }
