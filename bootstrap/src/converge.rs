@@ -1,9 +1,9 @@
 //! One converge: a tree on disk and a minion, through the states library, into a report.
 
-use crate::functions::MachineFunctions;
 use mayfly_states::compile;
 use mayfly_states::engine::{self, Context, Observer, Options, Render, TemplateRequest};
 use mayfly_states::error::Errors;
+use mayfly_states::execution::MachineFunctions;
 use mayfly_states::fsys::Owner;
 use mayfly_states::host::Host;
 use mayfly_states::low::LowState;

@@ -6,7 +6,6 @@ mod converge;
 mod convert;
 mod exit;
 mod fetch;
-mod functions;
 mod http;
 mod identity;
 mod imds;

@@ -68,6 +68,10 @@ pub struct Command {
     /// What it reads on standard input, at most a pipe's 64 KiB; nothing when empty. Secrets go here, never into the
     /// argument vector.
     pub stdin: Vec<u8>,
+    /// Errors go where output goes, in the order in which they are written.
+    pub merge_errors: bool,
+    /// Nothing of this program's environment is passed on.
+    pub clean_env: bool,
     /// File creation mask.
     pub umask: Option<u32>,
     /// After this long the whole process group is terminated, then killed.
@@ -90,7 +94,17 @@ impl Command {
 
     fn new(program: Program) -> Self {
         let timeout = Self::DEFAULT_TIMEOUT;
-        Self { program, cwd: None, env: Vec::new(), user: None, stdin: Vec::new(), umask: None, timeout }
+        Self {
+            program,
+            cwd: None,
+            env: Vec::new(),
+            user: None,
+            stdin: Vec::new(),
+            merge_errors: false,
+            clean_env: false,
+            umask: None,
+            timeout,
+        }
     }
 
     /// Set a variable.

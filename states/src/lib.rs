@@ -19,7 +19,7 @@ mod digests;
 mod drafts;
 pub mod engine;
 pub mod error;
-mod execution;
+pub mod execution;
 mod extend;
 mod files;
 pub mod fsys;

@@ -3,12 +3,15 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
+use mayfly_states::execution::MachineFunctions;
+use mayfly_states::host::{Machine, NoServices};
 use mayfly_states::low::LowState;
 use mayfly_states::minion::Minion;
 use mayfly_states::options::Options;
-use mayfly_states::session::{AnyState, NoFunctions, Session};
+use mayfly_states::session::{AnyState, Session};
 use mayfly_states::tree::{Roots, Tree};
 use mayfly_states::value::{Map, Value};
 use mayfly_states::{compile, pillar, top};
@@ -41,12 +44,18 @@ fn json_file(path: &Path) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// What templates ask of this machine.
+fn machine() -> MachineFunctions {
+    MachineFunctions::new(Arc::new(Machine::new(Arc::new(NoServices))))
+}
+
 /// What the test compares, as JSON: the low state, and the top matches and pillar where Salt's are stored.
 fn compiled(tree: &Path, salt: &serde_json::Value) -> Result<serde_json::Value, String> {
     let told = json_file(&tree.join("minion.json"));
     let roots = roots(tree, &told);
     let minion = minion(&told);
-    let session = Session { tree: &roots, minion: &minion, functions: &NoFunctions, states: &AnyState };
+    let functions = machine();
+    let session = Session { tree: &roots, minion: &minion, functions: &functions, states: &AnyState };
     let low = match told["sls"].as_array() {
         Some(names) => compile::sls(&session, &names.iter().map(|n| text(n).to_owned()).collect::<Vec<_>>()),
         None => compile::highstate(&session),
@@ -138,7 +147,8 @@ fn one_differs(tree: &Path, name: &str, sls: &str, salt: &serde_json::Value) -> 
     let name = format!("{name}/{sls}");
     let told = json_file(&tree.join("minion.json"));
     let (roots, minion) = (roots(tree, &told), minion(&told));
-    let session = Session { tree: &roots, minion: &minion, functions: &NoFunctions, states: &AnyState };
+    let functions = machine();
+    let session = Session { tree: &roots, minion: &minion, functions: &functions, states: &AnyState };
     match (salt.as_array(), compile::sls(&session, &[sls.to_owned()])) {
         (Some(low), Ok(ours)) => differences(&name, &comparable(low), &comparable(&listed(&ours))),
         (Some(_), Err(error)) => vec![format!("{name}: Salt compiles it, we say:\n{error}")],

@@ -29,11 +29,14 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 pub(super) fn run(command: &Command, host: &dyn Host) -> Result<Output, CommandError> {
     let name = label(&command.program);
     let account = lookup(command, host, &name)?;
+    let start = |source| CommandError::Start { program: name.clone(), source };
     let mut built = build(command, account.as_ref(), host);
-    let mut child = built.spawn().map_err(|source| CommandError::Start { program: name.clone(), source })?;
+    let merged = if command.merge_errors { Some(merge(&mut built).map_err(start)?) } else { None };
+    let mut child = built.spawn().map_err(start)?;
+    // Our ends of the pipes must not outlive the command's.
     drop(built);
     feed(&mut child, &command.stdin);
-    Running::new(child, name, command.timeout)?.wait(host)
+    Running::new(child, merged, name, command.timeout)?.wait(host)
 }
 
 /// The search path with the system's own directories at its end: a service manager may have given us a short one.
@@ -46,6 +49,13 @@ fn search_path(inherited: Option<&str>) -> String {
         }
     }
     all.join(":")
+}
+
+/// One pipe for output and errors, so that they come in the order in which they were written.
+fn merge(built: &mut std::process::Command) -> io::Result<OwnedFd> {
+    let (reader, writer) = io::pipe()?;
+    built.stdout(writer.try_clone()?).stderr(writer);
+    Ok(reader.into())
 }
 
 /// Give the command its input. It fits into the pipe, so this does not block; who does not read it says so by its exit
@@ -99,6 +109,9 @@ fn environment(
     account: Option<&Account>,
     host: &dyn Host,
 ) {
+    if command.clean_env {
+        built.env_clear();
+    }
     built.env("PATH", search_path(std::env::var("PATH").ok().as_deref()));
     if host.root() != std::path::Path::new("/") {
         built.env("MAYFLY_ROOT", host.root());
@@ -218,8 +231,13 @@ enum End {
 }
 
 impl Running {
-    fn new(mut child: Child, program: String, limit: Duration) -> Result<Self, CommandError> {
-        match Self::ends(&mut child) {
+    fn new(
+        mut child: Child,
+        merged: Option<OwnedFd>,
+        program: String,
+        limit: Duration,
+    ) -> Result<Self, CommandError> {
+        match Self::ends(&mut child, merged) {
             Ok((pidfd, pipes)) => Ok(Self { child, pidfd, program, limit, pipes }),
             Err(source) => {
                 // Nobody could watch over it: it must not run on.
@@ -230,8 +248,11 @@ impl Running {
         }
     }
 
-    fn ends(child: &mut Child) -> io::Result<(OwnedFd, [Pipe; 2])> {
+    fn ends(child: &mut Child, merged: Option<OwnedFd>) -> io::Result<(OwnedFd, [Pipe; 2])> {
         let pidfd = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+        if let Some(both) = merged {
+            return Ok((pidfd, [Pipe::new(both)?, Pipe { fd: None, kept: Vec::new() }]));
+        }
         let gone = || io::Error::other("its output could not be opened");
         let out = Pipe::new(child.stdout.take().ok_or_else(gone)?.into())?;
         let err = Pipe::new(child.stderr.take().ok_or_else(gone)?.into())?;
