@@ -128,7 +128,6 @@ impl<'a> Scene<'a> {
             ("tplfile", Py::str(file)),
             ("tpldir", Py::str(if dir.is_empty() { "." } else { dir })),
             ("tpldot", Py::str(dir.replace('/', "."))),
-            ("tplroot", Py::str(file.split('/').next().filter(|_| !dir.is_empty()).unwrap_or("."))),
         ];
         let slspath = if is_sls { dir.to_owned() } else { sls.replace('.', "/") };
         vars.push(("slsdotpath", Py::str(slspath.replace('/', "."))));

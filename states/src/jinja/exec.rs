@@ -107,22 +107,6 @@ impl Interp<'_> {
                 let value = self.filtered(Some(filter), text, frame)?;
                 self.print(&value, out)?;
             }
-            StmtKind::With(assignments, body) => {
-                let inner = frame.inside(Scope::inside(&frame.scope));
-                for (target, expr) in assignments {
-                    let value = self.eval(expr, frame)?;
-                    self.assign(target, value, &inner)?;
-                }
-                return self.exec(body, &inner, out);
-            }
-            StmtKind::Autoescape(on, body) => {
-                if self.defined(on, frame)?.truth() {
-                    return runtime(
-                        "escaping everything that is printed is not supported: use the filter `e`",
-                    );
-                }
-                return self.exec_inside(body, frame, &Scope::inside(&frame.scope), out);
-            }
             StmtKind::Macro(decl) => {
                 let value = self.macro_value(decl, frame);
                 self.bind(&decl.name, value, frame, true);
@@ -138,7 +122,7 @@ impl Interp<'_> {
         Ok(Flow::Next)
     }
 
-    /// Statements that involve other templates.
+    /// Statements with scopes of their own, and those that involve other templates.
     fn multi(&mut self, kind: &StmtKind, at: At, frame: &Frame, out: &mut String) -> Res<Flow> {
         match kind {
             StmtKind::ImportData { format, from, name, context } => {
@@ -165,6 +149,22 @@ impl Interp<'_> {
             }
             StmtKind::Include { names, ignore_missing, context } => {
                 self.include(names, *ignore_missing, *context, at, frame, out)?;
+            }
+            StmtKind::With(assignments, body) => {
+                let inner = frame.inside(Scope::inside(&frame.scope));
+                for (target, expr) in assignments {
+                    let value = self.eval(expr, frame)?;
+                    self.assign(target, value, &inner)?;
+                }
+                return self.exec(body, &inner, out);
+            }
+            StmtKind::Autoescape(on, body) => {
+                if self.defined(on, frame)?.truth() {
+                    return runtime(
+                        "escaping everything that is printed is not supported: use the filter `e`",
+                    );
+                }
+                return self.exec_inside(body, frame, &Scope::inside(&frame.scope), out);
             }
             StmtKind::Block(block) => {
                 let inner =
@@ -379,7 +379,11 @@ impl Interp<'_> {
 
     /// The path below the file roots that a template name means.
     fn resolve(&self, name: &str) -> Res<String> {
-        if !(name.starts_with("./") || name.starts_with("../")) {
+        let relative = name.starts_with("./") || name.starts_with("../");
+        if !relative && name.split('/').any(|part| part == "..") {
+            return self.not_found(name);
+        }
+        if !relative {
             return Ok(name.to_owned());
         }
         let base = self.globals.get("tpldir").map(|d| text(&d)).unwrap_or_default();

@@ -149,7 +149,12 @@ fn dict(out: &mut String, items: &Dict, style: Style, depth: usize) {
         out.push_str(": ");
         match value {
             Py::Str(s) if style == Style::Printed && s.contains(['\n', '\r', '\t']) => {
-                out.push_str(&crate::yaml::double_quoted(s));
+                for c in crate::yaml::double_quoted(s).chars() {
+                    match u32::from(c) {
+                        code @ 0x1_0000.. => _ = write!(out, "\\U{code:08X}"),
+                        _ => out.push(c),
+                    }
+                }
             }
             other => repr_into(out, other, style, depth + 1),
         }
