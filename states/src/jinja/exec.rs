@@ -399,15 +399,27 @@ impl Interp<'_> {
         }
         let path = self.resolve(name)?;
         self.charge(100)?;
-        let Some(source) = self.world.load(&path)? else { return Ok(None) };
+        let Some(template) = self.parsed(&path)? else { return Ok(None) };
         let relative = name.starts_with("./") || name.starts_with("../");
         let own_dir = path.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned();
         let dir = if relative { self.globals.get("tpldir").map_or(own_dir, |d| text(&d)) } else { own_dir };
         self.globals.set("tplfile".into(), Py::str(name));
         self.globals.set("tpldot".into(), Py::str(dir.replace('/', ".")));
         self.globals.set("tpldir".into(), Py::str(if dir.is_empty() { ".".to_owned() } else { dir }));
-        let template = Rc::new(super::parse(&source.name, &source.text)?);
         self.loaded.insert(name.into(), template.clone());
+        Ok(Some(template))
+    }
+
+    /// The template of a file, from an earlier rendering if it was parsed there.
+    fn parsed(&self, path: &str) -> Res<Option<Rc<Template>>> {
+        if let Some(template) = self.world.parsed().and_then(|all| all.get(path)) {
+            return Ok(Some(template));
+        }
+        let Some(source) = self.world.load(path)? else { return Ok(None) };
+        let template = Rc::new(super::parse(&source.name, &source.text)?);
+        if let Some(all) = self.world.parsed() {
+            all.keep(path, &template);
+        }
         Ok(Some(template))
     }
 
