@@ -63,6 +63,8 @@ pub(crate) struct Scene<'a> {
     minion: &'a Minion,
     functions: &'a dyn Functions,
     known: Known,
+    /// Templates that were imported or included, parsed once for all files of the environment.
+    parsed: jinja::Parsed,
     saltenv: String,
     /// Pillar files are rendered: templates are looked for in the pillar roots.
     pillar_rend: bool,
@@ -83,9 +85,17 @@ impl<'a> Scene<'a> {
             let mut grains = d.borrow_mut();
             grains.entry(Key::str("id")).or_insert_with(|| Py::str(minion.id.as_str()));
         }
-        let opts = options(tree, minion, &grains, &pillar, saltenv);
-        let known = Known { grains, pillar, opts };
-        Self { tree, minion, functions, known, saltenv: saltenv.to_owned(), pillar_rend }
+        let opts = options(tree, minion, &grains, &pillar);
+        let known = Known { grains, pillar: pillar.into_ordered(), opts };
+        Self {
+            tree,
+            minion,
+            functions,
+            known,
+            parsed: jinja::Parsed::default(),
+            saltenv: saltenv.to_owned(),
+            pillar_rend,
+        }
     }
 
     /// For the stages of a compile.
@@ -127,14 +137,12 @@ impl<'a> Scene<'a> {
             ("grains", self.known.grains.clone()),
             ("pillar", self.known.pillar.clone()),
             ("opts", self.known.opts.clone()),
-            ("saltenv", env.clone()),
-            ("env", env),
+            ("saltenv", env),
             ("sls", Py::str(sls)),
             ("tplpath", Py::str(path)),
             ("tplfile", Py::str(file)),
             ("tpldir", Py::str(if dir.is_empty() { "." } else { dir })),
             ("tpldot", Py::str(dir.replace('/', "."))),
-            ("tplroot", Py::str(file.split('/').next().filter(|_| !dir.is_empty()).unwrap_or("."))),
         ];
         let slspath = if is_sls { dir.to_owned() } else { sls.replace('.', "/") };
         vars.push(("slsdotpath", Py::str(slspath.replace('/', "."))));
@@ -149,18 +157,21 @@ impl<'a> Scene<'a> {
         let pipeline =
             pipeline(&source.text).map_err(|e| jinja::in_file(e, &source.name).in_text(&source.text))?;
         let mut text = source.text.clone();
-        if pipeline.jinja {
-            text = self.text(source, sls, extra)?;
+        for _ in 0..pipeline.jinja {
+            text = self.text(&Source { name: source.name.clone(), text }, sls, extra)?;
         }
         match pipeline.format {
             Format::Yaml => {
                 let rendered =
-                    |e: Error| if pipeline.jinja && text != source.text { rendered_note(e) } else { e };
+                    |e: Error| if pipeline.jinja > 0 && text != source.text { rendered_note(e) } else { e };
                 yaml::load(&text, &source.name).map_err(rendered)
             }
             Format::Json => {
                 let body =
                     text.strip_prefix("#!").map_or(text.as_str(), |t| t.split_once('\n').map_or("", |s| s.1));
+                if body.trim().is_empty() {
+                    return Ok(Node { at: Pos { line: 1, column: 1 }, data: Data::Null });
+                }
                 let value = jinja::parse_json(body, &source.name)?;
                 Ok(node(&Value::from(&value), Pos { line: 1, column: 1 }))
             }
@@ -189,7 +200,7 @@ fn node(value: &Value, at: Pos) -> Node {
 }
 
 /// What Salt's `opts` holds that trees look at.
-fn options(tree: &Tree, minion: &Minion, grains: &Py, pillar: &Py, saltenv: &str) -> Py {
+fn options(tree: &Tree, minion: &Minion, grains: &Py, pillar: &Py) -> Py {
     let roots = |all: &Roots| {
         let paths = |p: &Vec<PathBuf>| Py::list(p.iter().map(|p| Py::str(p.display().to_string())).collect());
         Py::dict(all.iter().map(|(env, p)| (Key::str(env.as_str()), paths(p))).collect())
@@ -198,7 +209,8 @@ fn options(tree: &Tree, minion: &Minion, grains: &Py, pillar: &Py, saltenv: &str
         ("id", Py::str(minion.id.as_str())),
         ("file_client", Py::str("local")),
         ("master", Py::str("salt")),
-        ("saltenv", Py::str(saltenv)),
+        // What was asked for by name; `base` is where one is without asking.
+        ("saltenv", minion.asked_env().map_or(Py::None, Py::str)),
         ("pillarenv", Py::None),
         ("test", Py::Bool(false)),
         ("saltversion", Py::str(SALT_VERSION)),
@@ -221,6 +233,10 @@ impl World for Scene<'_> {
     fn load(&self, path: &str) -> Res<Option<Source>> {
         let Some(full) = files::find(self.roots(), path) else { return Ok(None) };
         Ok(Some(Source { name: path.to_owned(), text: files::read(&full)? }))
+    }
+
+    fn parsed(&self) -> Option<&jinja::Parsed> {
+        Some(&self.parsed)
     }
 
     fn call(&self, name: &str, args: CallArgs) -> Res<Py> {
@@ -321,27 +337,66 @@ enum Format {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pipeline {
-    jinja: bool,
+    /// How often the text is rendered as a template.
+    jinja: usize,
     format: Format,
 }
+
+/// Names for pipelines of two that Salt keeps from old times.
+const OLD_STYLE: &[(&str, &str)] = &[("yaml_jinja", "jinja|yaml"), ("json_jinja", "jinja|json")];
 
 /// The renderers that the first line names; `jinja|yaml` when it names none.
 fn pipeline(text: &str) -> Result<Pipeline, Error> {
     let first = text.lines().next().unwrap_or_default().trim();
     let Some(names) = first.strip_prefix("#!").filter(|n| !n.starts_with('/')) else {
-        return Ok(Pipeline { jinja: true, format: Format::Yaml });
+        return Ok(Pipeline { jinja: 1, format: Format::Yaml });
     };
-    let mut pipeline = Pipeline { jinja: false, format: Format::Yaml };
-    for name in names.split('|').map(|n| n.split_whitespace().next().unwrap_or_default()) {
+    let names = OLD_STYLE.iter().find(|(old, _)| *old == names).map_or(names, |(_, new)| new);
+    let mut jinja = 0;
+    let mut format = None;
+    for part in names.split('|').map(str::trim) {
+        let (name, options) = part.split_once(' ').unwrap_or((part, ""));
+        if format.is_some() {
+            return Err(not_last(names));
+        }
         match name {
-            "jinja" => pipeline.jinja = true,
-            "yaml" => pipeline.format = Format::Yaml,
-            "json" => pipeline.format = Format::Json,
-            other => {
-                let error = Error::new(Fault::Renderer(other.to_owned()));
-                return Err(error.help("renderers here are `jinja`, `yaml` and `json`, as in `#!jinja|yaml`"));
+            "jinja" if matches!(options.trim(), "" | "-s") => jinja += 1,
+            "jinja" => {
+                return Err(Error::new(Fault::Renderer(part.to_owned())).help("`jinja` takes no options"));
             }
+            "yaml" => format = Some(Format::Yaml),
+            "json" => format = Some(Format::Json),
+            other => return Err(Error::new(Fault::Renderer(other.to_owned())).help(why_not(other))),
         }
     }
-    Ok(pipeline)
+    match format {
+        Some(format) if jinja <= MAX_RENDERINGS => Ok(Pipeline { jinja, format }),
+        _ => Err(not_last(names)),
+    }
+}
+
+/// More templates one after the other than anybody writes.
+const MAX_RENDERINGS: usize = 8;
+
+fn not_last(names: &str) -> Error {
+    let fault = Fault::Renderer(names.to_owned());
+    Error::new(fault).help(
+        "text becomes data once, at the end: write `#!jinja|yaml`, `#!jinja|json`, `#!yaml` or `#!json`",
+    )
+}
+
+/// Why a renderer of Salt's is not one of ours.
+fn why_not(name: &str) -> &'static str {
+    match name {
+        "py" | "pydsl" | "pyobjects" | "mako" | "wempy" | "genshi" | "cheetah" => {
+            "it runs Python, which is not there; renderers here are `jinja`, `yaml` and `json`, as in `#!jinja|yaml`"
+        }
+        "gpg" | "nacl" | "aws_kms" | "pass" => {
+            "secrets are not decrypted here; renderers are `jinja`, `yaml` and `json`, as in `#!jinja|yaml`"
+        }
+        "stateconf" => {
+            "`stateconf` rewrites ids; write them out, or use `include` and `extend`; renderers here are `jinja`, `yaml` and `json`"
+        }
+        _ => "renderers here are `jinja`, `yaml` and `json`, as in `#!jinja|yaml`",
+    }
 }

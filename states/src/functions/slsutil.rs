@@ -145,6 +145,7 @@ fn serialize(mut call: Call<'_>) -> Res<Py> {
                 sort_keys: jinja::flag(option("sort_keys"), false),
                 indent: indent.map(|i| i.min(100)),
                 ascii: jinja::flag(option("ensure_ascii"), true),
+                separators: None,
             };
             jinja::json_text(&object, layout).map(Py::str)
         }

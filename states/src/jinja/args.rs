@@ -100,14 +100,10 @@ pub(crate) fn int_arg(what: &str, name: &str, value: Option<Py>) -> Res<Option<i
 /// The next element of a generator, or the first one of anything else.
 pub(crate) fn first(value: &Py) -> Res<Option<Py>> {
     let Py::Gen(_, once) = value else { return Ok(iterate(value)?.into_iter().next()) };
-    let next = once.borrow_mut().items.pop_front();
-    match (next, once.borrow_mut().failure.take()) {
-        (Some(item), failure) => {
-            once.borrow_mut().failure = failure;
-            Ok(Some(item))
-        }
-        (None, Some(error)) => Err(error),
-        (None, None) => Ok(None),
+    let mut once = once.borrow_mut();
+    match once.items.pop_front() {
+        Some(item) => Ok(Some(item)),
+        None => once.failure.take().map_or(Ok(None), Err),
     }
 }
 

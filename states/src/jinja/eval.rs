@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::args::{CallArgs, Res, iterate, runtime, undefined};
-use super::ast::{Args, At, Expr, ExprKind, Template};
+use super::ast::{Args, At, CmpOp, Expr, ExprKind, Template};
 use super::context::Context;
 use super::ops;
 use super::repr::text;
@@ -169,7 +169,9 @@ impl<'w> Interp<'w> {
             }
             ExprKind::Concat(parts) => self.concat(parts, frame)?,
             ExprKind::Compare(first, rest) => {
-                let mut left = self.defined(first, frame)?;
+                // Something undefined may be looked for in what is empty.
+                let is_in = rest.first().is_some_and(|(op, _)| matches!(op, CmpOp::In | CmpOp::NotIn));
+                let mut left = if is_in { self.eval(first, frame)? } else { self.defined(first, frame)? };
                 for (op, right) in rest {
                     let right = self.defined(right, frame)?;
                     if !self.compare(*op, &left, &right)? {
@@ -213,8 +215,7 @@ impl<'w> Interp<'w> {
         })
     }
 
-    fn compare(&mut self, op: super::ast::CmpOp, left: &Py, right: &Py) -> Res<bool> {
-        use super::ast::CmpOp;
+    fn compare(&mut self, op: CmpOp, left: &Py, right: &Py) -> Res<bool> {
         if let (CmpOp::In | CmpOp::NotIn, Py::Salt, Py::Str(name)) = (op, right, left) {
             return Ok(self.world.has(name) == (op == CmpOp::In));
         }

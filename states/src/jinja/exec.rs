@@ -107,22 +107,6 @@ impl Interp<'_> {
                 let value = self.filtered(Some(filter), text, frame)?;
                 self.print(&value, out)?;
             }
-            StmtKind::With(assignments, body) => {
-                let inner = frame.inside(Scope::inside(&frame.scope));
-                for (target, expr) in assignments {
-                    let value = self.eval(expr, frame)?;
-                    self.assign(target, value, &inner)?;
-                }
-                return self.exec(body, &inner, out);
-            }
-            StmtKind::Autoescape(on, body) => {
-                if self.defined(on, frame)?.truth() {
-                    return runtime(
-                        "escaping everything that is printed is not supported: use the filter `e`",
-                    );
-                }
-                return self.exec_inside(body, frame, &Scope::inside(&frame.scope), out);
-            }
             StmtKind::Macro(decl) => {
                 let value = self.macro_value(decl, frame);
                 self.bind(&decl.name, value, frame, true);
@@ -138,7 +122,7 @@ impl Interp<'_> {
         Ok(Flow::Next)
     }
 
-    /// Statements that involve other templates.
+    /// Statements with scopes of their own, and those that involve other templates.
     fn multi(&mut self, kind: &StmtKind, at: At, frame: &Frame, out: &mut String) -> Res<Flow> {
         match kind {
             StmtKind::ImportData { format, from, name, context } => {
@@ -165,6 +149,22 @@ impl Interp<'_> {
             }
             StmtKind::Include { names, ignore_missing, context } => {
                 self.include(names, *ignore_missing, *context, at, frame, out)?;
+            }
+            StmtKind::With(assignments, body) => {
+                let inner = frame.inside(Scope::inside(&frame.scope));
+                for (target, expr) in assignments {
+                    let value = self.eval(expr, frame)?;
+                    self.assign(target, value, &inner)?;
+                }
+                return self.exec(body, &inner, out);
+            }
+            StmtKind::Autoescape(on, body) => {
+                if self.defined(on, frame)?.truth() {
+                    return runtime(
+                        "escaping everything that is printed is not supported: use the filter `e`",
+                    );
+                }
+                return self.exec_inside(body, frame, &Scope::inside(&frame.scope), out);
             }
             StmtKind::Block(block) => {
                 let inner =
@@ -379,7 +379,11 @@ impl Interp<'_> {
 
     /// The path below the file roots that a template name means.
     fn resolve(&self, name: &str) -> Res<String> {
-        if !(name.starts_with("./") || name.starts_with("../")) {
+        let relative = name.starts_with("./") || name.starts_with("../");
+        if !relative && name.split('/').any(|part| part == "..") {
+            return self.not_found(name);
+        }
+        if !relative {
             return Ok(name.to_owned());
         }
         let base = self.globals.get("tpldir").map(|d| text(&d)).unwrap_or_default();
@@ -395,15 +399,27 @@ impl Interp<'_> {
         }
         let path = self.resolve(name)?;
         self.charge(100)?;
-        let Some(source) = self.world.load(&path)? else { return Ok(None) };
+        let Some(template) = self.parsed(&path)? else { return Ok(None) };
         let relative = name.starts_with("./") || name.starts_with("../");
         let own_dir = path.rsplit_once('/').map_or("", |(dir, _)| dir).to_owned();
         let dir = if relative { self.globals.get("tpldir").map_or(own_dir, |d| text(&d)) } else { own_dir };
         self.globals.set("tplfile".into(), Py::str(name));
         self.globals.set("tpldot".into(), Py::str(dir.replace('/', ".")));
         self.globals.set("tpldir".into(), Py::str(if dir.is_empty() { ".".to_owned() } else { dir }));
-        let template = Rc::new(super::parse(&source.name, &source.text)?);
         self.loaded.insert(name.into(), template.clone());
+        Ok(Some(template))
+    }
+
+    /// The template of a file, from an earlier rendering if it was parsed there.
+    fn parsed(&self, path: &str) -> Res<Option<Rc<Template>>> {
+        if let Some(template) = self.world.parsed().and_then(|all| all.get(path)) {
+            return Ok(Some(template));
+        }
+        let Some(source) = self.world.load(path)? else { return Ok(None) };
+        let template = Rc::new(super::parse(&source.name, &source.text)?);
+        if let Some(all) = self.world.parsed() {
+            all.keep(path, &template);
+        }
         Ok(Some(template))
     }
 

@@ -28,7 +28,11 @@ pub(super) fn builtin(name: &str) -> Option<Py> {
 pub(super) fn call(interp: &mut Interp<'_>, name: &str, args: CallArgs, frame: &Frame) -> Res<Py> {
     match name {
         "range" => range(interp, &args),
-        "dict" | "odict" => Ok(Py::dict(dict(args)?)),
+        "dict" | "odict" => {
+            let mut new = dict(args)?;
+            new.ordered = name == "odict";
+            Ok(Py::dict(new))
+        }
         "namespace" => match Py::dict(dict(args)?) {
             Py::Dict(d) => Ok(Py::Namespace(d)),
             other => Ok(other),

@@ -35,20 +35,29 @@ fn from_json(value: &serde_json::Value) -> Py {
 
 /// How JSON is laid out.
 #[derive(Clone, Copy)]
-pub(crate) struct Layout {
+pub(crate) struct Layout<'s> {
     pub(crate) sort_keys: bool,
     pub(crate) indent: Option<usize>,
     pub(crate) ascii: bool,
+    /// Between items, and between a key and its value.
+    pub(crate) separators: Option<(&'s str, &'s str)>,
+}
+
+impl Layout<'_> {
+    /// On one line, as things come.
+    pub(crate) fn plain() -> Self {
+        Self { sort_keys: false, indent: None, ascii: false, separators: None }
+    }
 }
 
 /// Writes JSON as Python's `json.dumps` lays it out.
-pub(crate) fn text(value: &Py, layout: Layout) -> Res<String> {
+pub(crate) fn text(value: &Py, layout: Layout<'_>) -> Res<String> {
     let mut out = String::new();
     write(&mut out, value, layout, 0)?;
     Ok(out)
 }
 
-fn write(out: &mut String, value: &Py, layout: Layout, depth: usize) -> Res<()> {
+fn write(out: &mut String, value: &Py, layout: Layout<'_>, depth: usize) -> Res<()> {
     if depth > 200 {
         return runtime("a structure nested too deeply for JSON");
     }
@@ -69,18 +78,19 @@ fn write(out: &mut String, value: &Py, layout: Layout, depth: usize) -> Res<()> 
     Ok(())
 }
 
-fn break_line(out: &mut String, layout: Layout, depth: usize) {
+fn break_line(out: &mut String, layout: Layout<'_>, depth: usize) {
     if let Some(indent) = layout.indent {
         out.push('\n');
         out.extend(std::iter::repeat_n(' ', (indent * depth).min(10_000)));
     }
 }
 
-fn separator(layout: Layout) -> &'static str {
-    if layout.indent.is_some() { "," } else { ", " }
+fn separator(layout: Layout<'_>) -> &str {
+    let default = if layout.indent.is_some() { "," } else { ", " };
+    layout.separators.map_or(default, |(item, _)| item)
 }
 
-fn sequence(out: &mut String, items: &[Py], layout: Layout, depth: usize) -> Res<()> {
+fn sequence(out: &mut String, items: &[Py], layout: Layout<'_>, depth: usize) -> Res<()> {
     out.push('[');
     for (i, item) in items.iter().enumerate() {
         if i > 0 {
@@ -96,7 +106,7 @@ fn sequence(out: &mut String, items: &[Py], layout: Layout, depth: usize) -> Res
     Ok(())
 }
 
-fn mapping(out: &mut String, items: &Dict, layout: Layout, depth: usize) -> Res<()> {
+fn mapping(out: &mut String, items: &Dict, layout: Layout<'_>, depth: usize) -> Res<()> {
     let mut pairs: Vec<(String, &Py)> = items.iter().map(|(k, v)| (key_text(k.value()), v)).collect();
     if layout.sort_keys {
         let mixed = items.keys().any(|k| k.value().as_str().is_some())
@@ -113,7 +123,7 @@ fn mapping(out: &mut String, items: &Dict, layout: Layout, depth: usize) -> Res<
         }
         break_line(out, layout, depth + 1);
         string(out, key, layout.ascii);
-        out.push_str(": ");
+        out.push_str(layout.separators.map_or(": ", |(_, key)| key));
         write(out, value, layout, depth + 1)?;
     }
     if !pairs.is_empty() {

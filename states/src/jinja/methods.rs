@@ -209,20 +209,25 @@ fn list(interp: &mut Interp<'_>, this: &Rc<RefCell<Vec<Py>>>, name: &str, args: 
         "clear" => this.borrow_mut().clear(),
         "copy" => return Ok(Py::list(this.borrow().clone())),
         "sort" => {
-            if !args.positional.is_empty() {
-                return runtime("sort() takes no positional arguments");
-            }
-            let [key, reverse] = args.bind("sort", ["key", "reverse"])?;
-            if key.is_some_and(|k| !matches!(k, Py::None)) {
-                return runtime("sort(key=…) is not supported: use the filter `sort(attribute=…)`");
-            }
-            let mut items = this.borrow().clone();
-            sort(&mut items, |v| Ok(v.clone()), reverse.is_some_and(|r| r.truth()))?;
-            *this.borrow_mut() = items;
+            sort_list(this, args)?;
         }
         _ => return sequence(&this.borrow().clone(), name, args),
     }
     Ok(Py::None)
+}
+
+fn sort_list(this: &Rc<RefCell<Vec<Py>>>, args: CallArgs) -> Res<()> {
+    if !args.positional.is_empty() {
+        return runtime("sort() takes no positional arguments");
+    }
+    let [key, reverse] = args.bind("sort", ["key", "reverse"])?;
+    if key.is_some_and(|k| !matches!(k, Py::None)) {
+        return runtime("sort(key=…) is not supported: use the filter `sort(attribute=…)`");
+    }
+    let mut items = this.borrow().clone();
+    sort(&mut items, |v| Ok(v.clone()), reverse.is_some_and(|r| r.truth()))?;
+    *this.borrow_mut() = items;
+    Ok(())
 }
 
 fn sequence(items: &[Py], name: &str, args: CallArgs) -> Res<Py> {

@@ -10,6 +10,7 @@ mod args;
 mod ast;
 mod checks;
 mod context;
+mod dict;
 mod eval;
 mod exec;
 mod filters;
@@ -48,10 +49,28 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
+/// Templates by the path of their file: they are read once for all renderings that share this.
+#[derive(Default)]
+pub(crate) struct Parsed(std::cell::RefCell<indexmap::IndexMap<String, Rc<Template>>>);
+
+impl Parsed {
+    fn get(&self, path: &str) -> Option<Rc<Template>> {
+        self.0.borrow().get(path).cloned()
+    }
+
+    fn keep(&self, path: &str, template: &Rc<Template>) {
+        self.0.borrow_mut().insert(path.to_owned(), template.clone());
+    }
+}
+
 /// What templates can reach outside of themselves.
 pub(crate) trait World {
     /// A file by its path below the roots.
     fn load(&self, path: &str) -> Res<Option<Source>>;
+    /// Where parsed templates are kept from one rendering to the next.
+    fn parsed(&self) -> Option<&Parsed> {
+        None
+    }
     /// `salt['module.function'](…)`.
     fn call(&self, name: &str, args: CallArgs) -> Res<Py>;
     /// `'module.function' in salt`.

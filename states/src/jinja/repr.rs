@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::args::{Res, undefined};
-use super::value::{Callable, Dict, Part, Py};
+use super::value::{Callable, Dict, Py};
 
 /// How strings inside mappings are printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,11 +79,10 @@ fn repr_into(out: &mut String, value: &Py, style: Style, depth: usize) {
         Py::Tuple(t) if t.len() == 1 => sequence(out, t, ("(", ",)"), style, depth),
         Py::Tuple(t) => sequence(out, t, ("(", ")"), style, depth),
         Py::Dict(d) => dict(out, &d.borrow(), style, depth),
-        Py::DictView(part, _) => {
+        Py::DictView(_, d) => {
+            out.push_str(if d.borrow().ordered { "o" } else { "" });
             out.push_str(value.type_name());
-            let items = value.elements().unwrap_or_default();
-            let style = if *part == Part::Keys { Style::Plain } else { style };
-            sequence(out, &items, ("([", "])"), style, depth);
+            sequence(out, &value.elements().unwrap_or_default(), ("([", "])"), Style::Plain, depth);
         }
         Py::View(_, items) if items.is_empty() => out.push_str("set()"),
         Py::View(_, items) => sequence(out, items, ("{", "}"), style, depth),
@@ -140,6 +139,9 @@ fn sequence(out: &mut String, items: &[Py], (open, close): (&str, &str), style: 
 }
 
 fn dict(out: &mut String, items: &Dict, style: Style, depth: usize) {
+    if items.ordered && style == Style::Plain {
+        return ordered(out, items, depth);
+    }
     out.push('{');
     for (i, (key, value)) in items.iter().enumerate() {
         if i > 0 {
@@ -149,12 +151,29 @@ fn dict(out: &mut String, items: &Dict, style: Style, depth: usize) {
         out.push_str(": ");
         match value {
             Py::Str(s) if style == Style::Printed && s.contains(['\n', '\r', '\t']) => {
-                out.push_str(&crate::yaml::double_quoted(s));
+                for c in crate::yaml::double_quoted(s).chars() {
+                    match u32::from(c) {
+                        code @ 0x1_0000.. => _ = write!(out, "\\U{code:08X}"),
+                        _ => out.push(c),
+                    }
+                }
             }
             other => repr_into(out, other, style, depth + 1),
         }
     }
     out.push('}');
+}
+
+fn ordered(out: &mut String, items: &Dict, depth: usize) {
+    out.push_str("OrderedDict(");
+    for (i, (key, value)) in items.iter().enumerate() {
+        out.push_str(if i == 0 { "[(" } else { ", (" });
+        repr_into(out, key.value(), Style::Plain, depth + 1);
+        out.push_str(", ");
+        repr_into(out, value, Style::Plain, depth + 1);
+        out.push(')');
+    }
+    out.push_str(if items.is_empty() { ")" } else { "])" });
 }
 
 /// `repr(float)`: the shortest digits that read back the same.

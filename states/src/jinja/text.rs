@@ -110,16 +110,7 @@ pub(super) fn call(this: &Rc<str>, name: &str, args: CallArgs) -> Res<Py> {
             check_length(this.matches('\t').count().checked_mul(size))?;
             Ok(Py::str(untabbed(this, size)))
         }
-        "encode" => {
-            let [encoding, _] = args.bind(name, ["encoding", "errors"])?;
-            let encoding =
-                encoding.map_or_else(|| "utf-8".to_owned(), |e| super::repr::text(&e).to_lowercase());
-            let known = matches!(encoding.replace('_', "-").as_str(), "utf-8" | "utf8") || this.is_ascii();
-            if !known {
-                return runtime(format!("the encoding '{encoding}' is not supported"));
-            }
-            Ok(Py::Bytes(this.as_bytes().into()))
-        }
+        "encode" => encoded(this, args),
         "maketrans" => mapping(args),
         "translate" => translate(this, args),
         other => runtime(format!("str.{other}() takes other arguments")),
@@ -200,9 +191,17 @@ pub(super) fn is_space(c: char) -> bool {
 /// Decimal digits of other scripts come in tens that start at a multiple of 16, or of 16 and 6.
 fn in_tens(c: char) -> bool {
     let low = u32::from(c) % 16;
-    u32::from(c) >= 0x660
-        && !matches!(u32::from(c), 0x2070..=0x2fff | 0x3000..=0x4dff)
-        && (low < 10 || low >= 6)
+    u32::from(c) >= 0x660 && !matches!(u32::from(c), 0x2070..=0x4dff) && (low < 10 || low >= 6)
+}
+
+fn encoded(this: &Rc<str>, args: CallArgs) -> Res<Py> {
+    let [encoding, _] = args.bind("encode", ["encoding", "errors"])?;
+    let encoding = encoding.map_or_else(|| "utf-8".to_owned(), |e| super::repr::text(&e).to_lowercase());
+    let known = matches!(encoding.replace('_', "-").as_str(), "utf-8" | "utf8") || this.is_ascii();
+    if !known {
+        return runtime(format!("the encoding '{encoding}' is not supported"));
+    }
+    Ok(Py::Bytes(this.as_bytes().into()))
 }
 
 fn untabbed(text: &str, size: usize) -> String {
@@ -445,12 +444,16 @@ fn justify(this: &str, name: &str, args: CallArgs) -> Res<Py> {
             let signed = usize::from(this.starts_with(['-', '+']));
             format!("{}{}{}", &this[..signed], fills('0', missing), &this[signed..])
         }
-        _ => {
-            // Python puts the odd one to the left when the width is odd.
-            let left = missing / 2 + (missing & width & 1);
-            format!("{}{this}{}", fills(fill, left), fills(fill, missing - left))
-        }
+        _ => centred(this, width, fill),
     }))
+}
+
+/// `str.center`: Python puts the odd blank to the left when the width is odd.
+pub(super) fn centred(text: &str, width: usize, fill: char) -> String {
+    let missing = width.saturating_sub(text.chars().count());
+    let left = missing / 2 + (missing & width & 1);
+    let fills = |n: usize| std::iter::repeat_n(fill, n).collect::<String>();
+    format!("{}{text}{}", fills(left), fills(missing - left))
 }
 
 /// Replaces, without growing beyond what is allowed.

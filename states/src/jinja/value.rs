@@ -8,6 +8,7 @@ use indexmap::{Equivalent, IndexMap};
 
 use super::ast::{For, Macro, Template};
 use super::context::Context;
+pub(crate) use super::dict::Dict;
 use super::eval::Frame;
 use super::scope::Scope;
 use crate::error::Error;
@@ -73,9 +74,6 @@ pub(crate) struct Once {
     pub(crate) items: std::collections::VecDeque<Py>,
     pub(crate) failure: Option<Error>,
 }
-
-/// A mapping that keeps its order.
-pub(crate) type Dict = IndexMap<Key, Py>;
 
 /// What can be called.
 pub(crate) enum Callable {
@@ -431,11 +429,31 @@ impl Py {
             Py::List(l) => Py::list(l.borrow().iter().map(|i| i.deep_copy_within(depth + 1)).collect()),
             Py::Tuple(t) => Py::tuple(t.iter().map(|i| i.deep_copy_within(depth + 1)).collect()),
             Py::Dict(d) => {
-                let copy =
-                    d.borrow().iter().map(|(k, v)| (k.clone(), v.deep_copy_within(depth + 1))).collect();
+                let d = d.borrow();
+                let mut copy: Dict =
+                    d.iter().map(|(k, v)| (k.clone(), v.deep_copy_within(depth + 1))).collect();
+                copy.ordered = d.ordered;
                 Py::dict(copy)
             }
             other => other.clone(),
+        }
+    }
+
+    /// The same value, whose mappings print as `OrderedDict`: what Salt's renderers make of YAML.
+    pub(crate) fn into_ordered(self) -> Py {
+        self.mark_ordered(0);
+        self
+    }
+
+    fn mark_ordered(&self, depth: usize) {
+        match self {
+            _ if depth > 200 => {}
+            Py::Dict(d) => {
+                d.borrow_mut().ordered = true;
+                d.borrow().values().for_each(|v| v.mark_ordered(depth + 1));
+            }
+            Py::List(l) => l.borrow().iter().for_each(|v| v.mark_ordered(depth + 1)),
+            _ => {}
         }
     }
 

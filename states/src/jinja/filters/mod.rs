@@ -1,9 +1,16 @@
 //! Jinja2's and Salt's filters: the table of names, and what the groups share.
 
 mod data;
+mod dates;
+mod dicts;
+mod hashes;
 mod iterators;
+mod network;
+mod pretty;
+mod prose;
 mod sequence;
 mod strings;
+mod xml;
 
 use super::args::{CallArgs, Res, runtime, undefined};
 use super::eval::{Frame, Interp};
@@ -19,12 +26,59 @@ pub(super) struct Call<'i, 'w> {
     frame: &'i Frame,
 }
 
+/// A group of filters: their names, and what applies one of them.
+type Group = (&'static [&'static str], fn(Call<'_, '_>) -> Res<Py>);
+
+const GROUPS: &[Group] = &[
+    (strings::NAMES, strings::apply),
+    (sequence::NAMES, sequence::apply),
+    (data::NAMES, data::apply),
+    (dicts::NAMES, dicts::apply),
+    (prose::NAMES, prose::apply),
+    (hashes::NAMES, hashes::apply),
+    (network::NAMES, network::apply),
+    (dates::NAMES, dates::apply),
+    (REFUSED, refused),
+];
+
+/// Filters of Salt that are known and not done, because a template must render the same every time, or because they
+/// reach out of the machine, or answer with Python's bytes.
+const REFUSED: &[&str] = &[
+    "dns_check",
+    "gen_mac",
+    "http_query",
+    "is_bin_file",
+    "is_text_file",
+    "json_decode_dict",
+    "json_decode_list",
+    "json_encode_dict",
+    "json_encode_list",
+    "list_files",
+    "rand_str",
+    "random_hash",
+    "random_sample",
+    "random_shuffle",
+    "random_str",
+];
+
+#[allow(clippy::needless_pass_by_value)] // One of the groups' functions, which consume their call.
+fn refused(call: Call<'_, '_>) -> Res<Py> {
+    let why = match call.name {
+        "http_query" | "dns_check" => "a template must not wait for the network",
+        "is_bin_file" | "is_text_file" | "list_files" => "use the functions of the module `file`",
+        name if name.starts_with("json_") => "it gives bytes, which nothing in a tree can use",
+        _ => "a template must render the same every time",
+    };
+    runtime(format!("the filter '{}' is not supported: {why}", call.name))
+}
+
+fn group(name: &str) -> Option<&'static Group> {
+    GROUPS.iter().find(|(names, _)| names.contains(&name))
+}
+
 /// Whether a filter of this name exists.
 pub(super) fn known(name: &str) -> bool {
-    matches!(name, "default" | "d")
-        || strings::NAMES.contains(&name)
-        || sequence::NAMES.contains(&name)
-        || data::NAMES.contains(&name)
+    matches!(name, "default" | "d") || group(name).is_some()
 }
 
 /// `subject|name(args)`.
@@ -38,9 +92,9 @@ pub(super) fn apply(
     if matches!(name, "default" | "d") {
         return default(subject, args);
     }
-    if !known(name) {
+    let Some((_, run)) = group(name) else {
         return Err(Error::new(Fault::Syntax(format!("no filter named '{name}'"))));
-    }
+    };
     if SERIALISERS.contains(&name) {
         // Salt hands something undefined on, so that `default` can follow.
         if let Some(message) = undefined_within(&subject, 0) {
@@ -50,14 +104,7 @@ pub(super) fn apply(
     if let (Py::Undefined(message), false) = (&subject, matches!(name, "items" | "skip")) {
         return undefined(message);
     }
-    let call = Call { interp, name, subject, args, frame };
-    if strings::NAMES.contains(&name) {
-        strings::apply(call)
-    } else if sequence::NAMES.contains(&name) {
-        sequence::apply(call)
-    } else {
-        data::apply(call)
-    }
+    run(Call { interp, name, subject, args, frame })
 }
 
 /// Filters of Salt that answer something undefined with something undefined.

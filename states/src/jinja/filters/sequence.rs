@@ -83,6 +83,11 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
         "select" | "reject" | "selectattr" | "rejectattr" => select(call),
         "sort" | "dictsort" | "groupby" | "sorted_ignorecase" => sorted(call),
         "union" | "intersect" | "difference" | "symmetric_difference" => set_theory(call),
+        // What Python can hash is taken for a number.
+        "avg" if hashable_container(&call.subject) => {
+            let number = call.subject.as_float().or_else(|| call.subject.as_str()?.trim().parse().ok());
+            number.map(Py::Float).map_or_else(|| runtime("avg needs a list of numbers, or a number"), Ok)
+        }
         "sum" | "min" | "max" | "avg" | "join" => folded(call),
         "first" | "last" => end(&call),
         _ => shaped(call),

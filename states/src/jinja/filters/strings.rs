@@ -1,21 +1,19 @@
 //! Filters that make text.
 
-use super::super::args::{Res, flag, int_arg, runtime, text_arg};
+use super::super::args::{CallArgs, Res, flag, int_arg, iterate, required, runtime, text_arg};
 use super::super::eval::weight;
-use super::super::repr::{repr, text};
+use super::super::repr::text;
 use super::super::value::{Key, Py};
 use super::{Call, matched, pattern};
+use crate::jinja::json::Layout;
 use crate::jinja::json_text;
 
 pub(super) const NAMES: &[&str] = &[
-    "base64_decode",
-    "base64_encode",
     "capitalize",
     "center",
     "contains_whitespace",
     "e",
     "escape",
-    "filesizeformat",
     "forceescape",
     "format",
     "indent",
@@ -31,21 +29,15 @@ pub(super) const NAMES: &[&str] = &[
     "regex_search",
     "replace",
     "safe",
-    "sha256",
     "skip",
     "string",
-    "striptags",
-    "strftime",
     "title",
     "to_camelcase",
     "to_snake_case",
     "tojson",
     "trim",
-    "truncate",
     "upper",
-    "urlencode",
-    "wordcount",
-    "wordwrap",
+    "xml",
     "yaml",
     "yaml_dquote",
     "yaml_encode",
@@ -59,35 +51,63 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
     match call.name {
         "json" | "tojson" | "yaml" | "python" | "pprint" | "dict_to_sls_yaml_params" => serialised(call),
         "regex_search" | "regex_match" | "regex_replace" => regular(call),
-        "replace" | "trim" | "center" | "truncate" | "wordwrap" | "indent" | "format" => with_args(call),
+        "replace" | "trim" | "center" | "indent" | "format" | "to_camelcase" => with_args(call),
+        "quote" | "regex_escape" | "to_snake_case" | "contains_whitespace"
+            if !matches!(call.subject, Py::Str(_)) =>
+        {
+            runtime(format!("the filter '{}' needs text, not {}", call.name, call.subject.type_name()))
+        }
+        "xml" => super::xml::xml(&call.subject).map(Py::str),
         "path_join" => {
-            let mut path = text(&call.subject);
-            for part in &call.args.positional {
-                path = join_path(&path, &text(part));
-            }
-            Ok(Py::str(path))
+            let parts = call.args.positional.iter().map(text);
+            Ok(Py::str(parts.fold(normal(&text(&call.subject)), |path, part| join_path(&path, &part))))
         }
-        "strftime" => runtime("the filter 'strftime' is not supported"),
-        "contains_whitespace" => Ok(Py::Bool(text(&call.subject).contains(char::is_whitespace))),
-        "is_hex" => Ok(Py::Bool(i64::from_str_radix(&text(&call.subject), 16).is_ok())),
-        "wordcount" => {
-            Ok(Py::Int(i64::try_from(text(&call.subject).split_whitespace().count()).unwrap_or(0)))
-        }
+        "contains_whitespace" => Ok(Py::Bool(text(&call.subject).contains(crate::jinja::text::is_space))),
+        "is_hex" => Ok(Py::Bool(call.subject.as_str().is_some_and(is_hex))),
         "yaml_dquote" | "yaml_encode" | "yaml_squote" => yaml_scalar(call.name, &call.subject),
-        "urlencode" => Ok(Py::str(url_encoded(&call.subject)?)),
         _ => Ok(Py::str(simple(call.name, &text(&call.subject))?)),
     }
 }
 
 /// Joins paths as Salt's `path_join` does: a rooted part does not start over.
 pub(super) fn join_path(base: &str, part: &str) -> String {
+    let part = normal(part);
     let part = part.trim_start_matches('/');
-    if base.is_empty() { part.to_owned() } else { format!("{}/{part}", base.trim_end_matches('/')) }
+    match base {
+        "" => normal(part),
+        base if base.ends_with('/') => normal(&format!("{base}{part}")),
+        base => normal(&format!("{base}/{part}")),
+    }
+}
+
+/// `os.path.normpath`.
+fn normal(path: &str) -> String {
+    let root = match path.len() - path.trim_start_matches('/').len() {
+        0 => "",
+        2 => "//",
+        _ => "/",
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        match (part, parts.last()) {
+            ("..", Some(last)) if *last != ".." => _ = parts.pop(),
+            ("..", None) if !root.is_empty() => {}
+            _ => parts.push(part),
+        }
+    }
+    let joined = format!("{root}{}", parts.join("/"));
+    if joined.is_empty() { ".".to_owned() } else { joined }
+}
+
+fn is_hex(s: &str) -> bool {
+    let s = s.trim_matches(crate::jinja::text::is_space);
+    let digits = s.strip_prefix(['-', '+']).unwrap_or(s);
+    let digits = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")).unwrap_or(digits);
+    let neighbours = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
+    !digits.is_empty() && !neighbours && digits.chars().all(|c| c == '_' || c.is_ascii_hexdigit())
 }
 
 fn simple(name: &str, s: &str) -> Res<String> {
-    use base64::Engine as _;
-    let engine = &base64::engine::general_purpose::STANDARD;
     Ok(match name {
         "upper" => s.to_uppercase(),
         "lower" => s.to_lowercase(),
@@ -98,26 +118,7 @@ fn simple(name: &str, s: &str) -> Res<String> {
         "escape" | "e" | "forceescape" => escaped(s),
         "quote" => shell_quoted(s),
         "regex_escape" => regex_escaped(s),
-        "striptags" => {
-            let bare = pattern("(?s)<!--.*?-->|<[^>]*>", false, false)?;
-            let bare = matched(bare.try_replacen(s, 0, ""))?;
-            bare.split_whitespace().collect::<Vec<_>>().join(" ")
-        }
-        "base64_encode" => engine.encode(s),
-        "base64_decode" => match engine.decode(s).map(String::from_utf8) {
-            Ok(Ok(decoded)) => decoded,
-            _ => return runtime("base64_decode: no base64 of text"),
-        },
-        "sha256" => {
-            use sha2::Digest as _;
-            hex::encode(sha2::Sha256::digest(s.as_bytes()))
-        }
-        "to_snake_case" => {
-            let border = pattern("([a-z0-9])([A-Z])", false, false)?;
-            matched(border.try_replacen(s, 0, "${1}_$2"))?.to_lowercase()
-        }
-        "to_camelcase" => camel(s),
-        "filesizeformat" => file_size(s),
+        "to_snake_case" => snake(s)?,
         other => return runtime(format!("the filter '{other}' is not supported")),
     })
 }
@@ -136,13 +137,30 @@ fn title(s: &str) -> String {
     out
 }
 
-fn camel(s: &str) -> String {
+fn camel(s: &str, upper: bool) -> String {
     let mut parts = s.split('_');
-    let first = parts.next().unwrap_or_default().to_owned();
+    let first = parts.next().unwrap_or_default();
+    let first = if upper { crate::jinja::text::capitalized(first) } else { first.to_owned() };
     parts.fold(first, |all, part| all + &crate::jinja::text::capitalized(part))
 }
 
-fn escaped(s: &str) -> String {
+fn snake(s: &str) -> Res<String> {
+    let chars: Vec<char> = s.chars().collect();
+    if chars.is_empty() {
+        return runtime("string index out of range");
+    }
+    let mut out = String::new();
+    for (i, c) in chars.iter().enumerate() {
+        let before_small = chars.get(i + 1).is_some_and(|c| c.is_lowercase());
+        if i > 0 && c.is_uppercase() && (chars[i - 1].is_lowercase() || before_small) {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
+    }
+    Ok(out)
+}
+
+pub(super) fn escaped(s: &str) -> String {
     s.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -166,45 +184,41 @@ fn regex_escaped(s: &str) -> String {
 
 /// A value as one YAML scalar, in the quotes that the filter's name says.
 fn yaml_scalar(name: &str, value: &Py) -> Res<Py> {
-    Ok(Py::str(match value {
-        Py::Str(s) if name == "yaml_squote" => format!("'{}'", s.replace('\'', "''")),
-        Py::Str(s) => crate::yaml::double_quoted(s),
-        Py::None | Py::Bool(_) | Py::Int(_) | Py::Float(_) if name == "yaml_encode" => {
+    Ok(Py::str(match (name, value) {
+        ("yaml_squote", value) => single_quoted(&text(value)),
+        ("yaml_dquote", value) => double_quoted(&text(value)),
+        (_, Py::Str(s)) => double_quoted(s),
+        (_, Py::None | Py::Bool(_) | Py::Int(_) | Py::Float(_)) => {
             crate::yaml::dump(value, true)?.lines().next().unwrap_or_default().to_owned()
         }
-        other => return runtime(format!("{name} cannot write a {}", other.type_name())),
+        (_, other) => {
+            return runtime(format!(
+                "yaml_encode() only works with YAML scalar data; failed for {}",
+                other.type_name()
+            ));
+        }
     }))
 }
 
-fn file_size(s: &str) -> String {
-    let bytes: f64 = s.parse().unwrap_or(0.0);
-    let units = ["kB", "MB", "GB", "TB", "PB"];
-    if bytes < 1000.0 {
-        return format!("{bytes:.0} Bytes");
-    }
-    let mut value = bytes / 1000.0;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", units[unit])
+/// A double-quoted scalar in ASCII.
+fn double_quoted(text: &str) -> String {
+    let escaped = |c: char| match u32::from(c) {
+        0..=0x7f => c.to_string(),
+        code @ 0x80..=0xff => format!("\\x{code:02X}"),
+        code @ 0x100..=0xffff => format!("\\u{code:04X}"),
+        code => format!("\\U{code:08X}"),
+    };
+    crate::yaml::double_quoted(text).chars().map(escaped).collect()
 }
 
-fn url_encoded(value: &Py) -> Res<String> {
-    let quote = |s: &str, safe: &str| -> String {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-~".contains(&b) || safe.as_bytes().contains(&b);
-        s.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-    };
-    let field = |s: String| quote(&s, " ").replace(' ', "+");
-    let Py::Dict(pairs) = value else { return Ok(quote(&text(value), "/")) };
-    let pairs = pairs.borrow();
-    let pairs = pairs.iter().map(|(k, v)| format!("{}={}", field(text(k.value())), field(text(v))));
-    Ok(pairs.collect::<Vec<_>>().join("&"))
+/// A single-quoted scalar; a line break in it is written twice.
+fn single_quoted(text: &str) -> String {
+    let lines = text.replace('\'', "''").split('\n').collect::<Vec<_>>().join("\n\n");
+    format!("'{lines}'")
 }
 
 fn serialised(call: Call<'_, '_>) -> Res<Py> {
-    let layout = |sort_keys, indent, ascii| crate::jinja::json::Layout { sort_keys, indent, ascii };
+    let layout = |sort_keys, indent, ascii| Layout { sort_keys, indent, ascii, ..Layout::plain() };
     let width = |value| {
         Ok::<_, crate::error::Error>(
             int_arg(call.name, "indent", value)?.and_then(|i| usize::try_from(i).ok()),
@@ -215,14 +229,8 @@ fn serialised(call: Call<'_, '_>) -> Res<Py> {
             let [sort, indent] = call.args.bind("json", ["sort_keys", "indent"])?;
             json_text(&call.subject, layout(flag(sort.as_ref(), true), width(indent)?, false))?
         }
-        "tojson" => {
-            let [indent, sort] = call.args.bind("tojson", ["indent", "sort_keys"])?;
-            let json = json_text(&call.subject, layout(flag(sort.as_ref(), false), width(indent)?, true))?;
-            json.replace('<', "\\u003c")
-                .replace('>', "\\u003e")
-                .replace('&', "\\u0026")
-                .replace('\'', "\\u0027")
-        }
+        "tojson" => tojson(&call.subject, call.args)?,
+        "yaml" if matches!(call.subject, Py::DictView(..) | Py::Range(..) | Py::Gen(..)) => "NULL".to_owned(),
         "yaml" => {
             let [flow] = call.args.bind("yaml", ["flow_style"])?;
             let yaml = crate::yaml::dump(&call.subject, flag(flow.as_ref(), true))?;
@@ -237,14 +245,36 @@ fn serialised(call: Call<'_, '_>) -> Res<Py> {
             let list = Py::list(pairs.borrow().iter().map(single).collect());
             crate::yaml::dump(&list, flag(flow.as_ref(), false))?.trim().to_owned()
         }
-        _ => repr(&call.subject),
+        _ => super::pretty::pretty(&call.subject),
     };
     Ok(Py::str(out))
 }
 
+/// Python's `json.dumps` with its options, safe inside of HTML.
+fn tojson(value: &Py, args: CallArgs) -> Res<String> {
+    let names = ["indent", "ensure_ascii", "sort_keys", "separators"];
+    let [indent, ascii, sort, separators] = args.bind("tojson", names)?;
+    let separators = match separators.filter(|s| !matches!(s, Py::None)) {
+        None => None,
+        Some(pair) => match iterate(&pair)?.as_slice() {
+            [item, key] => Some((text(item), text(key))),
+            _ => return runtime("tojson(): `separators` is a pair"),
+        },
+    };
+    let layout = Layout {
+        sort_keys: flag(sort.as_ref(), false),
+        indent: int_arg("tojson", "indent", indent)?.and_then(|i| usize::try_from(i).ok()),
+        ascii: flag(ascii.as_ref(), true),
+        separators: separators.as_ref().map(|(a, b)| (a.as_str(), b.as_str())),
+    };
+    let json = json_text(value, layout)?;
+    let json = json.replace('<', "\\u003c").replace('>', "\\u003e");
+    Ok(json.replace('&', "\\u0026").replace('\'', "\\u0027"))
+}
+
 fn regular(call: Call<'_, '_>) -> Res<Py> {
     let name = call.name;
-    let subject = text(&call.subject);
+    let subject = text_arg(name, "txt", Some(call.subject))?;
     if name == "regex_replace" {
         let [rgx, value, ignorecase, multiline] =
             call.args.bind(name, ["rgx", "val", "ignorecase", "multiline"])?;
@@ -254,8 +284,10 @@ fn regular(call: Call<'_, '_>) -> Res<Py> {
             flag(multiline.as_ref(), false),
         )?;
         let value = text_arg(name, "val", value)?;
-        let expand = |found: &fancy_regex::Captures<'_, str>| python_template(&value, found);
-        return Ok(Py::str(matched(regex.try_replacen(&subject, 0, expand))?));
+        let template = crate::pyregex::Template::parse(&value, &regex).or_else(runtime)?;
+        return Ok(Py::str(matched(crate::pyregex::replaced(&regex, &subject, |found| {
+            template.fill(found)
+        }))?));
     }
     let [rgx, ignorecase, multiline] = call.args.bind(name, ["rgx", "ignorecase", "multiline"])?;
     let regex = pattern(
@@ -263,40 +295,12 @@ fn regular(call: Call<'_, '_>) -> Res<Py> {
         flag(ignorecase.as_ref(), false),
         flag(multiline.as_ref(), false),
     )?;
-    let found = matched(regex.captures(&subject))?
+    let found = matched(regex.captures(&*subject))?
         .filter(|c| name == "regex_search" || c.get(0).is_some_and(|m| m.start() == 0));
     let Some(found) = found else { return Ok(Py::None) };
     let group = |i: usize| found.get(i).map_or(Py::None, |m| Py::str(m.as_str()));
     let groups = if found.len() == 1 { vec![group(0)] } else { (1..found.len()).map(group).collect() };
     Ok(Py::tuple(groups))
-}
-
-/// `\1` and `\g<name>` in a replacement.
-fn python_template(template: &str, found: &fancy_regex::Captures<'_, str>) -> String {
-    let mut out = String::new();
-    let mut chars = template.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some(d) if d.is_ascii_digit() => {
-                let index = d.to_digit(10).unwrap_or(0) as usize;
-                out.push_str(found.get(index).map_or("", |m| m.as_str()));
-            }
-            Some('g') => {
-                let name: String = chars.by_ref().skip(1).take_while(|c| *c != '>').collect();
-                let group = name.parse().map_or_else(|_| found.name(&name), |i: usize| found.get(i));
-                out.push_str(group.map_or("", |m| m.as_str()));
-            }
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some(other) => out.push(other),
-            None => out.push('\\'),
-        }
-    }
-    out
 }
 
 fn with_args(call: Call<'_, '_>) -> Res<Py> {
@@ -309,7 +313,7 @@ fn with_args(call: Call<'_, '_>) -> Res<Py> {
         "replace" => {
             let [old, new, count] = call.args.bind(name, ["old", "new", "count"])?;
             let count = int_arg(name, "count", count)?.and_then(|c| usize::try_from(c).ok());
-            let (old, new) = (text(&old.unwrap_or(Py::None)), text(&new.unwrap_or(Py::None)));
+            let (old, new) = (text(&required(name, "old", old)?), text(&required(name, "new", new)?));
             crate::jinja::text::replace(&subject, &old, &new, count)?
         }
         "trim" => {
@@ -318,6 +322,9 @@ fn with_args(call: Call<'_, '_>) -> Res<Py> {
                 Some(set) => subject.trim_matches(|c| set.contains(c)).to_owned(),
                 None => subject.trim().to_owned(),
             }
+        }
+        "format" if !call.args.named.is_empty() && !call.args.positional.is_empty() => {
+            return runtime("can't handle positional and keyword arguments at the same time");
         }
         "format" => match call.subject {
             Py::Str(format) if call.args.named.is_empty() => {
@@ -331,27 +338,17 @@ fn with_args(call: Call<'_, '_>) -> Res<Py> {
         },
         "center" => {
             let [width] = call.args.bind(name, ["width"])?;
-            let missing = usize_of(width, 80)?.saturating_sub(subject.chars().count());
-            format!("{}{subject}{}", " ".repeat(missing / 2), " ".repeat(missing - missing / 2))
+            let width = usize_of(width, 80)?;
+            crate::jinja::text::centred(&subject, width, ' ')
         }
-        "truncate" => {
-            let [length, kill, end, leeway] =
-                call.args.bind(name, ["length", "killwords", "end", "leeway"])?;
-            let end = end.map_or_else(|| "...".to_owned(), |e| text(&e));
-            truncated(
-                &subject,
-                usize_of(length, 255)?,
-                flag(kill.as_ref(), false),
-                &end,
-                usize_of(leeway, 5)?,
-            )
-        }
-        "wordwrap" => {
-            let [width, _, _, _] =
-                call.args.bind(name, ["width", "break_long_words", "wrapstring", "break_on_hyphens"])?;
-            wrapped(&subject, usize_of(width, 79)?)
+        "to_camelcase" => {
+            let [upper] = call.args.bind(name, ["uppercamel"])?;
+            camel(&subject, flag(upper.as_ref(), false))
         }
         _ => {
+            if !matches!(call.subject, Py::Str(_)) {
+                return runtime(format!("the filter 'indent' needs text, not {}", call.subject.type_name()));
+            }
             let [width, first, blank] = call.args.bind(name, ["width", "first", "blank"])?;
             let indention = match &width {
                 Some(Py::Str(s)) => s.to_string(),
@@ -375,33 +372,4 @@ fn indented(text: &str, indention: &str, first: bool, blank: bool) -> String {
         out.push_str(line);
     }
     out
-}
-
-fn truncated(text: &str, length: usize, kill: bool, end: &str, leeway: usize) -> String {
-    if text.chars().count() <= length + leeway {
-        return text.to_owned();
-    }
-    let cut: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
-    if kill {
-        return cut + end;
-    }
-    cut.rsplit_once(' ').map_or(cut.as_str(), |(kept, _)| kept).to_owned() + end
-}
-
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        let mut current = String::new();
-        for word in line.split_whitespace() {
-            if !current.is_empty() && current.chars().count() + 1 + word.chars().count() > width {
-                lines.push(std::mem::take(&mut current));
-            }
-            if !current.is_empty() {
-                current.push(' ');
-            }
-            current.push_str(word);
-        }
-        lines.push(current);
-    }
-    lines.join("\n")
 }

@@ -1,0 +1,29 @@
+text:
+  test.nop:
+    - title: {{ ("it's a-b (c)" | title) | string | json }}
+    - center: {{ ('abcd' | center(9)) | string | json }}
+    - wordwrap: {{ ('a long line of words that wraps' | wordwrap(10)) | string | json }}
+    - wordwrap long: {{ ('averylongwordindeed x' | wordwrap(5)) | string | json }}
+    - wordwrap hyphens: {{ ('a well-known thing' | wordwrap(6)) | string | json }}
+    - wordwrap kept: {{ ('a well-known thing' | wordwrap(6, break_on_hyphens=false)) | string | json }}
+    - truncate: {{ ('long text here and more words' | truncate(12)) | string | json }}
+    - truncate words: {{ ('foo bar baz qux' | truncate(9, leeway=0)) | string | json }}
+    - truncate hard: {{ ('foo bar baz qux' | truncate(9, true, '', 0)) | string | json }}
+    - indent: {{ ('a\nb\n\nc' | indent(2, true)) | string | json }}
+    - indent blank: {{ ('a\n\nb' | indent('> ', blank=true)) | string | json }}
+    - striptags: {{ ('<b>a</b>  &amp; <!-- c -->b' | striptags) | string | json }}
+    - escape: {{ ('<a href="x">' | escape) | string | json }}
+    - xmlattr: {{ ({'class': 'a b', 'id': 5, 'x': none} | xmlattr) | string | json }}
+    - urlencode: {{ ({'a': 'b c', 'd': 'é/'} | urlencode) | string | json }}
+    - urlencode pairs: {{ ([('a', 1), ('b', none)] | urlencode) | string | json }}
+    - urlize: {{ ('see www.foo.org, foo@bar.com (http://example.com/a).' | urlize) | string | json }}
+    - wordcount: {{ ("it's a-b" | wordcount) | string | json }}
+    - filesize: {{ (1500000 | filesizeformat) | string | json }}
+    - filesize binary: {{ ('2048' | filesizeformat(binary=true)) | string | json }}
+    - one byte: {{ (1 | filesizeformat) | string | json }}
+    - format: {{ ('%s-%s' | format('a', 1)) | string | json }}
+    - replace: {{ (123 | replace(2, 'x')) | string | json }}
+    - tojson: {{ ({'b': 'é<\'', 'a': none} | tojson) | string | json }}
+    - tojson compact: {{ ([1, 2] | tojson(separators=(',', ':'), ensure_ascii=false)) | string | json }}
+    - pprint: {{ ({'zzz': 1, 'aaa': 'bbbbbbbbbbbbbbbbbbbbbbb bbbbbbbbbbbbbbbbbbbbbbbb bbbbbbbbbbbbbbbbbbbbbbb', 'm': {'x': [1, 2]}} | pprint) | string | json }}
+    - string of printed: {{ ({'a': 'x\ny'} | string) | string | json }}

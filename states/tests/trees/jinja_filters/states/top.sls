@@ -1,0 +1,5 @@
+base:
+  '*':
+    - sequences
+    - text
+    - numbers

@@ -1,0 +1,26 @@
+text:
+  test.nop:
+    - look behind: {{ 'foobar' | regex_search('(?<=foo)bar') }}
+    - back reference: {{ 'hello' | regex_search('(l)\\1') }}
+    - look ahead: {{ 'a.conf' | regex_match('^(?!.*\.bak$).*\.conf$') }}
+    - groups: {{ 'abcd' | regex_search('^(.*)BC(.*)$', ignorecase=True) | list }}
+    - no match: {{ 'abcd' | regex_search('x') }}
+    - multiline: {{ ('a\nb' | regex_search('^b', multiline=True)) is none }}
+    - replaced: {{ 'lets replace spaces' | regex_replace('\s+', '__') }}
+    - template: {{ 'abc' | regex_replace('(?P<x>b)', '[\g<x>\\1]') }}
+    - empty matches: {{ 'abxd' | regex_replace('x*', '-') }}
+    - escaped: {{ 'a.b*c' | regex_escape | json }}
+    - quote: {{ "it's a" | quote | json }}
+    - dquote: {{ 'é "x"' | yaml_dquote }}
+    - squote: {{ "it's" | yaml_squote }}
+    - encode: {{ none | yaml_encode }}
+    - path: {{ '/a/' | path_join('b/../c', '/d') }}
+    - snake: {{ 'HTTPServerName' | to_snake_case }}
+    - camel: {{ 'snake_case_x' | to_camelcase(uppercamel=True) }}
+    - hex: {{ '0xff' | is_hex }}
+    - blank: {{ 'a b' | contains_whitespace }}
+    - in list: {{ 'b' | substring_in_list(['abc', 'd']) }}
+    - date: {{ '2002-12-25 13:14:15' | strftime('%d.%m.%Y %H') }}
+    - time stamp: {{ 1712345678 | strftime('%Y') | json }}
+    - no keys: {{ {}.keys() | yaml }}
+    - json: {{ {'b': [1], 'a': {1: none}} | json(indent=1) | json }}

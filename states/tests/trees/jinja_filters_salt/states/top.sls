@@ -1,0 +1,6 @@
+base:
+  '*':
+    - data
+    - addresses
+    - digests
+    - text

@@ -1,0 +1,2 @@
+{% if grains.os == 'Debian' %}{% extends 'layout.jinja' %}{% endif %}
+{% block id %}conditional{% endblock %}

@@ -1,0 +1,41 @@
+text methods:
+  test.nop:
+    - split by blanks: {{ (' a  b '.split()) | string | json }}
+    - split with limit: {{ ('a b  c '.split(maxsplit=1)) | string | json }}
+    - rsplit with limit: {{ ('  a b  c  '.rsplit(none, 1)) | string | json }}
+    - partition: {{ ('key=value=x'.partition('=')) | string | json }}
+    - rpartition: {{ ('a.b.c'.rpartition('.')) | string | json }}
+    - title: {{ ("it's a dog's".title()) | string | json }}
+    - swapcase: {{ ('Hello'.swapcase()) | string | json }}
+    - casefold: {{ ('Straße'.casefold()) | string | json }}
+    - center odd: {{ ('abcd'.center(9, '*')) | string | json }}
+    - zfill signed: {{ ('-42'.zfill(5)) | string | json }}
+    - strip characters: {{ ('abcba'.strip('ab')) | string | json }}
+    - startswith tuple: {{ ('abc'.startswith(('x', 'a'))) | string | json }}
+    - endswith range: {{ ('abc'.endswith('b', 0, 2)) | string | json }}
+    - count empty: {{ ('banana'.count('')) | string | json }}
+    - rfind: {{ ('banana'.rfind('n')) | string | json }}
+    - find from end: {{ ('banana'.find('a', -3)) | string | json }}
+    - replace empty: {{ ('abc'.replace('', '-')) | string | json }}
+    - replace twice: {{ ('banana'.replace('a', 'o', 2)) | string | json }}
+    - join mapping: {{ (','.join({'a': 1, 'b': 2})) | string | json }}
+    - isdigit superscript: {{ ('²'.isdigit()) | string | json }}
+    - isdecimal superscript: {{ ('²'.isdecimal()) | string | json }}
+    - isnumeric half: {{ ('½'.isnumeric()) | string | json }}
+    - splitlines: {{ ('a\nb\r\nc\rd\x0be'.splitlines()) | string | json }}
+    - splitlines keepends: {{ ('a\nb\n'.splitlines(true)) | string | json }}
+    - expandtabs: {{ ('abcd\tb\n\tx'.expandtabs(4)) | string | json }}
+    - removeprefix: {{ ('abc'.removeprefix('a')) | string | json }}
+    - encode: {{ ('é'.encode('utf-8')) | string | json }}
+    - decode: {{ ('é'.encode('utf8').decode()) | string | json }}
+    - translate: {{ ('abc'.translate('a'.maketrans('ab', 'xy'))) | string | json }}
+    - slice backwards: {{ ('abcdef'[4:1:-1]) | string | json }}
+    - escapes: {{ ('\x41\u00e9\101\d') | string | json }}
+    - percent: {{ ('%5.1f|%-5d|%+d|%05d|%#x|%e|%g|%%|%r' % (3.14159, 3, 5, -42, 255, 12345.678, 0.0001, 'é')) | string | json }}
+    - percent mapping: {{ ('%(a)s-%(b)03d' % {'a': 1, 'b': 7}) | string | json }}
+    - percent star: {{ ('%*d' % (5, 3)) | string | json }}
+    - percent precision: {{ ('%.3d' % 5) | string | json }}
+    - format: {{ ('{0} {1} {0} {x:>5}|{y:^7}|{z:,}'.format('a', 'b', x='c', y='d', z=1234567)) | string | json }}
+    - format numbers: {{ ('{:05d} {:+d} {:#010x} {:_x} {:.2f} {:%} {:010,} {:G}'.format(42, 5, 255, 65535, 2.345, 0.25, 1234, 1e-10)) | string | json }}
+    - format items: {{ ('{0[k]} {1[0]} {a.real}'.format({'k': 'v'}, [5], a=7)) | string | json }}
+    - format nested: {{ ('{0:{1}}|{2:.{p}f}'.format('a', 3, 3.14159, p=2)) | string | json }}

@@ -1,0 +1,6 @@
+base:
+  '*':
+    - text
+    - lists
+    - mappings
+    - numbers

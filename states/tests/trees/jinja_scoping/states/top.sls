@@ -1,0 +1,5 @@
+base:
+  '*':
+    - variables
+    - loops
+    - macros

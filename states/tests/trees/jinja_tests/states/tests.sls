@@ -1,0 +1,31 @@
+tests:
+  test.nop:
+    - defined: {{ (nothing is defined) | string | json }}
+    - undefined in mapping: {{ (grains.nothing is undefined) | string | json }}
+    - even: {{ (4 is even) | string | json }}
+    - odd float: {{ (1.5 is odd) | string | json }}
+    - divisible: {{ (9 is divisibleby 3) | string | json }}
+    - iterable: {{ ({}.keys() is iterable) | string | json }}
+    - once is iterable: {{ (([1] | map('int')) is iterable) | string | json }}
+    - sequence of range: {{ (range(2) is sequence) | string | json }}
+    - sequence of once: {{ (([1] | map('int')) is sequence) | string | json }}
+    - list: {{ ([1] is list) | string | json }}
+    - tuple is no list: {{ ((1,) is list) | string | json }}
+    - mapping: {{ (odict() is mapping) | string | json }}
+    - true is integer: {{ (true is integer) | string | json }}
+    - number: {{ (1.5 is number) | string | json }}
+    - match: {{ ('abc' is match('a.c$')) | string | json }}
+    - match case: {{ ('ABC' is match('a', ignorecase=True)) | string | json }}
+    - no match inside: {{ ('abc' is match('b')) | string | json }}
+    - equalto: {{ (1 is equalto 1.0) | string | json }}
+    - in: {{ ('a' is in ['a']) | string | json }}
+    - sameas: {{ (none is sameas none) | string | json }}
+    - upper: {{ ('A1' is upper) | string | json }}
+    - filter: {{ ('strftime' is filter) | string | json }}
+    - no test: {{ ('hashable' is test) | string | json }}
+    - callable: {{ (salt['test.ping'] is callable) | string | json }}
+    - function: {{ (salt['no.such'] is defined) | string | json }}
+    - undefined is string: {{ (nothing is string) | string | json }}
+    - escaped: {{ ('a' is escaped) | string | json }}
+    - chained not: {{ (1 is not none and 2 is not string) | string | json }}
+    - comparison names: {{ (1 is lt 2 and 2 is ge 2 and 3 is ne 4 and 1 is lessthan 2) | string | json }}

@@ -1,0 +1,4 @@
+users:
+  ann: {uid: 1, groups: [a, b]}
+empty: ~
+flag: yes

@@ -1,0 +1,1 @@
+more: {{ sls }} {{ slspath }} {{ tpldir }} {{ tplfile }} {{ tpldot }}

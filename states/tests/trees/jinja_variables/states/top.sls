@@ -1,0 +1,7 @@
+base:
+  '*':
+    - plain
+    - dir
+    - dir.other
+    - dir.deep.down
+    - dir.deep

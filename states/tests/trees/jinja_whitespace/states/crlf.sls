@@ -1,0 +1,6 @@
+crlf:
+  test.nop:
+    {% if true %}
+    - text: {{ 'a
+b' | json }}
+    {% endif %}

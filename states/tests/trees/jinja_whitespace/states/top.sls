@@ -1,0 +1,6 @@
+base:
+  '*':
+    - control
+    - trimmed
+    - kept
+    - crlf

@@ -1,0 +1,2 @@
+{% set names = ['a'] | map('upper') %}
+{{ names | length }}: test.nop

@@ -1,0 +1,1 @@
+{% if grains.os == 'Debian' %}{{ raise('Debian is not served here') }}{% endif %}

@@ -1,0 +1,2 @@
+#!jinja
+a: test.nop

@@ -1,0 +1,2 @@
+#!jinja|json
+{% if false %}{"x": 1}{% endif %}

@@ -1,0 +1,4 @@
+#!yaml_jinja
+old style:
+  test.nop:
+    - sum: {{ 1 + 1 }}

@@ -1,0 +1,5 @@
+#!yaml
+# Nothing here is a template.
+plain:
+  test.nop:
+    - text: '{{ not a variable }}'

@@ -1,0 +1,4 @@
+#! jinja | yaml
+spaced:
+  test.nop:
+    - sum: {{ 1 + 1 }}

@@ -1,0 +1,10 @@
+base:
+  '*':
+    - plain
+    - data
+    - combined
+    - old
+    - twice
+    - spaced
+    - empty_json
+    - shell

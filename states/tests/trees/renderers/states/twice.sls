@@ -1,0 +1,4 @@
+#!jinja|jinja|yaml
+twice:
+  test.nop:
+    - sum: {{ '{{ 1 + 1 }}' }}
