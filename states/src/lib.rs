@@ -24,6 +24,8 @@ mod extend;
 mod files;
 pub mod fsys;
 mod functions;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod glob;
 pub mod grains;
 pub mod high;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Data, resolve};
+use super::resolve::Tag;
 use crate::jinja::{Py, Res, float_text, runtime};
 
 /// PyYAML's preferred line width.
@@ -258,7 +258,11 @@ enum Style {
 
 /// The style that PyYAML would choose.
 fn style(text: &str, flow: bool, key: bool) -> Style {
-    let printable = |c: char| c == '\n' || (' '..='~').contains(&c) || (c >= '\u{a0}' && c != '\u{feff}');
+    let printable = |c: char| {
+        c == '\n'
+            || (' '..='~').contains(&c)
+            || (c >= '\u{a0}' && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'))
+    };
     if !text.chars().all(printable) || text.contains(" \n") || text.contains("\n ") {
         return Style::Double;
     }
@@ -270,9 +274,7 @@ fn style(text: &str, flow: bool, key: bool) -> Style {
         && !text.starts_with(' ')
         && !text.ends_with(' ')
         && !has_indicators(text, flow)
-        && matches!(resolve::plain(text), Data::Str(_))
-        && !is_timestamp(text)
-        && !matches!(text, "=" | "<<");
+        && Tag::plain(text) == Tag::Str;
     if plain { Style::Plain } else { Style::Single }
 }
 
@@ -292,13 +294,4 @@ fn has_indicators(text: &str, flow: bool) -> bool {
         '-' => i == 0 && blank_after(i),
         _ => false,
     })
-}
-
-/// `2001-02-03`, alone or with a time.
-fn is_timestamp(text: &str) -> bool {
-    let date = text.get(..10).unwrap_or(text);
-    let parts: Vec<&str> = date.split('-').collect();
-    let number = |s: &str| !s.is_empty() && s.len() <= 4 && s.bytes().all(|b| b.is_ascii_digit());
-    matches!(parts.as_slice(), [y, m, d] if y.len() == 4 && number(y) && number(m) && number(d))
-        && (text.len() == 10 || text[10..].starts_with(['T', 't', ' ']))
 }

@@ -1,13 +1,26 @@
 //! YAML as Salt's loader reads it (PyYAML, YAML 1.1), with the line and column of every node kept.
 //!
-//! `parse` makes nodes of a parser's events, `resolve` gives plain scalars their types, `dump` writes.
+//! Theory of operation: `scan` cuts a text into tokens, `grammar` makes nodes of them, `compose` shares what has an
+//! anchor and bounds what a document may use up, `resolve` says what each scalar is, and `construct` makes the values:
+//! merge keys, duplicate keys, types. `complaint` words what is wrong, and `dump` writes.
+//!
+//! The parser is our own, and follows libyaml (which PyYAML gives Salt) instead of the specification: a tree must be read
+//! or refused exactly as Salt does it, and the parsers of YAML 1.2 differ in thousands of small texts.
+//!
+//! Whole numbers beyond 64 bits, which Python has, are kept as the text of their decimal digits.
 
+mod complaint;
+mod compose;
+mod construct;
 mod dump;
-mod parse;
+mod grammar;
 mod resolve;
+mod scan;
+mod scan_props;
+mod scan_text;
 
+pub(crate) use construct::load;
 pub(crate) use dump::{double_quoted, dump, dump_compact};
-pub(crate) use parse::load;
 
 use crate::jinja::{Dict, Key, Py};
 use crate::low::Origin;
@@ -153,6 +166,7 @@ mod tests {
             ("~", Data::Null),
             ("2001-02-03", Data::Str("2001-02-03".into())),
             ("08", Data::Str("08".into())),
+            ("0xFFFFFFFFFFFFFFFF", Data::Str("18446744073709551615".into())),
             ("99999999999999999999", Data::Str("99999999999999999999".into())),
         ] {
             assert_eq!(data(text), expected, "{text}");
@@ -175,7 +189,7 @@ mod tests {
         for (text, line, column) in [
             ("a: 1\nb: 2\na: 3\n", 3, 1),
             ("a: 1\n1: 2\ntrue: 3\n", 3, 1),
-            ("a:\n\tb: 1\n", 2, 2),
+            ("a:\n\tb: 1\n", 2, 1),
             ("a: [1\nb: 2\n", 2, 2),
             ("a: !!python/object:os.system x\n", 1, 4),
             ("? [a]\n: b\n", 1, 3),
@@ -204,6 +218,48 @@ mod tests {
         assert!(load(&"[".repeat(100_000), "t").is_err());
         let blocks: String = (0..5000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
         assert!(load(&blocks, "t").is_err());
+    }
+
+    #[test]
+    fn a_long_chain_of_aliases_is_refused_not_a_crash() {
+        let links = (1..20_000).map(|i| format!("- &a{i} [*a{}]\n", i - 1));
+        let text: String = std::iter::once("- &a0 [x]\n".to_owned()).chain(links).collect();
+        assert!(matches!(load(&text, "t").unwrap_err().fault, Fault::Limit(_)));
+    }
+
+    #[test]
+    fn long_text_behind_many_aliases_is_stopped() {
+        let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1000));
+        assert!(matches!(load(&text, "t").unwrap_err().fault, Fault::Limit(_)));
+    }
+
+    #[test]
+    fn a_text_that_is_nearly_a_date_is_written() {
+        assert_eq!(dump(&Py::str("2001-02-0"), false).unwrap(), "2001-02-0\n...\n");
+        assert_eq!(dump(&Py::str("2001-02-03"), false).unwrap(), "'2001-02-03'\n");
+    }
+
+    #[test]
+    fn a_line_separator_at_the_end_survives_writing() {
+        let text = Py::str("x\u{2028}");
+        assert!(load(&dump(&text, false).unwrap(), "t").unwrap().to_py().equals(&text));
+    }
+
+    #[test]
+    fn advice_says_what_to_write_instead() {
+        for (text, help) in [
+            ("a:\n\tb: 1\n", "replace the tab"),
+            ("a: {{ b }}\n", "into quotes"),
+            ("a: %b\n", "into quotes"),
+            ("a: b: c\n", "needs quotes"),
+            ("a:\n  b\nc\n", "a colon and a space"),
+            ("a:\n  - b\n c: d\n", "line up"),
+            ("a: *.conf\n", "begins an alias"),
+        ] {
+            let error = load(text, "t").unwrap_err();
+            let shown = error.place.help.clone().unwrap_or_default();
+            assert!(shown.contains(help), "{text:?}: {error}");
+        }
     }
 
     fn value() -> impl Strategy<Value = Py> {

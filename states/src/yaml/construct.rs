@@ -1,0 +1,199 @@
+//! Composed nodes to values, as PyYAML's safe constructor with Salt's changes: merge keys, duplicate keys, types.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::compose::{Composed, Content, Pairs, compose};
+use super::resolve::{self, Tag};
+use super::{Data, Node, Pos, complaint};
+use crate::error::Error;
+
+/// Reads one YAML document; `name` is the file, for errors.
+///
+/// # Errors
+/// The first fault, with its place.
+pub(crate) fn load(text: &str, name: &str) -> Result<Node, Error> {
+    let nothing = Node { at: Pos { line: 1, column: 1 }, data: Data::Null };
+    let Some(root) = compose(text, name)? else { return Ok(nothing) };
+    Constructor { text, name }.node(&root)
+}
+
+struct Constructor<'t> {
+    text: &'t str,
+    name: &'t str,
+}
+
+impl Constructor<'_> {
+    fn fail<T>(&self, message: impl AsRef<str>, at: Pos) -> Result<T, Error> {
+        Err(complaint::at(message.as_ref(), at, self.text, self.name))
+    }
+
+    fn node(&self, node: &Composed) -> Result<Node, Error> {
+        let data = match (&node.tag, &node.content) {
+            (Tag::Seq, Content::Seq(items)) => self.list(items)?,
+            (Tag::Pairs, Content::Seq(items)) => self.pairs(items, node.at)?,
+            (Tag::Map, Content::Map(pairs)) => self.map(pairs)?,
+            (Tag::Set, Content::Map(pairs)) => self.set(pairs)?,
+            (tag @ (Tag::Other(_) | Tag::Merge | Tag::Value), _) => {
+                return self.fail(no_constructor(tag), node.at);
+            }
+            (Tag::Seq | Tag::Pairs, content) => {
+                return self.fail(expected("a sequence", content), node.at);
+            }
+            (Tag::Map | Tag::Set, content) => {
+                return self.fail(expected("a mapping", content), node.at);
+            }
+            (tag, content) => self.scalar(tag, content, node.at)?,
+        };
+        Ok(Node { at: node.at, data })
+    }
+
+    fn scalar(&self, tag: &Tag, content: &Content, at: Pos) -> Result<Data, Error> {
+        match content {
+            Content::Scalar(text) => match resolve::scalar(tag, text) {
+                Some(data) => Ok(data),
+                None => self.fail(format!("'{text}' does not fit its tag {}", name_of(tag)), at),
+            },
+            // YAML 1.1: the value of a mapping is that of its key `=`.
+            // Salt's reading of leading zeros expects the text of a whole number at hand.
+            Content::Map(pairs) if *tag != Tag::Int => {
+                match pairs.iter().find(|(key, _)| key.tag == Tag::Value) {
+                    Some((_, value)) => self.scalar(tag, &value.content, at),
+                    None => self.fail(expected("a scalar", content), at),
+                }
+            }
+            _ => self.fail(expected("a scalar", content), at),
+        }
+    }
+
+    fn list(&self, items: &[Rc<Composed>]) -> Result<Data, Error> {
+        items.iter().map(|item| self.node(item)).collect::<Result<_, _>>().map(Data::List)
+    }
+
+    /// `!!pairs`: a list of lists of two.
+    fn pairs(&self, items: &[Rc<Composed>], at: Pos) -> Result<Data, Error> {
+        let pair = |item: &Rc<Composed>| match &item.content {
+            Content::Map(pairs) if pairs.len() == 1 => {
+                let (key, value) = &pairs[0];
+                Ok(Node { at: item.at, data: Data::List(vec![self.node(key)?, self.node(value)?]) })
+            }
+            _ => self.fail("expected a list of mappings with one key each", at),
+        };
+        items.iter().map(pair).collect::<Result<_, _>>().map(Data::List)
+    }
+
+    fn map(&self, pairs: &Pairs) -> Result<Data, Error> {
+        let flat = self.flattened(pairs)?;
+        // Keys of nodes are scalars: nothing in them can change.
+        #[allow(clippy::mutable_key_type)]
+        let mut seen = HashSet::with_capacity(flat.len());
+        let mut made = Vec::with_capacity(flat.len());
+        for (key, value) in &flat {
+            let key = self.key(key)?;
+            let value = self.node(value)?;
+            let new = crate::jinja::Key::new(key.to_py()).is_ok_and(|k| seen.insert(k));
+            if !new {
+                return self
+                    .fail(format!("found conflicting ID '{}': the key is there twice", key.key()), key.at);
+            }
+            made.push((key, value));
+        }
+        Ok(Data::Map(made))
+    }
+
+    /// A set is kept as a mapping to nothing.
+    fn set(&self, pairs: &Pairs) -> Result<Data, Error> {
+        let mut data = self.map(pairs)?;
+        if let Data::Map(pairs) = &mut data {
+            pairs.iter_mut().for_each(|(_, value)| value.data = Data::Null);
+        }
+        Ok(data)
+    }
+
+    fn key(&self, key: &Composed) -> Result<Node, Error> {
+        if let (Tag::Value, Content::Scalar(text)) = (&key.tag, &key.content) {
+            return Ok(Node { at: key.at, data: Data::Str(text.clone()) });
+        }
+        let made = self.node(key)?;
+        if matches!(made.data, Data::List(_) | Data::Map(_)) {
+            return self.fail("found unacceptable key: a list or mapping cannot be a key", key.at);
+        }
+        Ok(made)
+    }
+
+    /// A mapping with its merge keys replaced by what they stand for, which comes first. What the mapping says itself
+    /// wins; two sources that say the same are duplicates, as in Salt.
+    fn flattened(&self, pairs: &Pairs) -> Result<Pairs, Error> {
+        if !pairs.iter().any(|(key, _)| key.tag == Tag::Merge) {
+            return Ok(pairs.clone());
+        }
+        let mut merged = Vec::new();
+        let mut own = Vec::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            match (&key.tag, &value.content) {
+                (Tag::Merge, Content::Map(pairs)) => merged.extend(self.flattened(pairs)?),
+                (Tag::Merge, Content::Seq(items)) => {
+                    for item in items.iter().rev() {
+                        let Content::Map(pairs) = &item.content else {
+                            return self.fail(expected("a mapping for merging", &item.content), value.at);
+                        };
+                        merged.extend(self.flattened(pairs)?);
+                    }
+                }
+                (Tag::Merge, content) => {
+                    return self
+                        .fail(expected("a mapping or list of mappings for merging", content), value.at);
+                }
+                _ => own.push((key.clone(), value.clone())),
+            }
+        }
+        // Keys are compared as they are written.
+        let said: HashSet<String> = own.iter().filter_map(|(k, _)| text_of(k).map(str::to_owned)).collect();
+        merged.retain(|(k, _)| text_of(k).is_none_or(|k| !said.contains(k)));
+        merged.append(&mut own);
+        Ok(merged)
+    }
+}
+
+fn text_of(node: &Composed) -> Option<&str> {
+    match &node.content {
+        Content::Scalar(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn expected(what: &str, found: &Content) -> String {
+    let found = match found {
+        Content::Scalar(_) => "a scalar",
+        Content::Seq(_) => "a sequence",
+        Content::Map(_) => "a mapping",
+    };
+    format!("expected {what}, but found {found}")
+}
+
+fn no_constructor(tag: &Tag) -> String {
+    match tag {
+        Tag::Merge => "`<<` is no value by itself: put it into quotes".to_owned(),
+        Tag::Value => "`=` is no value by itself: put it into quotes".to_owned(),
+        tag => format!("could not determine a constructor for the tag '{}'", name_of(tag)),
+    }
+}
+
+fn name_of(tag: &Tag) -> &str {
+    match tag {
+        Tag::Null => "!!null",
+        Tag::Bool => "!!bool",
+        Tag::Int => "!!int",
+        Tag::Float => "!!float",
+        Tag::Timestamp => "!!timestamp",
+        Tag::Str => "!!str",
+        Tag::Binary => "!!binary",
+        Tag::Merge => "!!merge",
+        Tag::Value => "!!value",
+        Tag::Seq => "!!seq",
+        Tag::Map => "!!map",
+        Tag::Pairs => "!!pairs",
+        Tag::Set => "!!set",
+        Tag::Other(name) => name,
+    }
+}

@@ -1,0 +1,6 @@
+a:
+  test.nop:
+    - x: 1
+b:test.nop
+c:
+  test.nop: []
