@@ -298,7 +298,7 @@ fn address4(hex: &str) -> Option<String> {
 fn letters(flags: u32) -> String {
     let known = [(0x1, 'U'), (0x2, 'G'), (0x4, 'H'), (0x20_0000, 'n')];
     let up = if flags & 0x200 != 0 { "!" } else { "" };
-    let letters = known.iter().filter(|(bit, l)| flags & bit != 0 && !(*l == 'U' && !up.is_empty()));
+    let letters = known.iter().filter(|(bit, l)| flags & bit != 0 && (*l != 'U' || up.is_empty()));
     up.chars().chain(letters.map(|(_, l)| *l)).collect()
 }
 
