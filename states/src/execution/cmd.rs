@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::asked::{Asked, flag, split, text, truth};
 use super::{Answer, Table, list, map, str_of, string};
-use crate::host::{Command, CommandError, Host, Output};
+use crate::host::{Command, CommandError, Host, Output, Program};
 use crate::modules::accounts;
 use crate::value::Value;
 
@@ -161,7 +161,10 @@ fn done(asked: &Asked<'_>, merge_errors: bool) -> Result<Done, String> {
     let mut done = match asked.host.run(&command) {
         Ok(output) => Done::of(&output, flag(argument(asked, "rstrip"), true)),
         Err(CommandError::TimedOut { .. }) if argument(asked, "timeout").is_some() => {
-            let shown = argument(asked, "cmd").map(str_of).unwrap_or_default();
+            let shown = match &command.program {
+                Program::Argv(argv) => str_of(&list(argv.clone())),
+                Program::Shell { line, .. } => line.clone(),
+            };
             let out = format!("{shown} : Timed out after {seconds} seconds");
             Done { pid: 0, code: 1, out, err: String::new() }
         }

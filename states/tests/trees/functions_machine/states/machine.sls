@@ -6,7 +6,7 @@ commands:
     - asked: {{ salt['cmd.run']('echo 1; echo 2 >&2', python_shell=True, redirect_stderr=False) | json }}
     - list: {{ salt['cmd.run_stdout'](['echo', 'a b', 'c']) | json }}
     - code: {{ [salt['cmd.retcode']('false'), salt['cmd.retcode']('exit 3', python_shell=True), salt['cmd.retcode']('exit 3', python_shell=True, success_retcodes=[3])] | json }}
-    - env: {{ salt['cmd.run']('echo $A $LC_ALL', python_shell=True, env={'A': 1}) | json }}
+    - env: {{ salt['cmd.run']('echo $A $LC_TIME', python_shell=True, env={'A': 1}) | json }}
     - env_list: {{ salt['cmd.run_stdout']('echo $A$B', python_shell=True, env=[{'A': 'x'}, {'B': 'y'}]) | json }}
     - stdin: {{ salt['cmd.run_stdout']('cat', stdin='typed') | json }}
     - cwd: {{ salt['cmd.run']('pwd', cwd='/usr') | json }}
