@@ -26,7 +26,12 @@ pub(crate) fn find_dir(roots: &[PathBuf], path: &str) -> bool {
 pub(crate) fn listing(roots: &[PathBuf], directories: bool) -> Vec<String> {
     let mut all = Vec::new();
     for root in roots {
-        let walk = walkdir::WalkDir::new(root).min_depth(1).max_depth(32).into_iter().filter_map(Result::ok);
+        let walk = walkdir::WalkDir::new(root)
+            .follow_links(true)
+            .min_depth(1)
+            .max_depth(32)
+            .into_iter()
+            .filter_map(Result::ok);
         for entry in walk.take(100_000).filter(|e| e.path().is_dir() == directories) {
             all.extend(entry.path().strip_prefix(root).ok().and_then(Path::to_str).map(str::to_owned));
         }

@@ -246,6 +246,11 @@ impl World for Scene<'_> {
     fn has(&self, name: &str) -> bool {
         functions::has(name) || self.functions.has(name)
     }
+
+    fn has_module(&self, module: &str) -> bool {
+        let of_module = |name: &str| name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'));
+        functions::names().chain(self.functions.names()).any(of_module)
+    }
 }
 
 /// What the functions of templates ask for.

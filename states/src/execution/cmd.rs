@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::asked::{Asked, flag, split, text, truth};
 use super::{Answer, Table, list, map, str_of, string};
-use crate::host::{Command, CommandError, Host, Output};
+use crate::host::{Command, CommandError, Host, Output, Program};
 use crate::modules::accounts;
 use crate::value::Value;
 
@@ -80,8 +80,10 @@ fn refuse(asked: &Asked<'_>) -> Result<(), String> {
     }
 }
 
+/// The shell asked for, else that of who runs this, as in Salt.
 fn shell_of(asked: &Asked<'_>) -> String {
-    argument(asked, "shell").map_or_else(|| "/bin/sh".to_owned(), str_of)
+    let own = || std::env::var("SHELL").ok().filter(|shell| shell.starts_with('/'));
+    argument(asked, "shell").map(str_of).or_else(own).unwrap_or_else(|| "/bin/sh".to_owned())
 }
 
 /// Where it runs: as asked, or at home where that can be read, as Salt has it.
@@ -159,7 +161,10 @@ fn done(asked: &Asked<'_>, merge_errors: bool) -> Result<Done, String> {
     let mut done = match asked.host.run(&command) {
         Ok(output) => Done::of(&output, flag(argument(asked, "rstrip"), true)),
         Err(CommandError::TimedOut { .. }) if argument(asked, "timeout").is_some() => {
-            let shown = argument(asked, "cmd").map(str_of).unwrap_or_default();
+            let shown = match &command.program {
+                Program::Argv(argv) => str_of(&list(argv.clone())),
+                Program::Shell { line, .. } => line.clone(),
+            };
             let out = format!("{shown} : Timed out after {seconds} seconds");
             Done { pid: 0, code: 1, out, err: String::new() }
         }
@@ -341,7 +346,7 @@ mod tests {
     fn exit_codes_and_what_counts_as_success() {
         let bench = Bench::new(&[]);
         let yes = ("python_shell", Value::Bool(true));
-        assert_eq!(bench.with("cmd.retcode", &["exit 3"], &[yes.clone()]), Ok(Value::Int(3)));
+        assert_eq!(bench.with("cmd.retcode", &["exit 3"], std::slice::from_ref(&yes)), Ok(Value::Int(3)));
         let wanted = ("success_retcodes", Value::List(vec![Value::Int(3)]));
         assert_eq!(bench.with("cmd.retcode", &["exit 3"], &[yes, wanted]), Ok(Value::Int(0)));
         assert!(bench.call("cmd.run", &["/no/such/program"]).unwrap_err().contains("cannot run"));

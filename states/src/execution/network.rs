@@ -274,16 +274,17 @@ fn get_fqdn(asked: &Asked<'_>) -> Answer {
     Ok(string(fqdn(&asked.read_or_empty("/etc/hosts"), hostname())))
 }
 
-/// The first name with a dot, else the first name, of the line of the hosts file that has this name.
+/// The address that the hosts file gives to this name leads back to names: the first one with a dot, else the first.
 fn fqdn(hosts: &str, hostname: String) -> String {
-    let names = |line: &str| -> Vec<String> {
-        let line = line.split('#').next().unwrap_or_default();
-        line.split_whitespace().skip(1).map(str::to_owned).collect()
-    };
-    let line = hosts.lines().map(names).find(|names| names.contains(&hostname));
-    let best = line.and_then(|names| {
-        let dotted = names.iter().find(|n| n.contains('.')).cloned();
-        dotted.or_else(|| names.into_iter().next())
+    let lines = || hosts.lines().map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
+    let address = lines().find_map(|mut words| {
+        let address = words.next()?;
+        words.any(|name| name == hostname).then_some(address)
+    });
+    let names = address.and_then(|address| lines().find(|words| words.clone().next() == Some(address)));
+    let best = names.and_then(|words| {
+        let mut names = words.skip(1);
+        names.clone().find(|name| name.contains('.')).or_else(|| names.next()).map(str::to_owned)
     });
     best.unwrap_or(hostname)
 }
@@ -298,7 +299,7 @@ fn address4(hex: &str) -> Option<String> {
 fn letters(flags: u32) -> String {
     let known = [(0x1, 'U'), (0x2, 'G'), (0x4, 'H'), (0x20_0000, 'n')];
     let up = if flags & 0x200 != 0 { "!" } else { "" };
-    let letters = known.iter().filter(|(bit, l)| flags & bit != 0 && !(*l == 'U' && !up.is_empty()));
+    let letters = known.iter().filter(|(bit, l)| flags & bit != 0 && (*l != 'U' || up.is_empty()));
     up.chars().chain(letters.map(|(_, l)| *l)).collect()
 }
 
@@ -443,6 +444,7 @@ mod tests {
         let hosts = "127.0.0.1 localhost\n10.0.0.1 web web.example.org # ours\n10.0.0.2 db\n";
         assert_eq!(fqdn(hosts, "web".into()), "web.example.org");
         assert_eq!(fqdn(hosts, "db".into()), "db");
+        assert_eq!(fqdn("127.0.0.1 localhost\n127.0.0.1 vm\n", "vm".into()), "localhost");
         assert_eq!(fqdn(hosts, "other".into()), "other");
     }
 }

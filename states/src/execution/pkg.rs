@@ -149,11 +149,12 @@ fn version_cmp(asked: &Asked<'_>) -> Answer {
     }))
 }
 
-/// What apt would install, by the lists that it has; nothing where that is installed already.
-fn candidates(asked: &Asked<'_>) -> Result<Map, String> {
+/// What apt would install, by the lists that it has, or nothing where that is installed already; and the names that apt
+/// has heard of.
+fn candidates(asked: &Asked<'_>) -> Result<(Map, Vec<String>), String> {
     let names: Vec<String> = asked.args.iter().map(str_of).collect();
     if names.is_empty() {
-        return Ok(Map::new());
+        return Ok((Map::new(), names));
     }
     let mut argv = vec!["apt-cache", "-q", "policy"];
     argv.extend(names.iter().map(String::as_str));
@@ -169,7 +170,9 @@ fn candidates(asked: &Asked<'_>) -> Result<Map, String> {
         let shown = if current && !show_installed { "" } else { candidate };
         (name.clone(), string(shown))
     };
-    Ok(names.iter().map(newest).collect())
+    let all = names.iter().map(newest).collect();
+    let heard_of = |name: &String| policy.lines().any(|line| line.strip_suffix(':') == Some(name.as_str()));
+    Ok((all, names.into_iter().filter(heard_of).collect()))
 }
 
 fn candidate<'p>(policy: &'p str, name: &str) -> Option<&'p str> {
@@ -179,10 +182,11 @@ fn candidate<'p>(policy: &'p str, name: &str) -> Option<&'p str> {
 }
 
 fn latest_version(asked: &Asked<'_>) -> Answer {
-    let found = candidates(asked)?;
-    Ok(match found.len() {
-        0 => string(""),
-        1 => found.into_values().next().unwrap_or_default(),
+    let (found, heard_of) = candidates(asked)?;
+    // As in Salt, one name that apt has heard of is answered alone.
+    Ok(match heard_of.as_slice() {
+        _ if asked.args.is_empty() => string(""),
+        [name] => found.get(name).cloned().unwrap_or_default(),
         _ => Value::Map(found),
     })
 }
@@ -191,7 +195,7 @@ fn upgrade_available(asked: &Asked<'_>) -> Answer {
     let name = vec![string(text("name", asked.args.first().or_else(|| asked.kwargs.get("name")))?)];
     let kwargs = Map::new();
     let one = Asked { host: asked.host, name: asked.name, args: &name, kwargs: &kwargs };
-    Ok(Value::Bool(candidates(&one)?.values().any(|v| *v != string(""))))
+    Ok(Value::Bool(candidates(&one)?.0.values().any(|v| *v != string(""))))
 }
 
 /// What Salt calls dpkg's fields.
@@ -276,6 +280,10 @@ fn named_packages(asked: &Asked<'_>) -> Result<Vec<String>, String> {
 }
 
 fn file_list(asked: &Asked<'_>) -> Answer {
+    let installed = versions(asked, false, false)?;
+    if let Some(absent) = asked.args.iter().map(str_of).find(|name| !installed.contains_key(name)) {
+        return Ok(string(format!("Error:  dpkg-query: no packages found matching {absent}")));
+    }
     let files: BTreeSet<String> =
         named_packages(asked)?.iter().flat_map(|package| files_of(asked, package)).collect();
     Ok(map([("errors", Value::List(Vec::new())), ("files", list(files))]))
@@ -329,7 +337,13 @@ fn get_selections(asked: &Asked<'_>) -> Answer {
     let status = status_file(asked)?;
     let mut all: std::collections::BTreeMap<String, Vec<Value>> = std::collections::BTreeMap::new();
     for package in packages(&status) {
-        let Some(name) = package.name().filter(|name| fnmatch(name, &pattern)) else { continue };
+        let (Some(name), Some(arch)) = (package.name(), package.field("Architecture")) else { continue };
+        // dpkg adds the architecture where several may be there side by side.
+        let together = package.field("Multi-Arch") == Some("same") && !name.contains(':');
+        if !fnmatch(&name, &pattern) {
+            continue;
+        }
+        let name = if together { format!("{name}:{arch}") } else { name };
         all.entry(package.status().0.to_owned()).or_default().push(Value::Str(name));
     }
     Ok(match str_arg(state) {

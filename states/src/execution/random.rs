@@ -71,6 +71,7 @@ fn rand_int(asked: &Asked<'_>) -> Answer {
     let below = match seed {
         None | Some(Value::Null) => rand::rng().random_range(0..width),
         Some(Value::Int(seed)) => PyRandom::of_number(*seed).below(width),
+        Some(Value::Float(_)) => return Err("a seed must be a text or a whole number".to_owned()),
         Some(seed) => PyRandom::of_text(&text("seed", Some(seed))?).below(width),
     };
     Ok(Value::Int(start + i64::try_from(below).unwrap_or(0)))

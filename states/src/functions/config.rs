@@ -36,7 +36,7 @@ fn master(call: &Call<'_>) -> Py {
     call.known().pillar.item("master").unwrap_or_else(|| Py::dict(Dict::new()))
 }
 
-fn get(mut call: Call<'_>) -> Res<Py> {
+fn get(call: &mut Call<'_>) -> Res<Py> {
     let names =
         ["key", "default", "delimiter", "merge", "omit_opts", "omit_pillar", "omit_master", "omit_grains"];
     let [key, default, delimiter, merging, no_opts, no_pillar, no_master, no_grains] = call.bind(names)?;
@@ -45,13 +45,13 @@ fn get(mut call: Call<'_>) -> Res<Py> {
     let known = call.known();
     let omit = |flagged: &Option<Py>| flag(flagged.as_ref(), false);
     let found = match merging.filter(|m| !matches!(m, Py::None)) {
-        Some(merging) => merged(&call, &key, &delimiter, &text(&merging))?,
+        Some(merging) => merged(call, &key, &delimiter, &text(&merging))?,
         None => {
             let sources = [
                 (&known.opts, omit(&no_opts)),
                 (&known.grains, omit(&no_grains)),
                 (&known.pillar, omit(&no_pillar)),
-                (&master(&call), omit(&no_master)),
+                (&master(call), omit(&no_master)),
                 (&defaults(), false),
             ];
             let mut asked = sources.into_iter().filter(|(_, omit)| !omit);
@@ -85,7 +85,7 @@ fn merged(call: &Call<'_>, key: &Py, delimiter: &str, strategy: &str) -> Res<Opt
     Ok(traverse_key(&all, key, delimiter))
 }
 
-fn option(mut call: Call<'_>) -> Res<Py> {
+fn option(call: &mut Call<'_>) -> Res<Py> {
     let names = [
         "value",
         "default",
@@ -105,7 +105,7 @@ fn option(mut call: Call<'_>) -> Res<Py> {
         (known.opts.clone(), wanted(no_opts)),
         (known.grains.clone(), wanted(no_grains)),
         (known.pillar.clone(), wanted(no_pillar)),
-        (master(&call), wanted(no_master)),
+        (master(call), wanted(no_master)),
         (defaults(), true),
     ];
     let mut sources = sources.into_iter().filter(|(_, wanted)| *wanted).map(|(source, _)| source);
@@ -131,13 +131,13 @@ fn wild(sources: &[Py], pattern: &str) -> Dict {
 }
 
 /// Options, `pillar:master` and pillar: mappings and lists of all of them together, of anything else the first.
-fn merge_option(mut call: Call<'_>) -> Res<Py> {
+fn merge_option(call: &mut Call<'_>) -> Res<Py> {
     let [value, default, no_opts, no_master, no_pillar] =
         call.bind(["value", "default", "omit_opts", "omit_master", "omit_pillar"])?;
     let value = call.text("value", value)?;
     let sources = [
         (call.known().opts.clone(), no_opts),
-        (master(&call), no_master),
+        (master(call), no_master),
         (call.known().pillar.clone(), no_pillar),
     ];
     let asked = sources.into_iter().filter(|(_, omit)| !flag(omit.as_ref(), false));
@@ -157,15 +157,15 @@ fn merge_option(mut call: Call<'_>) -> Res<Py> {
     Ok(result.unwrap_or_else(|| default.unwrap_or_else(|| Py::str(""))))
 }
 
-fn items(call: Call<'_>) -> Res<Py> {
+fn items(call: &mut Call<'_>) -> Res<Py> {
     Ok(call.known().opts.clone())
 }
 
-fn dot_vals(mut call: Call<'_>) -> Res<Py> {
+fn dot_vals(call: &mut Call<'_>) -> Res<Py> {
     let [value] = call.bind(["value"])?;
     let prefix = format!("{}.", call.text("value", value)?);
     let mut found = Dict::new();
-    for source in [master(&call), call.known().opts.clone()] {
+    for source in [master(call), call.known().opts.clone()] {
         let Py::Dict(source) = source else { continue };
         let source = source.borrow();
         let fitting = source.iter().filter(|(k, _)| text(k.value()).starts_with(&prefix));
@@ -174,14 +174,14 @@ fn dot_vals(mut call: Call<'_>) -> Res<Py> {
     Ok(Py::dict(found))
 }
 
-fn backup_mode(mut call: Call<'_>) -> Res<Py> {
+fn backup_mode(call: &mut Call<'_>) -> Res<Py> {
     let [backup] = call.bind(["backup"])?;
     let own = call.known().opts.item("backup_mode").unwrap_or_else(|| Py::str(""));
     Ok(backup.filter(Py::truth).unwrap_or(own))
 }
 
 /// A file mode as four digits.
-fn manage_mode(mut call: Call<'_>) -> Res<Py> {
+fn manage_mode(call: &mut Call<'_>) -> Res<Py> {
     let [mode] = call.bind(["mode"])?;
     let mode = call.required("mode", mode)?;
     if matches!(mode, Py::None) {
@@ -192,7 +192,7 @@ fn manage_mode(mut call: Call<'_>) -> Res<Py> {
     Ok(Py::str(format!("{digits:0>4}")))
 }
 
-fn valid_fileproto(mut call: Call<'_>) -> Res<Py> {
+fn valid_fileproto(call: &mut Call<'_>) -> Res<Py> {
     let [uri] = call.bind(["uri"])?;
     let uri = call.text("uri", uri)?;
     let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme).to_lowercase();

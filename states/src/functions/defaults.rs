@@ -12,17 +12,17 @@ pub(super) const FUNCTIONS: Table = &[
     ("defaults.update", update),
 ];
 
-fn deepcopy(mut call: Call<'_>) -> Res<Py> {
+fn deepcopy(call: &mut Call<'_>) -> Res<Py> {
     let [source] = call.bind(["source"])?;
     Ok(call.required("source", source)?.deep_copy())
 }
 
 /// `formula:path:to:key` in `formula/defaults.yaml`, or else in `formula/defaults.json`.
-fn get(mut call: Call<'_>) -> Res<Py> {
+fn get(call: &mut Call<'_>) -> Res<Py> {
     let [key, default] = call.bind(["key", "default"])?;
     let key = call.text("key", key)?;
     let (formula, key) = key.split_once(':').unwrap_or((&key, ""));
-    let Some(defaults) = load(&call, formula)? else {
+    let Some(defaults) = load(call, formula)? else {
         return Ok(if key.is_empty() { Py::None } else { default.unwrap_or_else(|| Py::str("")) });
     };
     if key.is_empty() {
@@ -48,7 +48,7 @@ fn none_is_empty(value: Py, convert: bool) -> Py {
     if convert && matches!(value, Py::None) { Py::dict(Dict::new()) } else { value }
 }
 
-fn merge_into(mut call: Call<'_>) -> Res<Py> {
+fn merge_into(call: &mut Call<'_>) -> Res<Py> {
     let [dest, src, lists, in_place, convert] =
         call.bind(["dest", "src", "merge_lists", "in_place", "convert_none"])?;
     let (dest, src) = (call.required("dest", dest)?, call.required("src", src)?);
@@ -61,7 +61,7 @@ fn merge_into(mut call: Call<'_>) -> Res<Py> {
 }
 
 /// Every entry of `dest` over its own copy of the defaults.
-fn update(mut call: Call<'_>) -> Res<Py> {
+fn update(call: &mut Call<'_>) -> Res<Py> {
     let [dest, defaults, lists, in_place, convert] =
         call.bind(["dest", "defaults", "merge_lists", "in_place", "convert_none"])?;
     let (dest, defaults) = (call.required("dest", dest)?, call.required("defaults", defaults)?);

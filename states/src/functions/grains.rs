@@ -18,33 +18,33 @@ pub(super) const FUNCTIONS: Table = &[
     ("grains.ls", ls),
 ];
 
-fn get(mut call: Call<'_>) -> Res<Py> {
+fn get(call: &mut Call<'_>) -> Res<Py> {
     let [key, default, delimiter, _] = call.bind(["key", "default", "delimiter", "ordered"])?;
     let key = call.required("key", key)?;
     let found = traverse_key(&call.known().grains, &key, &text_or(delimiter.as_ref(), ":"));
     Ok(found.unwrap_or_else(|| default.unwrap_or_else(|| Py::str(""))))
 }
 
-fn has_value(mut call: Call<'_>) -> Res<Py> {
+fn has_value(call: &mut Call<'_>) -> Res<Py> {
     let [key] = call.bind(["key"])?;
     let key = call.required("key", key)?;
     Ok(Py::Bool(traverse_key(&call.known().grains, &key, ":").is_some()))
 }
 
-fn equals(mut call: Call<'_>) -> Res<Py> {
+fn equals(call: &mut Call<'_>) -> Res<Py> {
     let [key, value] = call.bind(["key", "value"])?;
     let (key, value) = (call.required("key", key)?, call.text("value", value)?);
     let found = traverse_key(&call.known().grains, &key, ":");
     Ok(Py::Bool(found.map(|v| text(&v)).unwrap_or_default() == value))
 }
 
-fn ls(call: Call<'_>) -> Res<Py> {
+fn ls(call: &mut Call<'_>) -> Res<Py> {
     let mut all: Vec<String> = call.known().grains.elements().unwrap_or_default().iter().map(text).collect();
     all.sort();
     Ok(super::list_of(all))
 }
 
-fn items(mut call: Call<'_>) -> Res<Py> {
+fn items(call: &mut Call<'_>) -> Res<Py> {
     let [sanitize] = call.bind(["sanitize"])?;
     let all = match &call.known().grains {
         Py::Dict(d) => d.borrow().clone(),
@@ -54,7 +54,7 @@ fn items(mut call: Call<'_>) -> Res<Py> {
     Ok(Py::dict(all))
 }
 
-fn item(call: Call<'_>) -> Res<Py> {
+fn item(call: &mut Call<'_>) -> Res<Py> {
     let named = |name: &str| call.args.named.iter().find(|(n, _)| &**n == name).map(|(_, v)| v);
     let default = named("default").cloned().unwrap_or_else(|| Py::str(""));
     let delimiter = text_or(named("delimiter"), ":");
@@ -89,7 +89,7 @@ fn sanitized(mut all: Dict) -> Dict {
     all
 }
 
-fn by_grain(mut call: Call<'_>) -> Res<Py> {
+fn by_grain(call: &mut Call<'_>) -> Res<Py> {
     let names = ["lookup_dict", "grain", "merge", "default", "base"];
     let [lookup, grain, merge, default, base] = call.bind(names)?;
     let lookup = call.required("lookup_dict", lookup)?;

@@ -29,9 +29,9 @@ fn bytes(call: &Call<'_>, name: &str, value: Option<Py>) -> Res<Vec<u8>> {
     }
 }
 
-fn digest(mut call: Call<'_>) -> Res<Py> {
+fn digest(call: &mut Call<'_>) -> Res<Py> {
     let [text, checksum] = call.bind(["instr", "checksum"])?;
-    let bytes = bytes(&call, "instr", text)?;
+    let bytes = bytes(call, "instr", text)?;
     checked_digest(&text_or(checksum.as_ref(), "md5"), &bytes)
 }
 
@@ -44,29 +44,29 @@ pub(crate) fn checked_digest(checksum: &str, bytes: &[u8]) -> Res<Py> {
     }
 }
 
-fn named_digest(mut call: Call<'_>) -> Res<Py> {
+fn named_digest(call: &mut Call<'_>) -> Res<Py> {
     let [text] = call.bind(["instr"])?;
-    let bytes = bytes(&call, "instr", text)?;
+    let bytes = bytes(call, "instr", text)?;
     let algorithm = call.name.trim_start_matches("hashutil.").trim_end_matches("_digest");
     checked_digest(algorithm, &bytes)
 }
 
-fn encode(mut call: Call<'_>) -> Res<Py> {
+fn encode(call: &mut Call<'_>) -> Res<Py> {
     let [text] = call.bind(["instr"])?;
-    Ok(Py::str(STANDARD.encode(bytes(&call, "instr", text)?)))
+    Ok(Py::str(STANDARD.encode(bytes(call, "instr", text)?)))
 }
 
 /// Lines of 76 characters, each with its line end.
-fn encode_lines(mut call: Call<'_>) -> Res<Py> {
+fn encode_lines(call: &mut Call<'_>) -> Res<Py> {
     let [text] = call.bind(["instr"])?;
-    let bytes = bytes(&call, "instr", text)?;
+    let bytes = bytes(call, "instr", text)?;
     Ok(Py::str(bytes.chunks(57).map(|line| STANDARD.encode(line) + "\n").collect::<String>()))
 }
 
 /// What is no base64 character is passed over, as Python does.
-fn decode(mut call: Call<'_>) -> Res<Py> {
+fn decode(call: &mut Call<'_>) -> Res<Py> {
     let [text] = call.bind(["instr"])?;
-    let mut bytes = bytes(&call, "instr", text)?;
+    let mut bytes = bytes(call, "instr", text)?;
     bytes.retain(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b));
     let Ok(decoded) = STANDARD.decode(&bytes) else { return runtime("Incorrect padding") };
     match String::from_utf8(decoded) {
@@ -75,23 +75,23 @@ fn decode(mut call: Call<'_>) -> Res<Py> {
     }
 }
 
-fn hmac_compute(mut call: Call<'_>) -> Res<Py> {
+fn hmac_compute(call: &mut Call<'_>) -> Res<Py> {
     let [text, secret] = call.bind(["string", "shared_secret"])?;
-    let (message, key) = (bytes(&call, "string", text)?, bytes(&call, "shared_secret", secret)?);
+    let (message, key) = (bytes(call, "string", text)?, bytes(call, "shared_secret", secret)?);
     Ok(Py::str(hex::encode(hmac("sha256", &key, &message).unwrap_or_default())))
 }
 
-fn hmac_signature(mut call: Call<'_>) -> Res<Py> {
+fn hmac_signature(call: &mut Call<'_>) -> Res<Py> {
     let [text, secret, challenge] = call.bind(["string", "shared_secret", "challenge_hmac"])?;
-    let (message, key) = (bytes(&call, "string", text)?, bytes(&call, "shared_secret", secret)?);
-    let challenge = bytes(&call, "challenge_hmac", challenge)?;
+    let (message, key) = (bytes(call, "string", text)?, bytes(call, "shared_secret", secret)?);
+    let challenge = bytes(call, "challenge_hmac", challenge)?;
     let own = STANDARD.encode(hmac("sha256", &key, &message).unwrap_or_default());
     Ok(Py::Bool(own.as_bytes() == challenge))
 }
 
-fn github_signature(mut call: Call<'_>) -> Res<Py> {
+fn github_signature(call: &mut Call<'_>) -> Res<Py> {
     let [text, secret, challenge] = call.bind(["string", "shared_secret", "challenge_hmac"])?;
-    let (message, key) = (bytes(&call, "string", text)?, bytes(&call, "shared_secret", secret)?);
+    let (message, key) = (bytes(call, "string", text)?, bytes(call, "shared_secret", secret)?);
     let challenge = call.text("challenge_hmac", challenge)?;
     let Some((algorithm, wanted)) = challenge.split_once('=') else {
         return runtime("not enough values to unpack (expected 2, got 1)");

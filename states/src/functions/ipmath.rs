@@ -19,19 +19,19 @@ fn address(call: &mut Call<'_>) -> Res<std::net::IpAddr> {
     addresses::address(&ip).map_or_else(|| runtime(addresses::not_an_address(&ip)), Ok)
 }
 
-fn is_loopback(mut call: Call<'_>) -> Res<Py> {
-    Ok(Py::Bool(address(&mut call)?.is_loopback()))
+fn is_loopback(call: &mut Call<'_>) -> Res<Py> {
+    Ok(Py::Bool(address(call)?.is_loopback()))
 }
 
-fn is_private(mut call: Call<'_>) -> Res<Py> {
-    Ok(Py::Bool(addresses::is_private(address(&mut call)?)))
+fn is_private(call: &mut Call<'_>) -> Res<Py> {
+    Ok(Py::Bool(addresses::is_private(address(call)?)))
 }
 
-fn reverse_ip(mut call: Call<'_>) -> Res<Py> {
-    Ok(Py::str(addresses::reverse_pointer(address(&mut call)?)))
+fn reverse_ip(call: &mut Call<'_>) -> Res<Py> {
+    Ok(Py::str(addresses::reverse_pointer(address(call)?)))
 }
 
-fn calc_net(mut call: Call<'_>) -> Res<Py> {
+fn calc_net(call: &mut Call<'_>) -> Res<Py> {
     let [ip, netmask] = call.bind(["ip_addr", "netmask"])?;
     let mut ip = call.text("ip_addr", ip)?;
     if let Some(mask) = netmask.filter(|m| !matches!(m, Py::None)) {
@@ -43,7 +43,7 @@ fn calc_net(mut call: Call<'_>) -> Res<Py> {
     }
 }
 
-fn convert_cidr(mut call: Call<'_>) -> Res<Py> {
+fn convert_cidr(call: &mut Call<'_>) -> Res<Py> {
     let [cidr] = call.bind(["cidr"])?;
     let cidr = call.text("cidr", cidr)?;
     let Some(net) = network(&cidr, false) else { return runtime(addresses::not_a_network(&cidr)) };
@@ -55,7 +55,7 @@ fn convert_cidr(mut call: Call<'_>) -> Res<Py> {
     Ok(Py::dict(pairs.into_iter().map(|(k, v)| (Key::str(k), Py::str(v))).collect::<Dict>()))
 }
 
-fn ip_in_subnet(mut call: Call<'_>) -> Res<Py> {
+fn ip_in_subnet(call: &mut Call<'_>) -> Res<Py> {
     let [ip, cidr] = call.bind(["ip_addr", "cidr"])?;
     let (ip, cidr) = (call.text("ip_addr", ip)?, call.text("cidr", cidr)?);
     match addresses::in_network(&cidr, std::slice::from_ref(&ip)) {

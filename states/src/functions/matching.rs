@@ -37,27 +37,27 @@ fn kind<'n>(call: &Call<'n>) -> &'n str {
     call.name.strip_prefix("match.").unwrap_or(call.name)
 }
 
-fn with_id(mut call: Call<'_>) -> Res<Py> {
+fn with_id(call: &mut Call<'_>) -> Res<Py> {
     let [target, id] = call.bind(["tgt", "minion_id"])?;
-    let target = target_text(&call, target)?;
+    let target = target_text(call, target)?;
     let id = id.filter(|id| !matches!(id, Py::None)).map(|id| text(&id));
-    Ok(Py::Bool(means(&call, kind(&call), &target, id.as_deref())))
+    Ok(Py::Bool(means(call, kind(call), &target, id.as_deref())))
 }
 
-fn with_delimiter(mut call: Call<'_>) -> Res<Py> {
+fn with_delimiter(call: &mut Call<'_>) -> Res<Py> {
     let [target, delimiter] = call.bind(["tgt", "delimiter"])?;
-    let target = target_text(&call, target)?;
+    let target = target_text(call, target)?;
     let delimiter = text_or(delimiter.as_ref(), ":");
     if delimiter != ":" && target.contains(':') {
         return runtime("a `:` in a target with another delimiter is not supported");
     }
-    Ok(Py::Bool(means(&call, kind(&call), &target.replace(&delimiter, ":"), None)))
+    Ok(Py::Bool(means(call, kind(call), &target.replace(&delimiter, ":"), None)))
 }
 
-fn alone(mut call: Call<'_>) -> Res<Py> {
+fn alone(call: &mut Call<'_>) -> Res<Py> {
     let [target] = call.bind(["tgt"])?;
-    let target = target_text(&call, target)?;
-    Ok(Py::Bool(means(&call, kind(&call), &target, None)))
+    let target = target_text(call, target)?;
+    Ok(Py::Bool(means(call, kind(call), &target, None)))
 }
 
 /// A target; a list of them is as good as its texts with commas.
@@ -81,7 +81,7 @@ fn known_kind(kind: Option<&Py>) -> Res<String> {
     }
 }
 
-fn filter_by(mut call: Call<'_>) -> Res<Py> {
+fn filter_by(call: &mut Call<'_>) -> Res<Py> {
     let names = ["lookup", "tgt_type", "minion_id", "merge", "merge_lists", "default"];
     let [lookup, kind, id, merge, lists, default] = call.bind(names)?;
     let lookup = call.required("lookup", lookup)?;
@@ -92,7 +92,7 @@ fn filter_by(mut call: Call<'_>) -> Res<Py> {
         merge_lists: flag_of(&lists, false),
     };
     let default = default.unwrap_or_else(|| Py::str("default"));
-    choice.of(&call, &lookup, &default)
+    choice.of(call, &lookup, &default)
 }
 
 /// How an entry is chosen by target.
@@ -123,7 +123,7 @@ impl Choice {
     }
 }
 
-fn search_by(mut call: Call<'_>) -> Res<Py> {
+fn search_by(call: &mut Call<'_>) -> Res<Py> {
     let [lookup, kind, id] = call.bind(["lookup", "tgt_type", "minion_id"])?;
     let lookup = call.required("lookup", lookup)?;
     let kind = known_kind(kind.as_ref())?;
@@ -133,14 +133,14 @@ fn search_by(mut call: Call<'_>) -> Res<Py> {
     };
     let mut found = Vec::new();
     for (key, targets) in entries.borrow().iter() {
-        let hits = iterate(targets)?.iter().filter(|t| means(&call, &kind, &text(t), id.as_deref())).count();
+        let hits = iterate(targets)?.iter().filter(|t| means(call, &kind, &text(t), id.as_deref())).count();
         found.extend(std::iter::repeat_n(key.value().clone(), hits));
     }
     Ok(if found.is_empty() { Py::None } else { Py::list(found) })
 }
 
 /// `ifelse(target, value, target, value, …, otherwise)`.
-fn ifelse(call: Call<'_>) -> Res<Py> {
+fn ifelse(call: &mut Call<'_>) -> Res<Py> {
     let named = |name: &str| call.args.named.iter().find(|(n, _)| &**n == name).map(|(_, v)| v.clone());
     let choice = Choice {
         kind: known_kind(named("tgt_type").as_ref())?,
@@ -165,5 +165,5 @@ fn ifelse(call: Call<'_>) -> Res<Py> {
     }
     const OTHERWISE: &str = "SALT_IFELSE_FUNCTION_DEFAULT";
     lookup.insert(Key::str(OTHERWISE), otherwise.clone());
-    choice.of(&call, &Py::dict(lookup), &Py::str(OTHERWISE))
+    choice.of(call, &Py::dict(lookup), &Py::str(OTHERWISE))
 }

@@ -47,7 +47,7 @@ pub(crate) struct Call<'c> {
 }
 
 /// A function of a template.
-type Function = fn(Call<'_>) -> Res<Py>;
+type Function = fn(&mut Call<'_>) -> Res<Py>;
 /// The functions of one file.
 type Table = &'static [(&'static str, Function)];
 
@@ -84,8 +84,8 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 /// Calls one of these functions; `None` when it is none of them.
 pub(crate) fn call(scene: &Scene<'_>, name: &str, args: &CallArgs) -> Option<Res<Py>> {
     let function = find(name)?;
-    let call = Call { scene, name, args: args.clone() };
-    Some(function(call).map_err(|e| named(e, name)))
+    let mut call = Call { scene, name, args: args.clone() };
+    Some(function(&mut call).map_err(|e| named(e, name)))
 }
 
 /// An error of a function, naming the function.
@@ -151,4 +151,41 @@ fn default_of(value: Option<Py>) -> Res<Py> {
 /// `Py` of some texts.
 fn list_of<S: Into<std::rc::Rc<str>>>(all: impl IntoIterator<Item = S>) -> Py {
     Py::list(all.into_iter().map(Py::str).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use crate::execution::MachineFunctions;
+    use crate::host::{Machine, NoServices};
+    use crate::session::Functions;
+
+    fn machine() -> Vec<&'static str> {
+        MachineFunctions::new(Arc::new(Machine::new(Arc::new(NoServices)))).names()
+    }
+
+    #[test]
+    fn the_documentation_lists_the_functions_that_there_are() {
+        let page = include_str!("../../../docs/template-functions.md");
+        let rows =
+            page.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.split('|').nth(2));
+        let documented: BTreeSet<&str> =
+            rows.flat_map(|row| row.split('`')).filter(|w| w.contains('.')).collect();
+        let there: BTreeSet<&str> = super::names().chain(machine()).collect();
+        let missing: Vec<&&str> = there.difference(&documented).collect();
+        let gone: Vec<&&str> = documented.difference(&there).collect();
+        assert!(
+            missing.is_empty() && gone.is_empty(),
+            "not documented: {missing:?}; documented only: {gone:?}"
+        );
+    }
+
+    #[test]
+    fn no_name_is_in_two_tables() {
+        let all: Vec<&str> = super::names().chain(machine()).collect();
+        let different: BTreeSet<&str> = all.iter().copied().collect();
+        assert_eq!(all.len(), different.len());
+    }
 }

@@ -16,13 +16,13 @@ fn path(call: &mut Call<'_>) -> Res<std::rc::Rc<str>> {
     text_arg(call.name, "path", path)
 }
 
-fn basename(mut call: Call<'_>) -> Res<Py> {
-    let path = path(&mut call)?;
+fn basename(call: &mut Call<'_>) -> Res<Py> {
+    let path = path(call)?;
     Ok(Py::str(path.rsplit_once('/').map_or(&*path, |(_, base)| base)))
 }
 
-fn dirname(mut call: Call<'_>) -> Res<Py> {
-    let path = path(&mut call)?;
+fn dirname(call: &mut Call<'_>) -> Res<Py> {
+    let path = path(call)?;
     Ok(Py::str(parent(&path)))
 }
 
@@ -33,7 +33,7 @@ pub(super) fn parent(path: &str) -> &str {
     if trimmed.is_empty() { head } else { trimmed }
 }
 
-fn join(call: Call<'_>) -> Res<Py> {
+fn join(call: &mut Call<'_>) -> Res<Py> {
     let mut whole: Option<String> = None;
     for part in &call.args.positional {
         let Py::Str(part) = part else {
@@ -53,8 +53,8 @@ fn join(call: Call<'_>) -> Res<Py> {
     }
 }
 
-fn normpath(mut call: Call<'_>) -> Res<Py> {
-    let path = path(&mut call)?;
+fn normpath(call: &mut Call<'_>) -> Res<Py> {
+    let path = path(call)?;
     Ok(Py::str(normal(&path)))
 }
 
@@ -79,7 +79,7 @@ pub(super) fn normal(path: &str) -> String {
     if whole.is_empty() { ".".to_owned() } else { whole }
 }
 
-fn pardir(mut call: Call<'_>) -> Res<Py> {
+fn pardir(call: &mut Call<'_>) -> Res<Py> {
     let [] = call.bind([])?;
     Ok(Py::str(".."))
 }

@@ -20,7 +20,7 @@ pub(super) const FUNCTIONS: Table = &[
     ("pillar.raw", raw),
 ];
 
-fn get(mut call: Call<'_>) -> Res<Py> {
+fn get(call: &mut Call<'_>) -> Res<Py> {
     let names =
         ["key", "default", "merge", "merge_nested_lists", "delimiter", "pillarenv", "saltenv", "unmask"];
     let [key, default, merging, nested, delimiter, _, _, _] = call.bind(names)?;
@@ -50,15 +50,15 @@ fn merged(default: &Py, found: Option<Py>, merge_lists: bool) -> Res<Py> {
     }
 }
 
-fn items(call: Call<'_>) -> Res<Py> {
+fn items(call: &mut Call<'_>) -> Res<Py> {
     if call.args.positional.is_empty() { Ok(call.known().pillar.clone()) } else { item(call) }
 }
 
-fn ls(call: Call<'_>) -> Res<Py> {
+fn ls(call: &mut Call<'_>) -> Res<Py> {
     Ok(Py::list(call.known().pillar.elements().unwrap_or_default()))
 }
 
-fn item(call: Call<'_>) -> Res<Py> {
+fn item(call: &mut Call<'_>) -> Res<Py> {
     let named = |name: &str| call.args.named.iter().find(|(n, _)| &**n == name).map(|(_, v)| v);
     let delimiter = text_or(named("delimiter"), ":");
     let default = named("default").filter(|d| !matches!(d, Py::None)).cloned().unwrap_or_else(|| Py::str(""));
@@ -76,7 +76,7 @@ pub(super) fn items_of(data: &Py, keys: &[Py], delimiter: &str, default: &Py) ->
     Ok(Py::dict(found))
 }
 
-fn raw(mut call: Call<'_>) -> Res<Py> {
+fn raw(call: &mut Call<'_>) -> Res<Py> {
     let [key, _] = call.bind(["key", "unmask"])?;
     match key.filter(Py::truth) {
         None => Ok(call.known().pillar.clone()),
@@ -84,7 +84,7 @@ fn raw(mut call: Call<'_>) -> Res<Py> {
     }
 }
 
-fn keys(mut call: Call<'_>) -> Res<Py> {
+fn keys(call: &mut Call<'_>) -> Res<Py> {
     let [key, delimiter, _] = call.bind(["key", "delimiter", "unmask"])?;
     let key = call.required("key", key)?;
     match traverse_key(&call.known().pillar, &key, &text_or(delimiter.as_ref(), ":")) {
@@ -94,7 +94,7 @@ fn keys(mut call: Call<'_>) -> Res<Py> {
     }
 }
 
-fn by_pillar(mut call: Call<'_>) -> Res<Py> {
+fn by_pillar(call: &mut Call<'_>) -> Res<Py> {
     let [lookup, pillar, merge, default, base] =
         call.bind(["lookup_dict", "pillar", "merge", "default", "base"])?;
     let lookup = call.required("lookup_dict", lookup)?;
@@ -103,7 +103,7 @@ fn by_pillar(mut call: Call<'_>) -> Res<Py> {
     filter_by(&call.known().pillar, &lookup, &pillar, merge.as_ref(), &default, base.as_ref())
 }
 
-fn file_exists(mut call: Call<'_>) -> Res<Py> {
+fn file_exists(call: &mut Call<'_>) -> Res<Py> {
     let [path, saltenv] = call.bind(["path", "saltenv"])?;
     let path = call.text("path", path)?;
     let env = saltenv.filter(Py::truth).map(|e| text(&e));
@@ -111,7 +111,7 @@ fn file_exists(mut call: Call<'_>) -> Res<Py> {
 }
 
 /// The shape of the pillar: the kind of every value instead of the value.
-fn obfuscate(call: Call<'_>) -> Res<Py> {
+fn obfuscate(call: &mut Call<'_>) -> Res<Py> {
     Ok(kinds(&items(call)?, 0))
 }
 

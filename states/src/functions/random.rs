@@ -10,7 +10,7 @@ use crate::pyrandom::PyRandom;
 pub(super) const FUNCTIONS: Table =
     &[("random.hash", hash), ("random.seed", seed), ("random.str_encode", str_encode)];
 
-fn hash(mut call: Call<'_>) -> Res<Py> {
+fn hash(call: &mut Call<'_>) -> Res<Py> {
     let [value, algorithm] = call.bind(["value", "algorithm"])?;
     let Py::Str(value) = call.required("value", value)? else {
         return runtime("only text can be hashed");
@@ -22,7 +22,7 @@ fn hash(mut call: Call<'_>) -> Res<Py> {
 }
 
 /// A number below `range` that is always the same for this minion, or for this `hash`.
-fn seed(mut call: Call<'_>) -> Res<Py> {
+fn seed(call: &mut Call<'_>) -> Res<Py> {
     let [range, hash] = call.bind(["range", "hash"])?;
     let range = int_or("range", range.as_ref(), 10)?;
     let hash = hash.filter(|h| !matches!(h, Py::None));
@@ -40,7 +40,7 @@ fn seed(mut call: Call<'_>) -> Res<Py> {
     }
 }
 
-fn str_encode(mut call: Call<'_>) -> Res<Py> {
+fn str_encode(call: &mut Call<'_>) -> Res<Py> {
     let [value, encoder] = call.bind(["value", "encoder"])?;
     let value = call.required("value", value)?;
     let encoder = text_or(encoder.as_ref(), "base64");

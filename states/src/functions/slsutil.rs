@@ -22,20 +22,20 @@ pub(super) const FUNCTIONS: Table = &[
     ("slsutil.update", update),
 ];
 
-fn update(mut call: Call<'_>) -> Res<Py> {
+fn update(call: &mut Call<'_>) -> Res<Py> {
     let [dest, upd, recursive, lists] = call.bind(["dest", "upd", "recursive_update", "merge_lists"])?;
     let (dest, upd) = (call.required("dest", dest)?, call.required("upd", upd)?);
     merge::update(&dest, &upd, flag_of(&recursive, true), flag_of(&lists, false))
 }
 
-fn merged(mut call: Call<'_>) -> Res<Py> {
+fn merged(call: &mut Call<'_>) -> Res<Py> {
     let [a, b, strategy, renderer, lists] =
         call.bind(["obj_a", "obj_b", "strategy", "renderer", "merge_lists"])?;
     let (a, b) = (call.required("obj_a", a)?, call.required("obj_b", b)?);
     merge::merge(&a, &b, &strategy_of(strategy.as_ref(), renderer.as_ref()), flag_of(&lists, false))
 }
 
-fn merge_all(mut call: Call<'_>) -> Res<Py> {
+fn merge_all(call: &mut Call<'_>) -> Res<Py> {
     let [all, strategy, renderer, lists] = call.bind(["lst", "strategy", "renderer", "merge_lists"])?;
     let all = iterate(&call.required("lst", all)?)?;
     let strategy = strategy_of(strategy.as_ref(), renderer.as_ref());
@@ -55,7 +55,7 @@ fn strategy_of(strategy: Option<&Py>, renderer: Option<&Py>) -> String {
     }
 }
 
-fn boolstr(mut call: Call<'_>) -> Res<Py> {
+fn boolstr(call: &mut Call<'_>) -> Res<Py> {
     let [value, yes, no] = call.bind(["value", "true", "false"])?;
     Ok(match call.required("value", value)?.truth() {
         true => yes.unwrap_or_else(|| Py::str("true")),
@@ -68,7 +68,7 @@ const TEXT: &str = "The contents of this file are managed by Salt. Any changes t
                     automatically and without warning.";
 const MAX_WIDTH: i64 = 10_000;
 
-fn banner(mut call: Call<'_>) -> Res<Py> {
+fn banner(call: &mut Call<'_>) -> Res<Py> {
     let names = ["width", "commentchar", "borderchar", "blockstart", "blockend", "title", "text", "newline"];
     let [width, comment, border, start, end, title, body, newline] = call.bind(names)?;
     let width = int_or("width", width.as_ref(), 72)?;
@@ -115,7 +115,7 @@ impl Frame {
             left: format!("{left} "),
             right: format!(" {right}"),
             border: format!("{comment}{}{right}", times(&first, width - count(left) - count(right))),
-            spacer: format!("{comment} {}{comment}", times(" ", width - 2 * count(comment))),
+            spacer: format!("{comment}{}{comment}", times(" ", width - 2 * count(comment))),
             inner: usize::try_from(inner).unwrap_or(1),
         })
     }
@@ -133,7 +133,7 @@ fn centered(line: &str, width: usize) -> String {
     format!("{}{line}{}", " ".repeat(left), " ".repeat(gap - left))
 }
 
-fn serialize(mut call: Call<'_>) -> Res<Py> {
+fn serialize(call: &mut Call<'_>) -> Res<Py> {
     let named = std::mem::take(&mut call.args.named);
     let [serializer, object] = call.bind(["serializer", "obj"])?;
     let (serializer, object) = (call.text("serializer", serializer)?, call.required("obj", object)?);
@@ -172,7 +172,7 @@ fn no_serializer(name: &str) -> Res<Py> {
     }
 }
 
-fn deserialize(mut call: Call<'_>) -> Res<Py> {
+fn deserialize(call: &mut Call<'_>) -> Res<Py> {
     call.args.named.retain(|(name, _)| ["serializer", "stream_or_string"].contains(&&**name));
     let [serializer, source] = call.bind(["serializer", "stream_or_string"])?;
     let (serializer, source) = (call.text("serializer", serializer)?, call.text("stream_or_string", source)?);
@@ -184,7 +184,7 @@ fn deserialize(mut call: Call<'_>) -> Res<Py> {
 }
 
 /// Renders a file or a text through renderers: to data, or to text where the last of them is `jinja`.
-fn renderer(mut call: Call<'_>) -> Res<Py> {
+fn renderer(call: &mut Call<'_>) -> Res<Py> {
     let own = ["path", "string", "default_renderer"];
     let (options, variables): (Vec<_>, Vec<_>) = std::mem::take(&mut call.args.named)
         .into_iter()
@@ -197,7 +197,7 @@ fn renderer(mut call: Call<'_>) -> Res<Py> {
         (Some(_), Some(_)) => return runtime("Must not pass both path and string."),
         (None, None) => return runtime("Must pass path or string."),
         (None, Some(string)) => ("string".to_owned(), string),
-        (Some(path), None) => (path.clone(), call_file(&call, &path, env.as_deref())?),
+        (Some(path), None) => (path.clone(), call_file(call, &path, env.as_deref())?),
     };
     let default = text_or(default.as_ref(), "jinja|yaml");
     let mut extra: Vec<(String, Py)> = Vec::new();
@@ -240,23 +240,23 @@ fn is_listed(path: &str) -> bool {
     !path.is_empty() && !path.starts_with('/') && normal(path) == path
 }
 
-fn file_exists(mut call: Call<'_>) -> Res<Py> {
-    let (path, env) = tree_path(&mut call)?;
-    Ok(Py::Bool(is_file(&call, &path, env.as_deref())))
+fn file_exists(call: &mut Call<'_>) -> Res<Py> {
+    let (path, env) = tree_path(call)?;
+    Ok(Py::Bool(is_file(call, &path, env.as_deref())))
 }
 
-fn dir_exists(mut call: Call<'_>) -> Res<Py> {
-    let (path, env) = tree_path(&mut call)?;
-    Ok(Py::Bool(is_dir(&call, &path, env.as_deref())))
+fn dir_exists(call: &mut Call<'_>) -> Res<Py> {
+    let (path, env) = tree_path(call)?;
+    Ok(Py::Bool(is_dir(call, &path, env.as_deref())))
 }
 
-fn path_exists(mut call: Call<'_>) -> Res<Py> {
-    let (path, env) = tree_path(&mut call)?;
-    Ok(Py::Bool(is_file(&call, &path, env.as_deref()) || is_dir(&call, &path, env.as_deref())))
+fn path_exists(call: &mut Call<'_>) -> Res<Py> {
+    let (path, env) = tree_path(call)?;
+    Ok(Py::Bool(is_file(call, &path, env.as_deref()) || is_dir(call, &path, env.as_deref())))
 }
 
 /// The nearest of some files, from a directory of the tree upwards.
-fn findup(mut call: Call<'_>) -> Res<Py> {
+fn findup(call: &mut Call<'_>) -> Res<Py> {
     let [start, names, saltenv] = call.bind(["startpath", "filenames", "saltenv"])?;
     let start = start.filter(Py::truth).map(|s| normal(&text(&s))).unwrap_or_default();
     let names = match call.required("filenames", names)? {
@@ -265,7 +265,7 @@ fn findup(mut call: Call<'_>) -> Res<Py> {
         _ => return runtime("Filenames argument must be a string or list of strings"),
     };
     let env = saltenv.filter(Py::truth).map(|e| text(&e));
-    let exists = |path: &str| is_file(&call, path, env.as_deref()) || is_dir(&call, path, env.as_deref());
+    let exists = |path: &str| is_file(call, path, env.as_deref()) || is_dir(call, path, env.as_deref());
     if !start.is_empty() && !exists(&start) {
         return runtime(format!("Starting path not found in the state tree: {start}"));
     }

@@ -63,23 +63,23 @@ const KINDS: &[&str] = &[
     "wrapper",
 ];
 
-fn truth(_: Call<'_>) -> Res<Py> {
+fn truth(_: &mut Call<'_>) -> Res<Py> {
     Ok(Py::Bool(true))
 }
 
 /// There is no minion that could be told.
-fn untruth(_: Call<'_>) -> Res<Py> {
+fn untruth(_: &mut Call<'_>) -> Res<Py> {
     Ok(Py::Bool(false))
 }
 
-fn nothing(_: Call<'_>) -> Res<Py> {
+fn nothing(_: &mut Call<'_>) -> Res<Py> {
     Ok(list_of::<&str>([]))
 }
 
-fn nothing_by_name(_: Call<'_>) -> Res<Py> {
+fn nothing_by_name(_: &mut Call<'_>) -> Res<Py> {
     Ok(Py::dict(Dict::new()))
 }
 
-fn sync_all(_: Call<'_>) -> Res<Py> {
+fn sync_all(_: &mut Call<'_>) -> Res<Py> {
     Ok(Py::dict(KINDS.iter().map(|kind| (Key::str(*kind), Py::list(Vec::new()))).collect()))
 }

@@ -38,7 +38,7 @@ pub(super) const FUNCTIONS: Table = &[
 ];
 
 /// Salt logs at its minion; a compile has no log, so the message is read and dropped.
-fn logged(mut call: Call<'_>) -> Res<Py> {
+fn logged(call: &mut Call<'_>) -> Res<Py> {
     let [message] = call.bind(["message"])?;
     if message.is_none() {
         return runtime("missing required argument: 'message'");
@@ -47,59 +47,59 @@ fn logged(mut call: Call<'_>) -> Res<Py> {
 }
 
 /// Without a master nobody has filled the mine.
-fn mine_get(mut call: Call<'_>) -> Res<Py> {
+fn mine_get(call: &mut Call<'_>) -> Res<Py> {
     let [_, fun, _, _] = call.bind(["tgt", "fun", "tgt_type", "exclude_minion"])?;
     call.required("fun", fun)?;
     Ok(Py::dict(Dict::new()))
 }
 
-fn yes(mut call: Call<'_>) -> Res<Py> {
+fn yes(call: &mut Call<'_>) -> Res<Py> {
     let [] = call.bind([])?;
     Ok(Py::Bool(true))
 }
 
-fn no(mut call: Call<'_>) -> Res<Py> {
+fn no(call: &mut Call<'_>) -> Res<Py> {
     let [] = call.bind([])?;
     Ok(Py::Bool(false))
 }
 
-fn echo(mut call: Call<'_>) -> Res<Py> {
+fn echo(call: &mut Call<'_>) -> Res<Py> {
     let [value] = call.bind(["text"])?;
     call.required("text", value)
 }
 
-fn echo_data(mut call: Call<'_>) -> Res<Py> {
+fn echo_data(call: &mut Call<'_>) -> Res<Py> {
     let [value] = call.bind(["data"])?;
     call.required("data", value)
 }
 
-fn version(mut call: Call<'_>) -> Res<Py> {
+fn version(call: &mut Call<'_>) -> Res<Py> {
     let [] = call.bind([])?;
     Ok(Py::str(SALT_VERSION))
 }
 
-fn get_opts(call: Call<'_>) -> Res<Py> {
+fn get_opts(call: &mut Call<'_>) -> Res<Py> {
     Ok(call.known().opts.clone())
 }
 
-fn conf_test(call: Call<'_>) -> Res<Py> {
+fn conf_test(call: &mut Call<'_>) -> Res<Py> {
     Ok(call.known().opts.item("test.foo").unwrap_or_else(|| Py::str("unconfigured")))
 }
 
-fn retcode(_: Call<'_>) -> Res<Py> {
+fn retcode(_: &mut Call<'_>) -> Res<Py> {
     Ok(Py::Bool(true))
 }
 
-fn tty(_: Call<'_>) -> Res<Py> {
+fn tty(_: &mut Call<'_>) -> Res<Py> {
     Ok(Py::str("ERROR: This function has been moved to cmd.tty"))
 }
 
-fn exception(mut call: Call<'_>) -> Res<Py> {
+fn exception(call: &mut Call<'_>) -> Res<Py> {
     let [message] = call.bind(["message"])?;
     runtime(super::text_or(message.as_ref(), "Test Exception"))
 }
 
-fn assertion(mut call: Call<'_>) -> Res<Py> {
+fn assertion(call: &mut Call<'_>) -> Res<Py> {
     let [claim] = call.bind(["assertion"])?;
     if call.required("assertion", claim)?.truth() { Ok(Py::None) } else { runtime("the assertion is false") }
 }
@@ -108,7 +108,7 @@ fn pairs(args: &CallArgs, of: impl Fn(&Py) -> Py) -> Py {
     Py::dict(args.named.iter().map(|(k, v)| (Key::str(k.clone()), of(v))).collect())
 }
 
-fn kwarg(call: Call<'_>) -> Res<Py> {
+fn kwarg(call: &mut Call<'_>) -> Res<Py> {
     Ok(pairs(&call.args, Py::clone))
 }
 
@@ -116,16 +116,16 @@ fn both(args: Py, kwargs: Py) -> Res<Py> {
     Ok(Py::dict([(Key::str("args"), args), (Key::str("kwargs"), kwargs)].into_iter().collect()))
 }
 
-fn arg(call: Call<'_>) -> Res<Py> {
+fn arg(call: &mut Call<'_>) -> Res<Py> {
     both(Py::tuple(call.args.positional.clone()), pairs(&call.args, Py::clone))
 }
 
-fn arg_type(call: Call<'_>) -> Res<Py> {
+fn arg_type(call: &mut Call<'_>) -> Res<Py> {
     let kind = |value: &Py| Py::str(format!("<class '{}'>", value.type_name()));
     both(Py::list(call.args.positional.iter().map(kind).collect()), pairs(&call.args, kind))
 }
 
-fn arg_repr(call: Call<'_>) -> Res<Py> {
+fn arg_repr(call: &mut Call<'_>) -> Res<Py> {
     let args = text(&Py::tuple(call.args.positional.clone()));
     both(Py::str(args), Py::str(text(&pairs(&call.args, Py::clone))))
 }
@@ -138,8 +138,8 @@ fn number(call: &mut Call<'_>, name: &'static str) -> Res<i64> {
 }
 
 /// The number, and the seconds that it took: none that anybody could measure.
-fn fib(mut call: Call<'_>) -> Res<Py> {
-    let wanted = number(&mut call, "num")?;
+fn fib(call: &mut Call<'_>) -> Res<Py> {
+    let wanted = number(call, "num")?;
     if wanted < 0 {
         return runtime("Negative number is not allowed!");
     }
@@ -151,8 +151,8 @@ fn fib(mut call: Call<'_>) -> Res<Py> {
     Ok(Py::tuple(vec![Py::Int(pair.0), Py::Float(0.0)]))
 }
 
-fn collatz(mut call: Call<'_>) -> Res<Py> {
-    let mut at = number(&mut call, "start")?;
+fn collatz(call: &mut Call<'_>) -> Res<Py> {
+    let mut at = number(call, "start")?;
     if at < 1 {
         return runtime("only a positive number ever comes to 1");
     }
@@ -169,15 +169,18 @@ fn collatz(mut call: Call<'_>) -> Res<Py> {
     Ok(Py::tuple(vec![Py::list(steps), Py::Float(0.0)]))
 }
 
-/// Salt's file behind a module, on Debian with systemd.
-fn provider(mut call: Call<'_>) -> Res<Py> {
+/// Salt's file behind a module, on Debian.
+fn provider(call: &mut Call<'_>) -> Res<Py> {
     let [module] = call.bind(["module"])?;
     let module = call.text("module", module)?;
     let prefix = format!("{module}.");
     if !call.scene.function_names().iter().any(|name| name.starts_with(&prefix)) {
         return Ok(Py::str(""));
     }
+    let booted = || call.scene.machine("file.directory_exists", vec![Py::str("/run/systemd/system")]);
+    let without_systemd = || booted().is_ok_and(|booted| !booted.truth());
     Ok(Py::str(match module.as_str() {
+        "service" if without_systemd() => "debian_service",
         "cmd" => "cmdmod",
         "group" => "groupadd",
         "locale" => "localemod",
@@ -194,7 +197,7 @@ fn provider(mut call: Call<'_>) -> Res<Py> {
 }
 
 /// Calls another function, and answers nothing when it fails.
-fn try_call(mut call: Call<'_>) -> Res<Py> {
+fn try_call(call: &mut Call<'_>) -> Res<Py> {
     let mut args = std::mem::take(&mut call.args);
     let named = args.named.iter().position(|(name, _)| &**name == "module");
     let function = match (args.positional.is_empty(), named) {
@@ -207,14 +210,14 @@ fn try_call(mut call: Call<'_>) -> Res<Py> {
     Ok(crate::jinja::World::call(call.scene, &text(&function), args).unwrap_or(Py::None))
 }
 
-fn list_functions(call: Call<'_>) -> Res<Py> {
+fn list_functions(call: &mut Call<'_>) -> Res<Py> {
     let wanted: Vec<String> = call.args.positional.iter().map(text).collect();
     let mut all = call.scene.function_names();
     all.retain(|name| wanted.is_empty() || wanted.iter().any(|w| asked(name, w)));
     Ok(list_of(all))
 }
 
-fn list_modules(call: Call<'_>) -> Res<Py> {
+fn list_modules(call: &mut Call<'_>) -> Res<Py> {
     let wanted: Vec<String> = call.args.positional.iter().map(text).collect();
     let mut all = call.scene.function_names();
     let module = |name: &str| name.split('.').next().unwrap_or_default().to_owned();

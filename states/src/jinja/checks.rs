@@ -65,6 +65,7 @@ impl Interp<'_> {
     fn is_defined(&self, subject: &Py) -> bool {
         match subject {
             Py::Undefined(_) | Py::Void => false,
+            Py::SaltModule(module) => self.world.has_module(module),
             Py::Call(call) => match &**call {
                 Callable::Function(name) => self.world.has(name),
                 _ => true,

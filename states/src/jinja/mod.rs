@@ -75,6 +75,10 @@ pub(crate) trait World {
     fn call(&self, name: &str, args: CallArgs) -> Res<Py>;
     /// `'module.function' in salt`.
     fn has(&self, name: &str) -> bool;
+    /// `salt.module is defined`.
+    fn has_module(&self, _module: &str) -> bool {
+        true
+    }
 }
 
 /// What one rendering may use up.

@@ -14,6 +14,9 @@ use crate::value::Value;
 
 pub(crate) const FUNCTIONS: Table = &[("file.find", find)];
 
+/// More than this is no list that a template could use.
+const MAX_FOUND: usize = 100_000;
+
 /// What a file must be.
 enum Criterion {
     Name(regex::Regex),
@@ -60,6 +63,9 @@ fn find(asked: &Asked<'_>) -> Answer {
                 continue;
             };
             if criteria.iter().all(|c| c.fits(asked, &name, &metadata)) {
+                if found.len() >= MAX_FOUND {
+                    return Err(format!("more than {MAX_FOUND} files fit"));
+                }
                 found.push(printed(asked, &print, &name, &metadata));
             }
         }

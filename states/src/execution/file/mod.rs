@@ -13,7 +13,7 @@ use std::path::Path;
 use super::asked::{Asked, expand, text as text_of};
 use super::{Answer, Table, list, string};
 use crate::glob::{fnmatch, is_pattern};
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 pub(super) const FUNCTIONS: Table = &[
     ("file.access", access),
@@ -45,8 +45,10 @@ fn is_link(asked: &Asked<'_>) -> Answer {
 }
 
 fn is_hardlink(asked: &Asked<'_>) -> Answer {
-    let path = asked.only("path")?;
-    Ok(Value::Bool(asked.path(&path).symlink_metadata().is_ok_and(|m| m.nlink() > 1)))
+    let path = absolute(&asked.only("path")?, "Path to file must be absolute.")?;
+    // Of what is not there Salt answers an empty mapping, which is as false.
+    let found = asked.path(&path).symlink_metadata();
+    Ok(found.map_or_else(|_| Value::Map(Map::new()), |m| Value::Bool(m.nlink() > 1)))
 }
 
 fn kind(asked: &Asked<'_>, is: impl Fn(&std::fs::FileType) -> bool) -> Answer {

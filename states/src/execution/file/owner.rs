@@ -163,8 +163,13 @@ fn id(value: &Value) -> Option<u32> {
 
 fn uid_to_user(asked: &Asked<'_>) -> Answer {
     let [uid] = asked.bind(["uid"])?;
-    let uid = uid.ok_or("missing required argument: 'uid'")?;
-    Ok(id(uid).map_or_else(|| uid.clone(), |uid| user_name(asked, uid)))
+    match uid {
+        Some(Value::Int(number)) => {
+            Ok(id(&Value::Int(*number)).map_or(Value::Int(*number), |uid| user_name(asked, uid)))
+        }
+        Some(_) => Err("uid should be integer".to_owned()),
+        None => Err("missing required argument: 'uid'".to_owned()),
+    }
 }
 
 fn gid_to_group(asked: &Asked<'_>) -> Answer {
@@ -211,6 +216,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::super::super::bench::Bench;
+    use crate::value::Value;
 
     #[test]
     fn owners_are_named_by_the_accounts_below_the_root() {
@@ -222,8 +228,9 @@ mod tests {
         let mode = std::fs::Permissions::from_mode(0o640);
         std::fs::set_permissions(bench.root.path().join("srv/a"), mode).unwrap();
         assert_eq!(bench.json("file.get_mode", &["/srv/a"]), "\"0640\"");
-        assert_eq!(bench.json("file.uid_to_user", &["33"]), "\"web\"");
-        assert_eq!(bench.json("file.uid_to_user", &["99"]), "99");
+        let user = |uid| bench.with("file.uid_to_user", &[], &[("uid", Value::Int(uid))]);
+        assert_eq!((user(33), user(99)), (Ok(Value::Str("web".into())), Ok(Value::Int(99))));
+        assert!(bench.call("file.uid_to_user", &["33"]).unwrap_err().contains("integer"));
         assert_eq!(bench.json("file.group_to_gid", &["web"]), "33");
         assert_eq!(bench.json("file.group_to_gid", &["nobody"]), "\"\"");
         assert_eq!(bench.json("file.user_to_uid", &["web"]), "33");

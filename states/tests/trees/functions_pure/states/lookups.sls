@@ -1,0 +1,17 @@
+{%- macro show(id, value) %}
+{{ id }}:
+  test.nop:
+    - value: {{ value | json }}
+{%- endmacro %}
+include:
+  - merging
+  - tree
+  - texts
+{{ show('pillar_get', [salt['pillar.get']('nginx:workers'), salt['pillar.get']('nginx:none', 7), salt.pillar.get('nope'), salt['pillar.get']('nginx/workers', delimiter='/'), salt['pillar.get']('nginx:sites:1'), salt['pillar.get']('users:name'), salt['pillar.get']('listen:8080'), salt['pillar.get']('users:1:shell')]) }}
+{{ show('pillar_merge', [salt['pillar.get']('nginx:tls', {'strong': false, 'ports': [80], 'more': 1}, merge=True), salt['pillar.get']('nginx:tls', {'ports': [80]}, merge=True, merge_nested_lists=True), salt['pillar.get']('nginx:sites', ['z', 'a'], merge=True), salt['pillar.get']('nginx:workers', {}, merge=True)]) }}
+{{ show('pillar_more', [salt['pillar.keys']('nginx'), salt['pillar.item']('nginx:workers', 'none', default='d'), salt['pillar.raw']('nginx').workers, salt['pillar.fetch']('web:port'), salt['pillar.ls']() | sort, salt['pillar.items']('web:port'), salt['pillar.obfuscate']().nginx, salt['pillar.file_exists']('site.sls'), salt['pillar.file_exists']('none.sls'), salt['pillar.filter_by']({'80': 'eighty', 'default': 'none'}, 'web:port')]) }}
+{{ show('grains', [salt['grains.get']('ec2:region'), salt['grains.get']('none', 'd'), salt['grains.get']('ec2:tags:Name'), salt['grains.has_value']('empty'), salt['grains.has_value']('none'), salt['grains.equals']('os', 'Debian'), salt['grains.equals']('none', ''), salt['grains.item']('os', 'none'), salt['grains.get']('ports:8080'), salt['grains.fetch']('role'), salt['grains.items']()['role']]) }}
+{{ show('filter_by', [salt['grains.filter_by']({'Debian': {'a': 1}, 'default': {'b': 2}}), salt['grains.filter_by']({'RedHat': 1, 'default': 2}, default='RedHat'), salt['grains.filter_by']({'Deb*': 3}, grain='osfinger'), salt['grains.filter_by']({'d*': 'd', 'w*': 'w'}, grain='roles'), salt['grains.filter_by']({'Debian': {'a': {'x': 1}}, 'base': {'a': {'y': 2}, 'c': 3}}, base='base', merge={'c': 4}), salt['grains.filter_by']({'A': 1})]) }}
+{{ show('config', [salt['config.get']('id'), salt['config.get']('role'), salt['config.get']('nginx:workers'), salt['config.get']('from_master'), salt['config.get']('nope', 'd'), salt['config.get']('hosts.file'), salt['config.get']('nginx', merge='recurse').workers, salt['config.option']('role'), salt['config.option']('nope', 'd'), salt['config.option']('from_m*', wildcard=True), salt['config.manage_mode']('644'), salt['config.manage_mode'](755), salt['config.valid_fileproto']('salt://x'), salt['config.merge']('web')]) }}
+{{ show('match', [salt['match.glob']('web*'), salt['match.glob']('db*'), salt['match.glob']('db*', 'db1'), salt['match.list']('a,web1'), salt['match.pcre']('web[0-9]'), salt['match.grain']('role:w*'), salt['match.grain_pcre']('os:deb.*'), salt['match.pillar']('web:port:80'), salt['match.compound']('G@role:web and not db*'), salt['match.compound']('('), salt['match.filter_by']({'db*': 1, 'G@role:web': 2}), salt['match.filter_by']({'db*': 1, 'default': 9}), salt['match.search_by']({'w': ['web*', 'G@role:web'], 'd': ['db*']}), salt['match.ifelse']('db*', 'is db', 'web*', 'is web', 'other'), salt['match.ifelse'](False, 1, 2)]) }}
+{{ show('there', ['pillar.get' in salt, 'nope.nope' in salt, 'pillar' in salt, 'nope' in salt, salt['pillar.get'] is defined, salt['nope.nope'] is defined, salt.nope is defined, salt.pillar.nope is defined]) }}

@@ -1,0 +1,2 @@
+web_init:
+  test.nop: []

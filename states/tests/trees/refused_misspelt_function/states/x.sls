@@ -1,0 +1,3 @@
+x:
+  test.nop:
+    - a: {{ salt['grains.filter_bye']({}) }}

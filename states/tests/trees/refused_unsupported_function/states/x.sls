@@ -1,0 +1,3 @@
+{% set rows = salt['mysql.query']('db', 'select 1') %}
+x:
+  test.nop: []
