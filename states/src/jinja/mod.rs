@@ -90,7 +90,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps: 20_000_000, depth: 250, output: 32 << 20 }
+        Self { steps: 5_000_000, depth: 250, output: 32 << 20 }
     }
 }
 
