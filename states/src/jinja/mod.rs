@@ -18,6 +18,7 @@ mod format;
 mod globals;
 mod json;
 mod lexer;
+mod loading;
 mod methods;
 mod ops;
 mod parse_expr;
