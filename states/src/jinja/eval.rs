@@ -138,9 +138,9 @@ impl<'w> Interp<'w> {
             ExprKind::Float(f) => Py::Float(*f),
             ExprKind::Str(s) => Py::Str(s.clone()),
             ExprKind::Name(name) => self.name(name, frame),
-            ExprKind::List(items) => Py::list(self.all(items, frame)?),
-            ExprKind::Tuple(items) => Py::tuple(self.all(items, frame)?),
-            ExprKind::Dict(pairs) => self.dict(pairs, frame)?,
+            ExprKind::List(items) => bounded(Py::list(self.all(items, frame)?))?,
+            ExprKind::Tuple(items) => bounded(Py::tuple(self.all(items, frame)?))?,
+            ExprKind::Dict(pairs) => bounded(self.dict(pairs, frame)?)?,
             ExprKind::Not(inner) => Py::Bool(!self.truth(inner, frame)?),
             ExprKind::Neg(inner) => ops::negate(&self.eval(inner, frame)?)?,
             ExprKind::Pos(inner) => match self.defined(inner, frame)? {
@@ -163,7 +163,7 @@ impl<'w> Interp<'w> {
             },
             ExprKind::Bin(op, a, b) => {
                 let (a, b) = (self.defined(a, frame)?, self.defined(b, frame)?);
-                let result = ops::binary(*op, &a, &b)?;
+                let result = bounded(ops::binary(*op, &a, &b)?)?;
                 self.charge(weight(&result))?;
                 result
             }
@@ -245,7 +245,9 @@ impl<'w> Interp<'w> {
     fn concat(&mut self, parts: &[Expr], frame: &Frame) -> Res<Py> {
         let mut out = String::new();
         for part in parts {
-            out.push_str(&text(&self.defined(part, frame)?));
+            let part = self.defined(part, frame)?;
+            ops::check_weight(&part)?;
+            out.push_str(&text(&part));
             ops::check_length(Some(out.len()))?;
         }
         self.charge(out.len() / 16)?;
@@ -363,6 +365,14 @@ impl<'w> Interp<'w> {
             (None, key) => missing(object, &super::repr::repr(key)),
         }
     }
+}
+
+/// The value, unless it is a structure that grew too large.
+fn bounded(value: Py) -> Res<Py> {
+    if matches!(value, Py::List(_) | Py::Tuple(_) | Py::Dict(_)) {
+        ops::check_weight(&value)?;
+    }
+    Ok(value)
 }
 
 /// How much work a value of this size is.

@@ -52,6 +52,7 @@ impl Layout<'_> {
 
 /// Writes JSON as Python's `json.dumps` lays it out.
 pub(crate) fn text(value: &Py, layout: Layout<'_>) -> Res<String> {
+    super::ops::check_weight(value)?;
     let mut out = String::new();
     write(&mut out, value, layout, 0)?;
     Ok(out)

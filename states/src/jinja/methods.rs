@@ -85,6 +85,9 @@ fn loop_method(state: &LoopState, name: &str, args: CallArgs) -> Res<Py> {
 /// A mapping may not come to contain itself: it could be neither printed nor freed.
 fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
     let inside = |items: &[Py]| items.iter().try_for_each(|v| refuse_cycle(container, v, depth + 1));
+    if depth == 0 {
+        super::ops::check_weight(value)?;
+    }
     if depth > 200 {
         return runtime("a structure nested too deeply");
     }

@@ -18,6 +18,7 @@ mod format;
 mod globals;
 mod json;
 mod lexer;
+mod loading;
 mod methods;
 mod ops;
 mod parse_expr;
@@ -94,7 +95,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps: 20_000_000, depth: 250, output: 32 << 20 }
+        Self { steps: 5_000_000, depth: 250, output: 32 << 20 }
     }
 }
 

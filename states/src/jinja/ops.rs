@@ -23,6 +23,31 @@ pub(crate) fn check_length(length: Option<usize>) -> Res<()> {
     }
 }
 
+/// How much one value may hold, whatever it shares: elements, and text in pieces of sixteen bytes.
+const MAX_WEIGHT: usize = 2_000_000;
+
+/// Refuses a value that would take too long to walk through or to print: lists of the same lists of the same lists.
+pub(crate) fn check_weight(value: &Py) -> Res<()> {
+    let mut left = MAX_WEIGHT;
+    if weighed(value, &mut left, 0) { Ok(()) } else { Err(too_long()) }
+}
+
+fn weighed(value: &Py, left: &mut usize, depth: usize) -> bool {
+    let cost = 1 + value.as_str().map_or(0, |s| s.len() / 16);
+    if depth > 200 || *left < cost {
+        return false;
+    }
+    *left -= cost;
+    match value {
+        Py::List(l) => l.borrow().iter().all(|v| weighed(v, left, depth + 1)),
+        Py::Tuple(t) | Py::View(_, t) => t.iter().all(|v| weighed(v, left, depth + 1)),
+        Py::Dict(d) => {
+            d.borrow().iter().all(|(k, v)| weighed(k.value(), left, depth + 1) && weighed(v, left, depth + 1))
+        }
+        _ => true,
+    }
+}
+
 pub(crate) fn binary(op: BinOp, a: &Py, b: &Py) -> Res<Py> {
     for side in [a, b] {
         if let Py::Undefined(message) = side {

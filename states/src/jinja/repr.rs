@@ -31,6 +31,7 @@ pub(crate) fn text(value: &Py) -> String {
 /// # Errors
 /// Something undefined in a mapping.
 pub(crate) fn printed(value: &Py) -> Res<String> {
+    super::ops::check_weight(value)?;
     if let Some(message) = undefined_in(value, 0) {
         return undefined(&message);
     }

@@ -176,6 +176,9 @@ fn fits(value: &Py, expression: &Py) -> bool {
 }
 
 fn query(subject: &Py, expression: &str) -> Res<Py> {
+    if expression.len() > 2000 {
+        return runtime("json_query: an expression of more than 2000 bytes");
+    }
     let layout = crate::jinja::json::Layout::plain();
     let data = crate::jinja::json_text(subject, layout)?;
     let compiled = jmespath::compile(expression).or_else(|e| runtime(format!("json_query: {e}")))?;

@@ -104,6 +104,9 @@ pub(super) fn apply(
     if let (Py::Undefined(message), false) = (&subject, matches!(name, "items" | "skip")) {
         return undefined(message);
     }
+    if matches!(subject, Py::List(_) | Py::Tuple(_) | Py::Dict(_)) && name != "length" {
+        super::ops::check_weight(&subject)?;
+    }
     run(Call { interp, name, subject, args, frame })
 }
 

@@ -190,6 +190,7 @@ struct Wrap {
 
 impl Wrap {
     fn text(&self, text: &str, joint: &str) -> Res<String> {
+        super::super::ops::check_length(Some(text.len().saturating_mul(16)))?;
         let chunks = pattern(CHUNKS, false, false)?;
         let mut lines = Vec::new();
         for line in super::super::text::lines(text, false) {
