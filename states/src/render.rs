@@ -137,7 +137,10 @@ impl<'a> Scene<'a> {
             ("grains", self.known.grains.clone()),
             ("pillar", self.known.pillar.clone()),
             ("opts", self.known.opts.clone()),
-            ("saltenv", env),
+            ("saltenv", env.clone()),
+            // Salt 3008 has these two no more; trees written for older ones, and for formulas' own convention, use them.
+            ("env", env),
+            ("tplroot", Py::str(file.split('/').next().filter(|_| !dir.is_empty()).unwrap_or("."))),
             ("sls", Py::str(sls)),
             ("tplpath", Py::str(path)),
             ("tplfile", Py::str(file)),

@@ -10,8 +10,7 @@ variables of {{ sls }}:
     - tplfile: {{ tplfile }}
     - tpldot: "{{ tpldot }}"
     - tplpath: {{ tplpath.split('/')[-1] }}
-    - environment: {{ env is defined }} {{ saltenv }}
-    - tplroot: {{ tplroot is defined }}
+    - environment: {{ saltenv }}
     - id: {{ opts.id }} {{ grains.id }} {{ opts['file_client'] }} {{ opts.test }}
     - opts saltenv: {{ opts.saltenv }}
     - context: {{ show_full_context() is mapping }} {{ 'grains' in show_full_context() }}
