@@ -207,9 +207,8 @@ impl Gatherer<'_> {
         let mut includes = Vec::new();
         match &node.data {
             Data::Map(pairs) => self.file(pairs, &file, &mut decls, &mut includes),
-            Data::Null => {}
-            Data::Str(s) if s.is_empty() => {}
-            Data::List(l) if l.is_empty() => {}
+            // As in Salt, what is false in Python declares nothing.
+            other if is_nothing(other) => {}
             _ => {
                 let fault =
                     Fault::High(format!("the SLS '{sls}' must be a mapping of IDs, not {}", node.kind()));
@@ -474,6 +473,17 @@ struct FileOf<'f> {
     path: &'f str,
     text: &'f str,
     init: bool,
+}
+
+/// Whether Python takes a value for false.
+fn is_nothing(data: &Data) -> bool {
+    match data {
+        Data::Null | Data::Bool(false) | Data::Int(0) => true,
+        Data::Float(f) => *f == 0.0,
+        Data::Str(s) => s.is_empty(),
+        Data::List(l) => l.is_empty(),
+        _ => false,
+    }
 }
 
 /// The SLS that `.name` or `..name` means; `None` when it leads out of the root.
