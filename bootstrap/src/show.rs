@@ -4,11 +4,12 @@ use crate::cli::{ShowArgs, ShowOutput, Stage};
 use crate::converge::Converge;
 use crate::exit::Exit;
 use crate::local;
+use mayfly_states::compile::{self, high};
 use mayfly_states::error::Errors;
 use mayfly_states::host::{Machine, NoServices};
 use mayfly_states::low::{Chunk, LowState};
 use mayfly_states::value::Value;
-use mayfly_states::{compile, high, pillar, top};
+use mayfly_states::{pillar, top};
 use std::io::Write;
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Fault};
-use crate::glob::{fnmatch, is_pattern};
+use crate::python::glob::{fnmatch, is_pattern};
 
 /// Files of a tree are not larger than this.
 const MAX_FILE: u64 = 32 << 20;

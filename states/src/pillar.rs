@@ -7,10 +7,10 @@ use indexmap::IndexMap;
 
 use crate::error::{Error, Errors, Fault};
 use crate::files;
-use crate::glob::{fnmatch, is_pattern};
 use crate::jinja::{Dict, Key, Py, Source};
 use crate::low::Origin;
 use crate::merge;
+use crate::python::glob::{fnmatch, is_pattern};
 use crate::render::{Scene, on_stack};
 use crate::session::Session;
 use crate::top::PillarTop;

@@ -2,9 +2,9 @@
 
 use indexmap::IndexMap;
 
-use crate::depend::reference;
-use crate::glob::{fnmatch, is_pattern};
+use crate::compile::reference;
 use crate::low::{Chunk, LowState};
+use crate::python::glob::{fnmatch, is_pattern};
 use crate::value::Value;
 
 /// What a change leads to.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use mayfly_states::compile;
-use mayfly_states::high;
+use mayfly_states::compile::high;
 use mayfly_states::minion::Minion;
 use mayfly_states::modules::Registry;
 use mayfly_states::pillar;

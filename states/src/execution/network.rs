@@ -8,8 +8,8 @@ use nix::net::if_::InterfaceFlags;
 use super::asked::{Asked, flag, is_true, split, str_arg, text};
 use super::file::text::regex;
 use super::{Answer, Table, list, map, number, str_of, string};
-use crate::addresses;
-use crate::glob::fnmatch;
+use crate::python::addresses;
+use crate::python::glob::fnmatch;
 use crate::value::{Map, Value};
 
 pub(super) const FUNCTIONS: Table = &[

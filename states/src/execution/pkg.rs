@@ -8,8 +8,8 @@ use std::os::unix::fs::MetadataExt;
 
 use super::asked::{Asked, flag, is_true, str_arg, text};
 use super::{Answer, Table, list, map, str_of, string};
-use crate::glob::fnmatch;
 use crate::modules::dpkg;
+use crate::python::glob::fnmatch;
 use crate::value::{Map, Value};
 
 pub(super) const FUNCTIONS: Table = &[

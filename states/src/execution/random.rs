@@ -4,8 +4,8 @@ use rand::RngExt;
 
 use super::asked::{Asked, flag, text, truth};
 use super::{Answer, Table, str_of, string};
-use crate::digests::hex_digest;
-use crate::pyrandom::PyRandom;
+use crate::python::digests::hex_digest;
+use crate::python::random::PyRandom;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: Table = &[

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use super::asked::{Asked, text, truth};
 use super::{Answer, Table, list, map};
-use crate::glob::{fnmatch, is_pattern};
 use crate::host::ServiceState;
+use crate::python::glob::{fnmatch, is_pattern};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: Table = &[

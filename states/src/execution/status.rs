@@ -3,7 +3,7 @@
 use super::asked::{Asked, str_arg};
 use super::file::text::regex;
 use super::{Answer, Table, list, map, mounts, number, str_of, string};
-use crate::glob::fnmatch;
+use crate::python::glob::fnmatch;
 use crate::value::{Map, Value};
 
 pub(super) const FUNCTIONS: Table = &[

@@ -2,9 +2,9 @@
 
 use super::traverse::traverse_key;
 use super::{Call, Table, text_or, traverse};
-use crate::glob::fnmatch;
 use crate::jinja::{Dict, Key, Py, Res, flag, runtime, text};
 use crate::merge;
+use crate::python::glob::fnmatch;
 
 pub(super) const FUNCTIONS: Table = &[
     ("config.backup_mode", backup_mode),

@@ -71,7 +71,7 @@ fn hash_file(call: &mut Call<'_>) -> Res<Py> {
     let Some(bytes) = call.scene.tree_bytes(in_tree, env.as_deref())? else {
         return Ok(Py::str(""));
     };
-    let sum = crate::digests::hex_digest("sha256", &bytes).unwrap_or_default();
+    let sum = crate::python::digests::hex_digest("sha256", &bytes).unwrap_or_default();
     let pairs = [("hash_type", "sha256".to_owned()), ("hsum", sum)];
     Ok(Py::dict(pairs.into_iter().map(|(k, v)| (Key::str(k), Py::str(v))).collect()))
 }

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Call, Table, text_or};
-use crate::digests::{hex_digest, hmac};
 use crate::jinja::{Py, Res, runtime};
+use crate::python::digests::{hex_digest, hmac};
 
 pub(super) const FUNCTIONS: Table = &[
     ("hashutil.base64_b64decode", decode),

@@ -1,8 +1,8 @@
 //! `network.*` functions that compute with addresses.
 
 use super::{Call, Table};
-use crate::addresses::{self, network};
 use crate::jinja::{Dict, Key, Py, Res, runtime, text};
+use crate::python::addresses::{self, network};
 
 pub(super) const FUNCTIONS: Table = &[
     ("network.calc_net", calc_net),

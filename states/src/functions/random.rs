@@ -3,9 +3,9 @@
 use base64::Engine as _;
 
 use super::{Call, Table, int_or, text_or};
-use crate::digests::hex_digest;
 use crate::jinja::{Py, Res, runtime, text};
-use crate::pyrandom::PyRandom;
+use crate::python::digests::hex_digest;
+use crate::python::random::PyRandom;
 
 pub(super) const FUNCTIONS: Table =
     &[("random.hash", hash), ("random.seed", seed), ("random.str_encode", str_encode)];

@@ -1,8 +1,8 @@
 //! `test.*`, `log.*`, `mine.*`, `sys.*`: answers that nothing has to be asked for.
 
 use super::{Call, SALT_VERSION, Table, list_of};
-use crate::glob::fnmatch;
 use crate::jinja::{CallArgs, Dict, Key, Py, Res, runtime, text};
+use crate::python::glob::fnmatch;
 
 pub(super) const FUNCTIONS: Table = &[
     ("log.critical", logged),

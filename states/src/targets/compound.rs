@@ -2,7 +2,7 @@
 
 use super::nodegroup::{self, OPERATORS};
 use super::{DELIMITER, Subject, simple};
-use crate::glob::fnmatch;
+use crate::python::glob::fnmatch;
 
 /// Parentheses inside parentheses; Python refuses more.
 const MAX_DEPTH: usize = 200;

@@ -9,9 +9,9 @@ mod tests;
 
 use indexmap::IndexMap;
 
-use crate::glob::fnmatch;
 use crate::jinja::Py;
-use crate::pyregex;
+use crate::python::glob::fnmatch;
+use crate::python::regex;
 use subdict::Pattern;
 
 /// What targets are matched against.
@@ -65,7 +65,7 @@ fn simple(subject: &Subject<'_>, kind: &str, target: &str, delimiter: &str) -> R
 
 /// Python's `re.match`: the expression fits from the start of the text on.
 fn at_start(pattern: &str, text: &str) -> Result<bool, String> {
-    let regex = pyregex::build(pattern, false, false)?;
+    let regex = regex::build(pattern, false, false)?;
     let found = regex.find(text).map_err(|e| format!("the regular expression {pattern:?} failed: {e}"))?;
     Ok(found.is_some_and(|m| m.start() == 0))
 }

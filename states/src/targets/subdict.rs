@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use super::{DELIMITER, at_start};
 use crate::functions::traverse;
-use crate::glob::fnmatch;
 use crate::jinja::{Dict, Py, text};
+use crate::python::glob::fnmatch;
 
 /// How what is found is compared; never by the case of its letters.
 #[derive(Clone, Copy, PartialEq, Eq)]

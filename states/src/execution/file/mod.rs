@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::asked::{Asked, expand, text as text_of};
 use super::{Answer, Table, list, string};
-use crate::glob::{fnmatch, is_pattern};
+use crate::python::glob::{fnmatch, is_pattern};
 use crate::value::{Map, Value};
 
 pub(super) const FUNCTIONS: Table = &[

@@ -8,7 +8,7 @@ use base64::Engine as _;
 
 use super::super::asked::{Asked, no_file, text};
 use super::super::{Answer, Table, string};
-use crate::digests::{ALGORITHMS, hex_digest};
+use crate::python::digests::{ALGORITHMS, hex_digest};
 use crate::value::Value;
 
 pub(crate) const FUNCTIONS: Table = &[

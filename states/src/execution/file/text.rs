@@ -5,7 +5,7 @@
 use super::super::asked::{Asked, expand, flag, text};
 use super::super::{Answer, Table, map, number, str_of, string};
 use super::matching;
-use crate::glob::fnmatch;
+use crate::python::glob::fnmatch;
 use crate::value::Value;
 
 pub(crate) const FUNCTIONS: Table = &[

@@ -172,7 +172,8 @@ fn listed(subject: &Py, white: Option<Py>, black: Option<Py>) -> Res<Py> {
 fn fits(value: &Py, expression: &Py) -> bool {
     let (Py::Str(value), Py::Str(expression)) = (value, expression) else { return false };
     let regex = || pattern(&format!("\\A{expression}\\Z"), false, false).ok();
-    crate::glob::fnmatch(value, expression) || regex().is_some_and(|r| r.is_match(&**value).unwrap_or(false))
+    crate::python::glob::fnmatch(value, expression)
+        || regex().is_some_and(|r| r.is_match(&**value).unwrap_or(false))
 }
 
 fn query(subject: &Py, expression: &str) -> Res<Py> {

@@ -150,7 +150,7 @@ fn default(subject: Py, args: CallArgs) -> Res<Py> {
 
 /// A Python regular expression.
 pub(super) fn pattern(pattern: &str, ignore_case: bool, multi_line: bool) -> Res<fancy_regex::Regex> {
-    crate::pyregex::build(pattern, ignore_case, multi_line).or_else(runtime)
+    crate::python::regex::build(pattern, ignore_case, multi_line).or_else(runtime)
 }
 
 /// What matching an expression answers: an error where it would take too long.

@@ -70,7 +70,7 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
 }
 
 static WORDS: LazyLock<Result<fancy_regex::Regex, String>> =
-    LazyLock::new(|| crate::pyregex::build(r"\w+", false, false));
+    LazyLock::new(|| crate::python::regex::build(r"\w+", false, false));
 
 fn file_size(value: &Py, binary: bool) -> Res<String> {
     let number = match value {
@@ -111,7 +111,7 @@ fn without_tags(text: &str) -> Res<String> {
     }
     out.push_str(rest);
     let tags = pattern("<.*?>", false, false)?;
-    let bare = matched(crate::pyregex::replaced(&tags, &out, |_| String::new()))?;
+    let bare = matched(crate::python::regex::replaced(&tags, &out, |_| String::new()))?;
     let bare = bare.split(is_space).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
     let entities = [
         ("&lt;", "<"),

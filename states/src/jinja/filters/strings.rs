@@ -284,8 +284,8 @@ fn regular(call: Call<'_, '_>) -> Res<Py> {
             flag(multiline.as_ref(), false),
         )?;
         let value = text_arg(name, "val", value)?;
-        let template = crate::pyregex::Template::parse(&value, &regex).or_else(runtime)?;
-        return Ok(Py::str(matched(crate::pyregex::replaced(&regex, &subject, |found| {
+        let template = crate::python::regex::Template::parse(&value, &regex).or_else(runtime)?;
+        return Ok(Py::str(matched(crate::python::regex::replaced(&regex, &subject, |found| {
             template.fill(found)
         }))?));
     }

@@ -1,8 +1,8 @@
 //! High data to chunks, in the order written: arguments gathered, `names` multiplied.
 
-use crate::high::{Body, Decl, High, Item};
+use crate::compile::high::{Body, Decl, High, Item};
+use crate::compile::order::Wish;
 use crate::low::Chunk;
-use crate::order::Wish;
 use crate::value::{Map, Value};
 
 /// A chunk that is being made.

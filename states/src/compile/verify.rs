@@ -1,8 +1,8 @@
 //! What Salt's `verify_high` refuses: declarations of the wrong shape, each with its place.
 
+use crate::compile::extend::REQUISITES;
+use crate::compile::high::{Body, Decl, High, Item};
 use crate::error::{Error, Fault, Findings};
-use crate::extend::REQUISITES;
-use crate::high::{Body, Decl, High, Item};
 use crate::low::Origin;
 use crate::value::{Map, Value};
 

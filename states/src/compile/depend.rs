@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
-use crate::drafts::Draft;
+use crate::compile::drafts::Draft;
+use crate::compile::high::{High, Item};
+use crate::compile::order::{CycleStep, Edge, Graph, Ordered, Vertex, Wish};
 use crate::error::{Error, Fault};
-use crate::glob::{fnmatch, is_pattern};
-use crate::high::{High, Item};
 use crate::low::{Chunk, Origin};
-use crate::order::{CycleStep, Edge, Graph, Ordered, Vertex, Wish};
+use crate::python::glob::{fnmatch, is_pattern};
 use crate::value::Value;
 
 /// What requisites can refer to: chunks by their place in the graph.

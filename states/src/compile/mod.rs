@@ -1,19 +1,29 @@
-//! High data to low state: the stages of a compile, in their order.
+//! SLS names to low state: the stages of a compile, in their order.
+//!
+//! `high` gathers the SLS files and their includes, `extend` applies what they say of each other, `verify` refuses what is
+//! malformed, `drafts` makes chunks, `depend` finds whom requisites mean, `order` sorts.
+
+mod depend;
+mod drafts;
+mod extend;
+pub mod high;
+mod order;
+mod verify;
 
 use indexmap::IndexSet;
 
-use crate::depend::{self, reference};
-use crate::drafts::{self, Draft};
 use crate::error::{Error, Errors, Fault, Findings};
-use crate::extend;
-use crate::high::{High, gather};
 use crate::jinja::Py;
 use crate::low::{Chunk, LowState};
-use crate::order::Ordered;
 use crate::render::on_stack;
 use crate::session::Session;
 use crate::value::{Map, Value};
-use crate::verify::verify;
+
+pub(crate) use depend::reference;
+use drafts::Draft;
+use high::{High, gather};
+use order::Ordered;
+use verify::verify;
 
 /// The low state of the top file: what Salt's `state.apply` without names would run.
 ///

@@ -2,10 +2,10 @@
 
 use indexmap::IndexMap;
 
+use crate::compile::high::{Body, Decl, Exclude, High, Item};
 use crate::error::{Error, Fault, Findings};
-use crate::glob::fnmatch;
-use crate::high::{Body, Decl, Exclude, High, Item};
 use crate::low::Origin;
+use crate::python::glob::fnmatch;
 use crate::value::{Map, Value};
 
 /// Requisites that chunks carry.
