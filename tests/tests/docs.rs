@@ -43,11 +43,11 @@ fn the_commands_in_the_pages_exist() {
     for page in ["README.md", "docs/sandbox.md", "docs/spec.md", "docs/user-data.md"] {
         for line in blocks(page, "sh").iter().flat_map(|block| block.lines()) {
             let shown = line.split('#').next().unwrap().trim().trim_start_matches("target/release/");
-            let Some(shown) = shown.strip_prefix("mayfly ") else { continue };
             let words: Vec<&str> = shown.split_whitespace().collect();
+            let Some((name @ (&"mayfly" | &"mayfly-boot"), words)) = words.split_first() else { continue };
             let command: Vec<&str> =
                 words.iter().take_while(|word| !word.starts_with('-')).copied().collect();
-            let help = run(Command::new(program("mayfly")).args(&command).arg("--help"));
+            let help = run(Command::new(program(name)).args(&command).arg("--help"));
             let help = text(&help.stdout);
             for option in words.iter().filter(|word| word.starts_with("--")) {
                 assert!(
