@@ -30,6 +30,7 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Compile);
         }
     };
+    low.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let _lock = match lock(&args.tree.root, args.test) {
         Ok(lock) => lock,
         Err(error @ LockError::Held { .. }) => {

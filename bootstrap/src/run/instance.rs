@@ -317,6 +317,7 @@ impl<'r> Instance<'r> {
         let minion = identity::minion(&facts, &self.user, &self.identity);
         let converge = Converge::new(self.tree(&fetched.path), minion, Arc::new(machine));
         let low = converge.compile(&[]).map_err(|errors| errors.to_string())?;
+        low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
         let rules = self.rules(&low)?;
         let paused = self.watcher.pause();
         self.watcher.set_rules(rules).map_err(|e| e.to_string())?;
