@@ -71,6 +71,32 @@ pub enum Fault {
     Cycle(String),
 }
 
+impl Fault {
+    /// The words that came from the tree.
+    fn words(&mut self) -> Vec<&mut String> {
+        match self {
+            Fault::Function { name, cause } => vec![name, cause],
+            Fault::Read { path, cause } => vec![path, cause],
+            Fault::Yaml(s)
+            | Fault::Json(s)
+            | Fault::Syntax(s)
+            | Fault::Undefined(s)
+            | Fault::Runtime(s)
+            | Fault::UnknownFunction(s)
+            | Fault::UnsupportedFunction(s)
+            | Fault::Limit(s)
+            | Fault::NotFound(s)
+            | Fault::Renderer(s)
+            | Fault::Top(s)
+            | Fault::Pillar(s)
+            | Fault::High(s)
+            | Fault::UnknownState(s)
+            | Fault::Requisite(s)
+            | Fault::Cycle(s) => vec![s],
+        }
+    }
+}
+
 /// One error: what, where, in which line, through which files, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -133,13 +159,32 @@ impl Error {
     }
 }
 
+/// The longest message that is printed, in characters.
+const LONGEST: usize = 4000;
+
+/// A text of the tree on one line: it may hold what a terminal would obey, or a line that looks like another's.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(LONGEST) {
+        match c {
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(origin) = &self.place.origin {
-            write!(f, "{origin}: ")?;
+            write!(f, "{}: ", shown(&origin.to_string()))?;
         }
-        write!(f, "{}", self.fault)?;
+        write!(f, "{}", shown(&self.fault.to_string()))?;
         if let Some(line) = &self.place.line {
+            let line = shown(&line.replace('\t', " "));
             let number = self.place.origin.as_ref().map_or(0, |o| o.line);
             let column = self.place.origin.as_ref().map_or(1, |o| o.column);
             let number = number.to_string();
@@ -148,10 +193,10 @@ impl std::fmt::Display for Error {
             write!(f, "\n     {indent}^")?;
         }
         for (how, origin) in &self.place.chain {
-            write!(f, "\n  {how} {origin}")?;
+            write!(f, "\n  {how} {}", shown(&origin.to_string()))?;
         }
         match &self.place.help {
-            Some(help) => write!(f, "\n  help: {help}"),
+            Some(help) => write!(f, "\n  help: {}", shown(help)),
             None => Ok(()),
         }
     }
@@ -171,6 +216,9 @@ pub(crate) struct Findings {
     pub(crate) errors: Vec<Error>,
     pub(crate) warnings: Vec<Error>,
 }
+
+/// Errors that one compile collects: those after them mostly follow from them.
+pub(crate) const COLLECTED: usize = 100;
 
 impl Findings {
     /// Ends the compile if anything is wrong.
@@ -202,6 +250,24 @@ impl std::fmt::Display for Errors {
 }
 
 impl std::error::Error for Errors {}
+
+impl Errors {
+    /// The same errors without these texts, which are nobody's to read.
+    #[must_use]
+    pub(crate) fn without(mut self, secrets: &[String]) -> Self {
+        for error in &mut self.0 {
+            let place = &mut error.place;
+            for text in [&mut place.line, &mut place.help].into_iter().flatten().chain(error.fault.words()) {
+                for secret in secrets {
+                    if text.contains(secret.as_str()) {
+                        *text = text.replace(secret.as_str(), "(hidden)");
+                    }
+                }
+            }
+        }
+        self
+    }
+}
 
 impl From<Error> for Errors {
     fn from(error: Error) -> Self {

@@ -2,6 +2,9 @@
 // Effects: reads files below the roots of the tree, nothing else.
 #![allow(clippy::disallowed_methods)]
 
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Fault};
@@ -59,11 +62,19 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
 /// It cannot be read, or is too large.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
     let cannot = |cause: String| Error::new(Fault::Read { path: path.display().to_string(), cause });
-    let size = std::fs::metadata(path).map_err(|e| cannot(e.to_string()))?.len();
-    if size > MAX_FILE {
-        return Err(cannot(format!("it is larger than {MAX_FILE} bytes")));
+    let io = |e: std::io::Error| cannot(e.to_string());
+    // A pipe is not waited for, and what says nothing of its size (below /proc) is read no further than the limit.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if !metadata.is_file() {
+        return Err(cannot("it is no regular file".to_owned()));
     }
-    std::fs::read(path).map_err(|e| cannot(e.to_string()))
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_FILE)).unwrap_or_default());
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io)?;
+    match bytes.len() as u64 > MAX_FILE {
+        true => Err(cannot(format!("it is larger than {MAX_FILE} bytes"))),
+        false => Ok(bytes),
+    }
 }
 
 /// Every SLS name below the roots, sorted, for patterns in top files.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use crate::error::{Error, Errors, Fault};
+use crate::error::{COLLECTED, Error, Errors, Fault};
 use crate::files;
 use crate::jinja::{Dict, Key, Py, Source};
 use crate::low::Origin;
@@ -91,7 +91,9 @@ const MAX_MERGES: usize = 100_000;
 impl<'s> Reader<'s> {
     fn fail(&mut self, error: Error) {
         let error = self.chain.iter().rev().fold(error, |e, at| e.through("included from", at.clone()));
-        self.errors.push(error);
+        if self.errors.len() < COLLECTED {
+            self.errors.push(error);
+        }
     }
 
     fn merged(&mut self, a: Py, b: &Py, at: Option<&Origin>) -> Py {

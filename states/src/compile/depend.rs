@@ -123,6 +123,9 @@ pub(crate) fn order(drafts: &[Draft], high: &High, errors: &mut Vec<Error>) -> O
     }
 }
 
+/// The most pairs that requisites of one run may make.
+const MOST_EDGES: usize = 2_000_000;
+
 fn depend(
     chunk: &Chunk,
     slot: usize,
@@ -146,6 +149,11 @@ fn depend(
                 continue;
             };
             match index.find(kind, target) {
+                Some(_) if graph.edges() > MOST_EDGES => {
+                    let message = format!("requisites of more than {MOST_EDGES} pairs of states");
+                    errors.push(Error::new(Fault::Limit(message)).at(place(chunk, name, high)));
+                    return;
+                }
                 Some(found) => found.iter().for_each(|dependency| graph.depend(slot, *edge, *dependency)),
                 None => errors.push(missing(chunk, name, kind, target, index, high)),
             }

@@ -1,7 +1,12 @@
 //! High data to chunks, in the order written: arguments gathered, `names` multiplied.
 
+use std::hash::{Hash, Hasher};
+
+use indexmap::IndexSet;
+
 use crate::compile::high::{Body, Decl, High, Item};
 use crate::compile::order::Wish;
+use crate::error::{Error, Fault};
 use crate::low::Chunk;
 use crate::value::{Map, Value};
 
@@ -14,29 +19,55 @@ pub(crate) struct Draft {
     pub(crate) included_from: Vec<String>,
 }
 
+/// The most chunks of one run, and the most values in all of them: more would not fit an instance's memory.
+const MOST_CHUNKS: usize = 200_000;
+const MOST_VALUES: usize = 5_000_000;
+
 /// The chunks of high data, in the order written.
-pub(crate) fn chunks(high: &High) -> Vec<Draft> {
-    let mut all = Vec::new();
+///
+/// # Errors
+/// They are more than an instance could hold.
+pub(crate) fn chunks(high: &High) -> Result<Vec<Draft>, Error> {
+    let (mut all, mut values) = (Vec::new(), 0usize);
     for (id, decl) in &high.decls {
         for (state, body) in &decl.states {
+            let weight: usize = body.items.iter().map(|item| weight(&item.value)).sum();
+            let times =
+                body.items.iter().map(|item| names_of(item).map_or(0, <[Value]>::len)).sum::<usize>().max(1);
+            values = values.saturating_add(weight.saturating_mul(times));
+            if values > MOST_VALUES || all.len() + times > MOST_CHUNKS {
+                let message = format!(
+                    "the states of one run are more than {MOST_CHUNKS}, or hold more than {MOST_VALUES} values"
+                );
+                return Err(Error::new(Fault::Limit(message)).at(body.at.clone()));
+            }
             state_chunks(id, decl, state, body, &mut all);
         }
     }
-    all
+    Ok(all)
+}
+
+/// The `names` that an item brings.
+fn names_of(item: &Item) -> Option<&[Value]> {
+    item.value.as_map()?.get("names")?.as_list()
+}
+
+/// How many values a value is made of.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::List(items) => 1 + items.iter().map(weight).sum::<usize>(),
+        Value::Map(map) => 1 + map.values().map(weight).sum::<usize>(),
+        _ => 1,
+    }
 }
 
 fn state_chunks(id: &str, decl: &Decl, state: &str, body: &Body, all: &mut Vec<Draft>) {
     let mut args = Map::from([("name".to_owned(), Value::Str(id.to_owned()))]);
-    let mut names: Vec<Value> = Vec::new();
+    let mut names: IndexSet<Name<'_>> = IndexSet::new();
     for (key, value) in body.items.iter().filter_map(|i| i.value.as_map()).flatten() {
         match key.as_str() {
             "names" => {
-                let new = value.as_list().unwrap_or_default().iter();
-                for name in new {
-                    if !names.contains(name) {
-                        names.push(name.clone());
-                    }
-                }
+                names.extend(value.as_list().unwrap_or_default().iter().map(Name));
             }
             "state" => {}
             "name" if value.as_str().is_none() => {
@@ -73,7 +104,7 @@ fn state_chunks(id: &str, decl: &Decl, state: &str, body: &Body, all: &mut Vec<D
         all.push(draft(args, 0));
         return;
     }
-    for (index, name) in names.iter().enumerate() {
+    for (index, name) in names.iter().map(|Name(name)| *name).enumerate() {
         let mut own = args.clone();
         match name {
             Value::Map(m) => {
@@ -85,6 +116,19 @@ fn state_chunks(id: &str, decl: &Decl, state: &str, body: &Body, all: &mut Vec<D
             name => _ = own.insert("name".to_owned(), name.clone()),
         }
         all.push(draft(own, u32::try_from(index + 1).unwrap_or(u32::MAX)));
+    }
+}
+
+/// An entry of `names`: the same one twice is one.
+#[derive(PartialEq)]
+struct Name<'v>(&'v Value);
+
+impl Eq for Name<'_> {}
+
+impl Hash for Name<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Only texts are many; whatever else there is shares a place.
+        self.0.as_str().hash(state);
     }
 }
 

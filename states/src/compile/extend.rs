@@ -156,7 +156,11 @@ fn extend_body(own: &mut Body, item: Item) {
 #[derive(Default)]
 struct Collector {
     extends: IndexMap<String, Decl>,
+    added: usize,
 }
+
+/// The most references that the `_in` forms of one run may add: Salt's way of adding them grows with the square.
+const MOST_ADDED: usize = 500_000;
 
 /// The declaration whose requisite is being applied.
 struct Subject<'h> {
@@ -216,6 +220,12 @@ impl Collector {
             } else {
                 targets.retain(|_| in_list);
                 targets.push((name, state));
+            }
+            self.added = self.added.saturating_add(targets.len());
+            if self.added > MOST_ADDED {
+                let message = format!("`{key}` and its like add more than {MOST_ADDED} references");
+                found.errors.push(Error::new(Fault::Limit(message)).at(subject.at.clone()));
+                return;
             }
             for (name, state) in &targets {
                 self.apply(high, subject, key, name, state);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use crate::error::{Error, Errors, Fault};
+use crate::error::{COLLECTED, Error, Errors, Fault};
 use crate::files;
 use crate::jinja::{Py, Source};
 use crate::low::Origin;
@@ -126,13 +126,18 @@ struct Gatherer<'s> {
     high: High,
 }
 
+/// Arguments of one state.
+const MAX_ARGUMENTS: usize = 10_000;
+
 /// Includes inside includes.
 const MAX_INCLUDES: usize = 100;
 
 impl Gatherer<'_> {
     fn fail(&mut self, error: Error) {
         let error = self.chain.iter().rev().fold(error, |e, at| e.through("included from", at.clone()));
-        self.errors.push(error);
+        if self.errors.len() < COLLECTED {
+            self.errors.push(error);
+        }
     }
 
     fn roots(&self, env: &str) -> &[std::path::PathBuf] {
@@ -382,6 +387,10 @@ impl Gatherer<'_> {
         let item = |node: &Node| Item { value: node.to_value(), at: node.at.in_file(file.path) };
         let mut body = Body { items: Vec::new(), malformed: None, at: at.clone() };
         match &list.data {
+            Data::List(items) if items.len() > MAX_ARGUMENTS => {
+                let message = format!("'{name}' of the ID '{id}' has more than {MAX_ARGUMENTS} arguments");
+                return self.fail(Error::new(Fault::Limit(message)).at(at));
+            }
             Data::List(items) => body.items = items.iter().map(item).collect(),
             _ => body.malformed = Some(list.kind()),
         }

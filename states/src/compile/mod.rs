@@ -8,6 +8,7 @@ mod drafts;
 mod extend;
 pub mod high;
 mod order;
+mod secrets;
 mod verify;
 
 use indexmap::IndexSet;
@@ -63,8 +64,10 @@ fn low(
             let pillar = crate::pillar::compiled(session)?;
             // Taken before the SLS files are rendered: templates may change what they are given.
             let plain = crate::pillar::to_map(&pillar);
-            let high = gather(session, &matches(&pillar)?, pillar)?;
-            Ok(LowState { pillar: plain, ..compile(session, high)? })
+            let gathered = matches(&pillar).and_then(|matches| gather(session, &matches, pillar));
+            let compiled = gathered.and_then(|high| compile(session, high));
+            let compiled = compiled.map_err(|errors| errors.without(&secrets::secrets(&plain)))?;
+            Ok(LowState { pillar: plain, ..compiled })
         };
         Ok(run())
     });
@@ -79,7 +82,7 @@ fn compile(session: &Session<'_>, mut high: High) -> Result<LowState, Errors> {
     extend::requisites_in(&mut high, &mut found);
     extend::exclude(&mut high);
     found.stop()?;
-    let mut drafts = drafts::chunks(&high);
+    let mut drafts = drafts::chunks(&high)?;
     check_functions(session, &drafts, &mut found.errors);
     watch_or_require(session, &mut drafts);
     let ordered = depend::order(&drafts, &high, &mut found.errors);

@@ -103,6 +103,7 @@ pub(crate) struct Graph {
     /// The slot of a chunk's dry run.
     dry: HashMap<usize, usize>,
     prerequiring: IndexSet<usize>,
+    edges: usize,
 }
 
 /// A step of a cycle: dependent, requisite, dependency, as slots.
@@ -150,12 +151,18 @@ impl Graph {
         self.slots.len() - 1
     }
 
+    /// How many edges there are.
+    pub(crate) fn edges(&self) -> usize {
+        self.edges
+    }
+
     fn edge(&mut self, from: usize, to: usize, edge: Edge) {
         let known = self.slots[from].out.entry(to).or_default();
         if known.contains(&edge) {
             return;
         }
         known.push(edge);
+        self.edges += 1;
         self.slots[to].into.entry(from).or_default().push(edge);
     }
 

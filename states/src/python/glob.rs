@@ -1,10 +1,32 @@
 //! Shell patterns as Python's `fnmatch` reads them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 /// Whether `text` matches `pattern` (`*`, `?`, `[seq]`, `[!seq]`), case-sensitively and as a whole.
 pub(crate) fn fnmatch(text: &str, pattern: &str) -> bool {
     if !is_pattern(pattern) {
         return text == pattern;
     }
+    COMPILED.with_borrow_mut(|compiled| {
+        if compiled.len() >= KEPT {
+            compiled.clear();
+        }
+        let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| compile(pattern));
+        regex.as_ref().is_some_and(|r| r.is_match(text))
+    })
+}
+
+/// Patterns kept compiled.
+const KEPT: usize = 500;
+
+thread_local! {
+    /// The same few patterns are held against many names: compiling one takes longer than matching it a hundred times.
+    static COMPILED: RefCell<HashMap<String, Option<regex::Regex>>> = RefCell::default();
+}
+
+/// The pattern as a regular expression; one that means nothing, such as `[z-a]`, matches nothing.
+fn compile(pattern: &str) -> Option<regex::Regex> {
     let mut regex = String::from(r"(?s)\A");
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {
@@ -25,8 +47,7 @@ pub(crate) fn fnmatch(text: &str, pattern: &str) -> bool {
         }
     }
     regex.push_str(r"\z");
-    // A class that means nothing, such as `[z-a]`, matches nothing.
-    regex::Regex::new(&regex).is_ok_and(|r| r.is_match(text))
+    regex::RegexBuilder::new(&regex).size_limit(1 << 20).build().ok()
 }
 
 /// Whether `text` has any of the special characters.
