@@ -182,7 +182,7 @@ impl Writer {
             _ => Vec::new(),
         };
         let leaf = |v: &Py| !matches!(v, Py::Dict(_) | Py::List(_) | Py::Tuple(_) | Py::View(..));
-        !values.is_empty() && !(self.compact && values.iter().all(leaf))
+        !(values.is_empty() || self.compact && values.iter().all(leaf))
     }
 
     fn scalar(&mut self, value: &Py, indent: usize, flow: bool, key: bool) -> Res<()> {
