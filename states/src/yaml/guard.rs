@@ -130,8 +130,10 @@ fn with_blanks(text: &str, commas: &[Comma]) -> String {
     let mut made = String::with_capacity(text.len() + commas.len());
     let mut from = 0;
     for comma in commas {
-        made.push_str(&text[from..comma.index]);
-        made.push(' ');
+        let before = &text[from..comma.index];
+        made.push_str(before);
+        // A blank would make a key of a text with `:,` in it. A tag that ends so is unknown: no matter how it is refused.
+        made.push(if before.ends_with(':') { '^' } else { ' ' });
         from = comma.index;
     }
     made.push_str(&text[from..]);

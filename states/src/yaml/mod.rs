@@ -217,12 +217,15 @@ mod tests {
             ("[\"q !x, y\", !!str, '!y,z'] # !c, d", vec!["q !x, y", "", "!y,z"]),
             ("[!<tag:yaml.org,2002:str>, !<tag:yaml.org,2002:str> a]", vec!["", "a"]),
             ("[x!<y,!!str,b]", vec!["x!<y", "", "b"]),
+            ("- a !b:,c\n- e !d:,", vec!["a !b:,c", "e !d:,"]),
         ] {
             let node = load(text, "t").unwrap();
             let found: Vec<&str> = node.as_list().unwrap().iter().filter_map(Node::as_str).collect();
             assert_eq!(found, expected, "{text}");
         }
-        for text in ["[!x,\"", "[!,", "[[!x,", "[!x,[{", &format!("{}[!x,a]", "[".repeat(200))] {
+        for text in
+            ["[!x:,a]", "[a!x:,b]", "[!x,\"", "[!,", "[[!x,", "[!x,[{", &format!("{}[!x,a]", "[".repeat(200))]
+        {
             assert!(load(text, "t").is_err(), "{text}");
         }
         let places = load("[!!str,!!str, a]", "t").unwrap();
