@@ -62,10 +62,13 @@ fn advice(message: &str, at: Pos, text: &str) -> Option<&'static str> {
     if message.contains("did not find expected key") || message.contains("did not find expected '-'") {
         return Some("look at the indentation: this line does not line up with the ones above it");
     }
+    if message.contains("end of stream while scanning a quoted scalar") {
+        return Some("a quoted text ends with the quote that it begins with");
+    }
     if message.contains("constructor for the tag") || message.contains("undefined tag handle") {
         return Some("`!` begins a tag: put a text that begins with it into quotes");
     }
-    if message.contains("undefined alias") || message.contains("character of an alias") {
+    if message.contains("undefined alias") || message.contains("scanning an alias") {
         return Some("`*` begins an alias: put a text that begins with it into quotes");
     }
     None

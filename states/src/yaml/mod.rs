@@ -1,11 +1,11 @@
 //! YAML as Salt's loader reads it (PyYAML, YAML 1.1), with the line and column of every node kept.
 //!
-//! Theory of operation: `scan` cuts a text into tokens, `grammar` makes nodes of them, `compose` shares what has an
-//! anchor and bounds what a document may use up, `resolve` says what each scalar is, and `construct` makes the values:
-//! merge keys, duplicate keys, types. `complaint` words what is wrong, and `dump` writes.
+//! Theory of operation: `events` are those of libyaml, which PyYAML gives Salt, by its port to safe Rust; `guard` spares the
+//! port what it cannot read. `compose` makes nodes of them, shares what has an anchor and bounds what a document may use up,
+//! `resolve` says what each scalar is, and `construct` makes the values: merge keys, duplicate keys, types. `complaint` words
+//! what is wrong, and `dump` writes.
 //!
-//! The parser is our own, and follows libyaml (which PyYAML gives Salt) instead of the specification: a tree must be read
-//! or refused exactly as Salt does it, and the parsers of YAML 1.2 differ in thousands of small texts.
+//! A tree must be read or refused exactly as Salt does it; the parsers of YAML 1.2 differ in thousands of small texts.
 //!
 //! Whole numbers beyond 64 bits, which Python has, are kept as the text of their decimal digits.
 
@@ -13,11 +13,9 @@ mod complaint;
 mod compose;
 mod construct;
 mod dump;
-mod grammar;
+mod events;
+mod guard;
 mod resolve;
-mod scan;
-mod scan_props;
-mod scan_text;
 
 pub(crate) use construct::load;
 pub(crate) use dump::{double_quoted, dump, dump_compact};
@@ -185,6 +183,57 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_not_there_is_where_its_key_is() {
+        let node = load("a:\n  b:\n\n  c: [{d: }]\n", "t").unwrap();
+        let inner = node.as_map().unwrap()[0].1.as_map().unwrap();
+        assert_eq!((inner[0].1.at.line, inner[0].1.at.column), (2, 3));
+        let flow = &inner[1].1.as_list().unwrap()[0].as_map().unwrap()[0];
+        assert_eq!((flow.1.at.line, flow.1.at.column), (4, 8));
+    }
+
+    #[test]
+    fn a_text_may_end_inside_a_line() {
+        for (text, expected) in [
+            ("a: |\n  x", "x"),
+            ("a: |\n  x\n   ", "x\n "),
+            ("a: |+\n  x\n ", "x\n"),
+            ("a: >\n  x\n\n  y", "x\ny"),
+            ("a: |\n  x\u{2028}", "x\u{2028}"),
+            ("a: \"x\\\n  y\"", "xy"),
+            ("a: x", "x"),
+        ] {
+            let node = load(text, "t").unwrap();
+            assert_eq!(node.as_map().unwrap()[0].1.as_str(), Some(expected), "{text:?}");
+        }
+        assert!(load("\"\\", "t").is_err());
+        assert!(load("\u{ff41}: b", "t").is_ok());
+    }
+
+    #[test]
+    fn a_comma_may_be_right_behind_a_tag() {
+        for (text, expected) in [
+            ("[!!str, a]", vec!["", "a"]),
+            ("[a !x, !!str,!!str,b]", vec!["a !x", "", "", "b"]),
+            ("[\"q !x, y\", !!str, '!y,z'] # !c, d", vec!["q !x, y", "", "!y,z"]),
+            ("[!<tag:yaml.org,2002:str>, !<tag:yaml.org,2002:str> a]", vec!["", "a"]),
+            ("[x!<y,!!str,b]", vec!["x!<y", "", "b"]),
+            ("- a !b:,c\n- e !d:,", vec!["a !b:,c", "e !d:,"]),
+        ] {
+            let node = load(text, "t").unwrap();
+            let found: Vec<&str> = node.as_list().unwrap().iter().filter_map(Node::as_str).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+        for text in
+            ["[!x:,a]", "[a!x:,b]", "[!x,\"", "[!,", "[[!x,", "[!x,[{", &format!("{}[!x,a]", "[".repeat(200))]
+        {
+            assert!(load(text, "t").is_err(), "{text}");
+        }
+        let places = load("[!!str,!!str, a]", "t").unwrap();
+        let columns: Vec<usize> = places.as_list().unwrap().iter().map(|n| n.at.column).collect();
+        assert_eq!(columns, [2, 8, 15]);
+    }
+
+    #[test]
     fn what_salt_refuses_is_refused_with_its_place() {
         for (text, line, column) in [
             ("a: 1\nb: 2\na: 3\n", 3, 1),
@@ -255,6 +304,7 @@ mod tests {
             ("a:\n  b\nc\n", "a colon and a space"),
             ("a:\n  - b\n c: d\n", "line up"),
             ("a: *.conf\n", "begins an alias"),
+            ("a: 'b\nc: d\n", "ends with the quote"),
         ] {
             let error = load(text, "t").unwrap_err();
             let shown = error.place.help.clone().unwrap_or_default();
