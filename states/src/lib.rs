@@ -38,6 +38,7 @@ mod order;
 pub mod pillar;
 mod pyrandom;
 mod pyregex;
+mod pysub;
 pub mod render;
 pub mod report;
 pub mod session;

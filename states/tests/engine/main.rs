@@ -11,6 +11,7 @@ mod files;
 mod flow;
 mod odd;
 mod packages;
+mod salt;
 mod services;
 mod templates;
 mod trees;

@@ -7,6 +7,7 @@ use crate::engine::step::{Call, Failure};
 use crate::fsys::{self, Content, Kind};
 use crate::modules::args::{Args, scalar};
 use crate::modules::file::difference::KEEP;
+use crate::modules::file::source_hash::{Names, SourceHash};
 use crate::value::{Map, Value};
 
 /// Templates and `contents` beyond this are refused.
@@ -49,7 +50,12 @@ impl Source {
     }
 
     /// Fetch and render the content; `None` when there is none to manage.
-    pub(crate) fn ready(&self, template: Option<&Map>, call: &Call<'_>) -> Result<Option<Ready>, Failure> {
+    pub(crate) fn ready(
+        &self,
+        template: Option<&Map>,
+        check: &Check,
+        call: &Call<'_>,
+    ) -> Result<Option<Ready>, Failure> {
         match self {
             Source::None => Ok(None),
             Source::Text(text) => {
@@ -60,7 +66,11 @@ impl Source {
                 };
                 Ok(Some(Ready { content: Content::of(text.into_bytes()), file: None, mode: None }))
             }
-            Source::Files(names) => first_file(names, call)?.ready(template, call).map(Some),
+            Source::Files(names) => {
+                let found = first_file(names, call)?;
+                check.verify(&found, call)?;
+                found.ready(template, call).map(Some)
+            }
         }
     }
 }
@@ -201,17 +211,45 @@ fn render(source: &str, name: &str, context: &Map, call: &Call<'_>) -> Result<St
     call.context.render.template(&request).map_err(Failure::Declaration)
 }
 
-/// Compare a content with `source_hash`: hex alone or `algorithm=hex`, SHA-256 or by its length.
-pub(crate) fn verify(content: &Content, wanted: &str) -> Result<(), Failure> {
-    let hex = wanted.rsplit(['=', ':']).next().unwrap_or_default().trim().to_ascii_lowercase();
-    if hex.len() != 64 {
-        return Err(Failure::declaration("`source_hash` must be a SHA-256 in hex (sha256=…)"));
+/// What `source_hash` asks of a source.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Check {
+    /// As given: a digest, or a file of digests.
+    hash: Option<String>,
+    /// `source_hash_name`.
+    name: Option<String>,
+}
+
+impl Check {
+    pub(crate) fn read(args: &Args<'_>) -> Result<Self, Failure> {
+        let hash = args.text("source_hash")?.filter(|hash| !hash.is_empty());
+        Ok(Self { hash, name: args.text("source_hash_name")? })
     }
-    match hex == content.sha256 {
-        true => Ok(()),
-        false => Err(Failure::machine(format!(
-            "the source's SHA-256 is {}, but source_hash asks for {hex}",
-            content.sha256
-        ))),
+
+    /// Compare the source file with the digest, before it becomes anything else.
+    fn verify(&self, found: &Found, call: &Call<'_>) -> Result<(), Failure> {
+        let Some(given) = &self.hash else { return Ok(()) };
+        let wanted = match given.starts_with('/') || given.contains("://") {
+            true => self.look_up(given, found, call)?,
+            false => SourceHash::parse(given).map_err(Failure::declaration)?,
+        };
+        let unread =
+            |e: std::io::Error| Failure::machine(format!("cannot read {}: {e}", found.path.display()));
+        match wanted.of(&mut fsys::open(&found.path)?).map_err(unread)? {
+            Ok(()) => Ok(()),
+            Err(hex) => Err(Failure::machine(format!(
+                "the source's {} is {hex}, but source_hash asks for {}",
+                wanted.algorithm, wanted.hex
+            ))),
+        }
+    }
+
+    fn look_up(&self, given: &str, source: &Found, call: &Call<'_>) -> Result<SourceHash, Failure> {
+        let file = find(given, call)?;
+        let file = file.ok_or_else(|| Failure::machine(format!("source_hash: there is no file {given}")))?;
+        let names = Names { asked: self.name.as_deref(), file: &call.chunk.name, source: &source.name };
+        let text = fsys::read_text(&file.path, KEEP)?;
+        SourceHash::find(&text, names)
+            .ok_or_else(|| Failure::machine(format!("source_hash: {given} holds no digest")))
     }
 }
