@@ -148,6 +148,25 @@ static ENTRIES: &[Entry] = &[
         file::symlink::IGNORED,
     ),
     entry("file", "uncomment", edit::comment::UNCOMMENT_ARGS, perform::<Editing<edit::comment::Uncomment>>),
+    ignoring(
+        entry("file", "cached", file::presence::CACHED_ARGS, perform::<file::presence::Cached>),
+        file::presence::CACHED_IGNORED,
+    ),
+    entry("file", "copy", file::copy::ARGS, perform::<file::copy::Copy>),
+    entry("file", "decode", file::decode::ARGS, perform::<file::decode::Decode>),
+    entry("file", "exists", file::presence::ARGS, perform::<file::presence::Exists>),
+    entry("file", "hardlink", file::hardlink::ARGS, perform::<file::hardlink::HardLink>),
+    entry("file", "missing", file::presence::ARGS, perform::<file::presence::Missing>),
+    entry("file", "not_cached", file::presence::ARGS, perform::<file::presence::NotCached>),
+    entry("file", "rename", file::rename::ARGS, perform::<file::rename::Rename>),
+    Entry {
+        own_check: true,
+        ..ignoring(
+            entry("file", "serialize", file::serialize::ARGS, perform::<file::serialize::Serialize>),
+            file::serialize::IGNORED,
+        )
+    },
+    entry("file", "touch", file::touch::ARGS, perform::<file::touch::Touch>),
     entry("group", "present", group::ARGS, perform::<group::Present>),
     ignoring(entry("pkg", "installed", pkg::ARGS, perform::<pkg::Installed>), pkg::IGNORED),
     watched(

@@ -74,6 +74,40 @@ pub(crate) struct Want {
     check: Vec<String>,
 }
 
+impl Want {
+    /// From the arguments; where the content comes from, and whether it is a secret, is known already.
+    pub(crate) fn read(
+        args: &Args<'_>,
+        source: Source,
+        secret: bool,
+        call: &Call<'_>,
+    ) -> Result<Self, Failure> {
+        let keep_mode = args.get("mode").and_then(Value::as_str) == Some("keep");
+        let wish = match keep_mode {
+            true => Wish { mode: None, user: args.text("user")?, group: args.text("group")? },
+            false => Wish::read(args, "mode")?,
+        };
+        let dir_mode = args.mode("dir_mode")?.unwrap_or_else(|| file::dir_mode_for(wish.mode));
+        Ok(Self {
+            place: Place::of(call)?,
+            source,
+            check_source: source::Check::read(args)?,
+            rehearsal: call.test,
+            template: template(args, call)?,
+            keep_mode,
+            makedirs: args.flag("makedirs", false)?.then_some(dir_mode),
+            wish,
+            replace: args.flag("replace", true)?,
+            create: args.flag("create", true)?,
+            backup: backup(args)?,
+            hidden: secret || !args.flag("show_changes", true)?,
+            new_file_diff: args.flag("new_file_diff", false)?,
+            follow: args.maybe_flag("follow_symlinks")?,
+            check: args.list("check_cmd")?.unwrap_or_default(),
+        })
+    }
+}
+
 /// The file as it is, and the content it should have.
 pub(crate) struct Observed {
     target: PathBuf,
@@ -104,29 +138,8 @@ impl StateFn for Managed {
     type Plan = Plan;
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        let keep_mode = args.get("mode").and_then(Value::as_str) == Some("keep");
-        let wish = match keep_mode {
-            true => Wish { mode: None, user: args.text("user")?, group: args.text("group")? },
-            false => Wish::read(args, "mode")?,
-        };
-        let dir_mode = args.mode("dir_mode")?.unwrap_or_else(|| file::dir_mode_for(wish.mode));
-        Ok(Want {
-            place: Place::of(call)?,
-            source: Source::read(args, call)?,
-            check_source: source::Check::read(args)?,
-            rehearsal: call.test,
-            template: template(args, call)?,
-            keep_mode,
-            makedirs: args.flag("makedirs", false)?.then_some(dir_mode),
-            wish,
-            replace: args.flag("replace", true)?,
-            create: args.flag("create", true)?,
-            backup: backup(args)?,
-            hidden: args.get("contents_pillar").is_some() || !args.flag("show_changes", true)?,
-            new_file_diff: args.flag("new_file_diff", false)?,
-            follow: args.maybe_flag("follow_symlinks")?,
-            check: args.list("check_cmd")?.unwrap_or_default(),
-        })
+        let secret = args.get("contents_pillar").is_some();
+        Want::read(args, Source::read(args, call)?, secret, call)
     }
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
@@ -274,7 +287,7 @@ fn created(want: &Want, observed: &Observed, ready: &Ready, owner: &Owner) -> Ma
     let own = Ids::default().fresh(owner.mode);
     let now = Stat { mode: own.mode, uid: own.uid, gid: own.gid, ..observed.now };
     file::dress_changes(&now, owner, &want.wish, &mut changes);
-    if matches!(want.source, Source::Files(_)) {
+    if matches!(want.source, Source::Files(_)) && want.wish.mode.is_none() {
         changes.insert("mode".to_owned(), file::octal(owner.mode));
     }
     changes

@@ -2,13 +2,21 @@
 
 pub(crate) mod absent;
 pub(crate) mod accumulated;
+pub(crate) mod copy;
+pub(crate) mod dataset;
+pub(crate) mod decode;
 pub(crate) mod difference;
 pub(crate) mod directory;
 pub(crate) mod edit;
+pub(crate) mod hardlink;
 pub(crate) mod managed;
+pub(crate) mod presence;
+pub(crate) mod rename;
+pub(crate) mod serialize;
 pub(crate) mod source;
 pub(crate) mod source_hash;
 pub(crate) mod symlink;
+pub(crate) mod touch;
 
 use std::path::{Path, PathBuf};
 

@@ -6,6 +6,8 @@ use crate::engine::TemplateRequest;
 use crate::engine::step::{Call, Failure};
 use crate::fsys::{self, Content, Kind};
 use crate::modules::args::{Args, scalar};
+use crate::modules::file::Place;
+use crate::modules::file::dataset::Dataset;
 use crate::modules::file::difference::KEEP;
 use crate::modules::file::source_hash::{Names, SourceHash};
 use crate::value::{Map, Value};
@@ -22,6 +24,8 @@ pub(crate) enum Source {
     Text(String),
     /// From the first of these that exists: `salt://…` or absolute paths.
     Files(Vec<String>),
+    /// Data written as text, over what the file holds or not.
+    Data(Box<Dataset>),
 }
 
 /// Content ready to be compared.
@@ -43,10 +47,15 @@ impl Source {
             [] => Ok(Source::None),
             ["source"] => Ok(Source::Files(sources(args)?)),
             ["contents"] => Ok(Source::Text(text("contents", args.get("contents"), args)?)),
-            ["contents_pillar"] => from_data("contents_pillar", "pillar", &call.low.pillar, args),
-            [_] => from_data("contents_grains", "grains", &call.context.minion.grains, args),
+            ["contents_pillar"] => data("contents_pillar", "pillar", &call.low.pillar, args),
+            [_] => data("contents_grains", "grains", &call.context.minion.grains, args),
             many => Err(Failure::declaration(format!("only one of {} can be given", many.join(", ")))),
         }
+    }
+
+    /// Whether the source is there and has the digest that it must have; a directory has none.
+    pub(crate) fn at(name: &str, check: &Check, call: &Call<'_>) -> Result<(), Failure> {
+        check.verify(&first_file(&[name.to_owned()], call)?, call)
     }
 
     /// Fetch and render the content; `None` when there is none to manage.
@@ -66,12 +75,25 @@ impl Source {
                 };
                 Ok(Some(Ready { content: Content::of(text.into_bytes()), file: None, mode: None }))
             }
+            Source::Data(dataset) => {
+                let text = dataset.text(existing(dataset, call)?.as_deref()).map_err(Failure::machine)?;
+                Ok(Some(Ready { content: Content::of(text.into_bytes()), file: None, mode: None }))
+            }
             Source::Files(names) => {
                 let found = first_file(names, call)?;
                 check.verify(&found, call)?;
                 found.ready(template, call).map(Some)
             }
         }
+    }
+}
+
+/// The text of the file that data is merged into.
+fn existing(dataset: &Dataset, call: &Call<'_>) -> Result<Option<String>, Failure> {
+    let path = Place::of(call)?.path;
+    match dataset.merge && fsys::stat(&path)?.kind == Kind::File {
+        true => Ok(Some(fsys::read_text(&path, TEMPLATE_LIMIT)?)),
+        false => Ok(None),
     }
 }
 
@@ -110,25 +132,45 @@ fn text(key: &str, value: Option<&Value>, args: &Args<'_>) -> Result<String, Fai
     Ok(text)
 }
 
-fn from_data(key: &str, what: &str, data: &Map, args: &Args<'_>) -> Result<Source, Failure> {
+fn data(key: &str, what: &str, data: &Map, args: &Args<'_>) -> Result<Source, Failure> {
     let path = args.text(key)?.unwrap_or_default();
-    let delimiter =
-        args.text("contents_delimiter")?.filter(|d| !d.is_empty()).unwrap_or_else(|| ":".to_owned());
-    let mut at: Option<&Value> = None;
-    for (i, part) in path.split(delimiter.as_str()).enumerate() {
-        at = match at {
-            None if i == 0 => data.get(part),
-            Some(Value::Map(map)) => map.get(part),
-            Some(Value::List(list)) => part.parse::<usize>().ok().and_then(|n| list.get(n)),
+    from_data(&path, key, what, data, args).map(Source::Text)
+}
+
+/// Text that stands at a path in pillar or grains.
+pub(crate) fn from_data(
+    path: &str,
+    key: &str,
+    what: &str,
+    data: &Map,
+    args: &Args<'_>,
+) -> Result<String, Failure> {
+    let delimiter = args.text("contents_delimiter")?.filter(|d| !d.is_empty());
+    let at = look_up(path, delimiter.as_deref().unwrap_or(":"), key, what, data)?;
+    text(key, Some(at), args)
+}
+
+/// What stands at a path in pillar or grains.
+pub(crate) fn look_up<'a>(
+    path: &str,
+    delimiter: &str,
+    key: &str,
+    what: &str,
+    data: &'a Map,
+) -> Result<&'a Value, Failure> {
+    let none = |part| format!("{key}: the {what} has no `{path}` (nothing at `{part}`)");
+    let mut parts = path.split(delimiter);
+    let first = parts.next().unwrap_or_default();
+    let mut at = data.get(first).ok_or_else(|| Failure::declaration(none(first)))?;
+    for part in parts {
+        let below = match at {
+            Value::Map(map) => map.get(part),
+            Value::List(list) => part.parse::<usize>().ok().and_then(|n| list.get(n)),
             _ => None,
         };
-        if at.is_none() {
-            return Err(Failure::declaration(format!(
-                "{key}: the {what} has no `{path}` (nothing at `{part}`)"
-            )));
-        }
+        at = below.ok_or_else(|| Failure::declaration(none(part)))?;
     }
-    Ok(Source::Text(text(key, at, args)?))
+    Ok(at)
 }
 
 /// A source file that exists.
