@@ -168,7 +168,7 @@ fn recurse(args: &Args<'_>) -> Result<Recurse, Failure> {
 }
 
 /// What `clean` spares: the paths of the file states that this one requires, as in Salt.
-fn kept(call: &Call<'_>) -> Vec<PathBuf> {
+pub(crate) fn kept(call: &Call<'_>) -> Vec<PathBuf> {
     let own = call.low.chunks.iter().position(|c| std::ptr::eq(c, call.chunk));
     let Some(own) = own else { return Vec::new() };
     let required = Requisites::resolve(call.low, own).targets(Requisite::Require);
@@ -278,13 +278,16 @@ fn wanted(want: &Want, observed: &Observed, path: &Path, now: &Stat) -> Option<O
     Some(ids.over(now, mode.filter(|_| recurse.mode)))
 }
 
-/// What `clean` removes: the topmost paths that hold nothing to be kept.
 fn superfluous(want: &Want, below: &[(PathBuf, Stat)]) -> Vec<PathBuf> {
     let Some(keep) = &want.clean else { return Vec::new() };
-    let spared = |path: &Path| {
+    unspared(below, |path| {
         let named = keep.iter().any(|k| path.starts_with(k));
         named || want.exclude.as_ref().is_some_and(|glob| excluded(glob, path, want))
-    };
+    })
+}
+
+/// What `clean` removes: the topmost paths that hold nothing to be kept.
+pub(crate) fn unspared(below: &[(PathBuf, Stat)], spared: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     // A directory that holds something spared stays.
     let mut stays: HashSet<&Path> = HashSet::new();
     for (path, _) in below.iter().filter(|(path, _)| spared(path)) {
@@ -308,7 +311,7 @@ fn excluded(glob: &GlobMatcher, path: &Path, want: &Want) -> bool {
 
 /// Change something at or below the directory `top`, by way of directories that cannot become links meanwhile. An error
 /// names the path as the tree knows it.
-fn below(
+pub(crate) fn below(
     top: &Path,
     path: &Path,
     change: impl FnOnce(&Path) -> Result<(), fsys::Error>,

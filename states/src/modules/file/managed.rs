@@ -52,6 +52,7 @@ pub(crate) const IGNORED: &[&str] = &[
 ];
 
 /// The declaration.
+#[derive(Clone)]
 pub(crate) struct Want {
     place: Place,
     source: Source,
@@ -108,6 +109,13 @@ impl Want {
     }
 }
 
+impl Want {
+    /// The same for another file.
+    pub(crate) fn of_file(&self, place: Place, source: String) -> Self {
+        Self { place, source: Source::Files(vec![source]), ..self.clone() }
+    }
+}
+
 /// The file as it is, and the content it should have.
 pub(crate) struct Observed {
     target: PathBuf,
@@ -116,6 +124,13 @@ pub(crate) struct Observed {
     ready: Option<Ready>,
     ids: Ids,
     parent: bool,
+}
+
+impl Observed {
+    /// The same where the directory above may be about to be made.
+    pub(crate) fn below_made(self, made: bool) -> Self {
+        Self { parent: self.parent || made, ..self }
+    }
 }
 
 /// What is to be done.

@@ -207,26 +207,49 @@ fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
     Ok(there.then(|| Found { path, name: local.to_owned() }))
 }
 
+/// What stands behind `salt://`, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// Relative to a file root.
+    pub(crate) path: String,
+    pub(crate) env: String,
+}
+
+impl Address {
+    /// Read what comes after `salt://`; the environment is the step's, unless one is named.
+    pub(crate) fn parse(rest: &str, call: &Call<'_>) -> Result<Self, Failure> {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let asked = call.chunk.arg("saltenv").and_then(Value::as_str);
+        let own = asked.unwrap_or(if call.chunk.env.is_empty() { "base" } else { &call.chunk.env });
+        let env = query.strip_prefix("saltenv=").unwrap_or(own);
+        if rest.is_empty() || rest.split('/').any(|part| part == "..") {
+            return Err(Failure::declaration(format!("salt://{rest} must name a file inside the tree")));
+        }
+        Ok(Self { path: rest.trim_start_matches('/').to_owned(), env: env.to_owned() })
+    }
+}
+
+/// The file roots of an environment.
+pub(crate) fn roots<'a>(env: &str, call: &Call<'a>) -> &'a [PathBuf] {
+    call.context.tree.file_roots.get(env).map(Vec::as_slice).unwrap_or_default()
+}
+
 /// A file of the tree; links that lead out of it are refused.
 fn in_tree(rest: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let asked = call.chunk.arg("saltenv").and_then(Value::as_str);
-    let own = asked.unwrap_or(if call.chunk.env.is_empty() { "base" } else { &call.chunk.env });
-    let env = query.strip_prefix("saltenv=").unwrap_or(own);
-    if rest.is_empty() || rest.split('/').any(|part| part == "..") {
-        return Err(Failure::declaration(format!("salt://{rest} must name a file inside the tree")));
-    }
-    let roots = call.context.tree.file_roots.get(env).map(Vec::as_slice).unwrap_or_default();
-    for root in roots {
-        let path = root.join(rest.trim_start_matches('/'));
+    let address = Address::parse(rest, call)?;
+    for root in roots(&address.env, call) {
+        let path = root.join(&address.path);
         if fsys::stat(&path)?.kind == Kind::Missing {
             continue;
         }
         let (inside, real) = (fsys::canonical(root)?, fsys::canonical(&path)?);
         if !real.starts_with(&inside) {
-            return Err(Failure::declaration(format!("salt://{rest} is a link that leads out of the tree")));
+            return Err(Failure::declaration(format!(
+                "salt://{} is a link that leads out of the tree",
+                address.path
+            )));
         }
-        return Ok(Some(Found { path: real, name: rest.to_owned() }));
+        return Ok(Some(Found { path: real, name: address.path }));
     }
     Ok(None)
 }

@@ -1,0 +1,81 @@
+//! `include_pat` and `exclude_pat`: shell patterns, or regular expressions behind `E@`.
+
+use fancy_regex::Regex;
+
+use crate::engine::step::Failure;
+use crate::glob::fnmatch;
+use crate::modules::args::Args;
+use crate::pyregex;
+
+enum Pattern {
+    Glob(String),
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn read(text: String) -> Result<Self, Failure> {
+        match text.strip_prefix("E@") {
+            Some(regex) => pyregex::build(regex, false, false).map(Self::Regex).map_err(Failure::declaration),
+            None => Ok(Self::Glob(text)),
+        }
+    }
+
+    /// An expression that takes too long matches nothing.
+    fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Glob(glob) => fnmatch(path, glob),
+            Self::Regex(regex) => regex.is_match(path).unwrap_or(false),
+        }
+    }
+}
+
+/// Which paths below a directory are meant.
+#[derive(Default)]
+pub(super) struct Patterns {
+    include: Vec<Pattern>,
+    exclude: Vec<Pattern>,
+}
+
+impl Patterns {
+    pub(super) fn read(args: &Args<'_>) -> Result<Self, Failure> {
+        let all = |key| -> Result<Vec<Pattern>, Failure> {
+            args.list(key)?.unwrap_or_default().into_iter().map(Pattern::read).collect()
+        };
+        Ok(Self { include: all("include_pat")?, exclude: all("exclude_pat")? })
+    }
+
+    /// Whether the path is among those to be managed.
+    pub(super) fn take(&self, path: &str) -> bool {
+        let included = self.include.is_empty() || self.include.iter().any(|p| p.matches(path));
+        included && !self.excluded(path)
+    }
+
+    /// Whether the path is to be left alone.
+    pub(super) fn excluded(&self, path: &str) -> bool {
+        self.exclude.iter().any(|p| p.matches(path))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_globs_or_expressions() {
+        let patterns = |include: &[&str], exclude: &[&str]| Patterns {
+            include: include.iter().map(|p| Pattern::read((*p).to_owned()).unwrap()).collect(),
+            exclude: exclude.iter().map(|p| Pattern::read((*p).to_owned()).unwrap()).collect(),
+        };
+        for (include, exclude, path, taken) in [
+            (&[][..], &[][..], "a/b", true),
+            (&["*.conf"], &[], "d/a.conf", true),
+            (&["*.conf"], &[], "d/a.txt", false),
+            (&["*.txt", "*.conf"], &["E@^d/"], "d/a.txt", false),
+            (&[], &["E@x{2}"], "axxb", false),
+        ] {
+            assert_eq!(patterns(include, exclude).take(path), taken, "{path}");
+        }
+        assert!(Pattern::read("E@(".into()).is_err());
+    }
+}
