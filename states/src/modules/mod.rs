@@ -158,6 +158,7 @@ static ENTRIES: &[Entry] = &[
     entry("file", "hardlink", file::hardlink::ARGS, perform::<file::hardlink::HardLink>),
     entry("file", "missing", file::presence::ARGS, perform::<file::presence::Missing>),
     entry("file", "not_cached", file::presence::ARGS, perform::<file::presence::NotCached>),
+    ignoring(entry("file", "patch", file::patch::ARGS, perform::<file::patch::Patch>), file::patch::IGNORED),
     ignoring(
         entry("file", "recurse", file::recurse::ARGS, perform::<file::recurse::Recurse>),
         file::recurse::IGNORED,

@@ -208,7 +208,8 @@ impl StateFn for Managed {
     }
 }
 
-fn template(args: &Args<'_>, call: &Call<'_>) -> Result<Option<Map>, Failure> {
+/// The variables of `template`; `None` where the content is taken as it is.
+pub(crate) fn template(args: &Args<'_>, call: &Call<'_>) -> Result<Option<Map>, Failure> {
     let Some(engine) = args.text("template")? else { return Ok(None) };
     if engine != "jinja" {
         return Err(Failure::declaration(format!("`template: {engine}` is not supported; jinja is")));

@@ -11,6 +11,7 @@ pub(crate) mod edit;
 pub(crate) mod hardlink;
 pub(crate) mod listing;
 pub(crate) mod managed;
+pub(crate) mod patch;
 pub(crate) mod presence;
 pub(crate) mod recurse;
 pub(crate) mod rename;
