@@ -7,6 +7,7 @@ mod accounts;
 mod bench;
 mod commands;
 mod crash;
+mod edits;
 mod files;
 mod flow;
 mod odd;

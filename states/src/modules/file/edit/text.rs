@@ -50,15 +50,37 @@ pub(super) fn found(pattern: &str, text: &str) -> Result<bool, String> {
     pyregex::build_with(pattern, flags)?.is_match(text).map_err(|e| e.to_string())
 }
 
-/// Whether the text holds a chunk, whatever the white space between its words.
+/// Whether the text holds a chunk from the start of a line to the end of one, whatever the white space between its words.
 pub(super) fn holds(text: &str, chunk: &str) -> Result<bool, String> {
-    let mut pattern = String::from("^");
+    let mut all = Vec::new();
     for line in lines(chunk) {
-        let words: Vec<String> = words(&line, quotes(&line))?.iter().map(|w| escaped(w)).collect();
-        pattern.push_str(&format!(r"(?:[\s]+)?{}(?:[\s]+)?", words.join(r"(?:[\s]+)?")));
+        all.extend(words(&line, quotes(&line))?);
     }
-    pattern.push('$');
-    found(&pattern, text)
+    if all.is_empty() {
+        return Ok(text.is_empty()
+            || text.ends_with('\n')
+            || text.lines().any(|line| line.trim().is_empty()));
+    }
+    let starts = text.match_indices('\n').map(|(at, _)| at + 1);
+    Ok(std::iter::once(0).chain(starts).any(|at| text.get(at..).is_some_and(|rest| stands(rest, &all))))
+}
+
+/// Whether the words stand at the start, and nothing else on the line of the last.
+fn stands(text: &str, words: &[String]) -> bool {
+    let line = text.split('\n').next().unwrap_or_default();
+    if line.trim_matches(space).is_empty() {
+        return false;
+    }
+    let mut rest = text;
+    for word in words {
+        let Some(after) = rest.trim_start_matches(space).strip_prefix(word.as_str()) else { return false };
+        rest = after;
+    }
+    rest.split('\n').next().unwrap_or_default().trim_matches(space).is_empty()
+}
+
+fn space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
 /// The quotes that hold a word together in this text.
@@ -135,6 +157,11 @@ mod tests {
             ("say \"a  b\"\n", "say \"a b\"", true),
             ("'a  b'\n", "'a b'", true),
             ("", "", true),
+            ("a b c\n", "a b", false),
+            ("a b  \n\nc", "a b", true),
+            ("a\n\n\nb", "a b", true),
+            ("one", "\n", false),
+            ("one\n", "\n", true),
         ] {
             assert_eq!(holds(text, chunk).unwrap(), expected, "{text:?} {chunk:?}");
         }
