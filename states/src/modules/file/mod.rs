@@ -12,6 +12,7 @@ pub(crate) mod hardlink;
 pub(crate) mod listing;
 pub(crate) mod managed;
 pub(crate) mod patch;
+pub(crate) mod patterns;
 pub(crate) mod presence;
 pub(crate) mod recurse;
 pub(crate) mod rename;

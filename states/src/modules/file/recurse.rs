@@ -1,7 +1,5 @@
 //! `file.recurse`: a directory of the tree, each of its files managed, and nothing else where `clean` says so.
 
-mod patterns;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -10,10 +8,10 @@ use crate::fsys::{self, Kind, Owner, Stat};
 use crate::modules::args::Args;
 use crate::modules::file::listing::{self, Entry};
 use crate::modules::file::managed::{self, Managed};
+use crate::modules::file::patterns::Patterns;
 use crate::modules::file::source::{Address, Source};
 use crate::modules::file::{self, Ids, Place, Wish, directory};
 use crate::value::{Map, Value};
-use patterns::Patterns;
 
 pub(crate) const ARGS: &[&str] = &[
     "source",

@@ -29,29 +29,35 @@ impl Pattern {
     }
 }
 
+fn all(key: &str, args: &Args<'_>) -> Result<Vec<Pattern>, Failure> {
+    args.list(key)?.unwrap_or_default().into_iter().map(Pattern::read).collect()
+}
+
 /// Which paths below a directory are meant.
 #[derive(Default)]
-pub(super) struct Patterns {
+pub(crate) struct Patterns {
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
 }
 
 impl Patterns {
-    pub(super) fn read(args: &Args<'_>) -> Result<Self, Failure> {
-        let all = |key| -> Result<Vec<Pattern>, Failure> {
-            args.list(key)?.unwrap_or_default().into_iter().map(Pattern::read).collect()
-        };
-        Ok(Self { include: all("include_pat")?, exclude: all("exclude_pat")? })
+    pub(crate) fn read(args: &Args<'_>) -> Result<Self, Failure> {
+        Ok(Self { include: all("include_pat", args)?, ..Self::excluding(args)? })
+    }
+
+    /// `exclude_pat` alone.
+    pub(crate) fn excluding(args: &Args<'_>) -> Result<Self, Failure> {
+        Ok(Self { include: Vec::new(), exclude: all("exclude_pat", args)? })
     }
 
     /// Whether the path is among those to be managed.
-    pub(super) fn take(&self, path: &str) -> bool {
+    pub(crate) fn take(&self, path: &str) -> bool {
         let included = self.include.is_empty() || self.include.iter().any(|p| p.matches(path));
         included && !self.excluded(path)
     }
 
     /// Whether the path is to be left alone.
-    pub(super) fn excluded(&self, path: &str) -> bool {
+    pub(crate) fn excluded(&self, path: &str) -> bool {
         self.exclude.iter().any(|p| p.matches(path))
     }
 }
