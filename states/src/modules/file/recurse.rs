@@ -1,6 +1,6 @@
 //! `file.recurse`: a directory of the tree, each of its files managed, and nothing else where `clean` says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
@@ -65,6 +65,8 @@ pub(crate) struct Observed {
     plan: Plan,
     changes: Map,
     refused: Vec<String>,
+    /// Directories that are to be made.
+    made: HashSet<PathBuf>,
     /// The directory itself is to be made.
     top: bool,
     told: usize,
@@ -284,6 +286,7 @@ impl Observed {
                     self.plan.clear.push(place.path.clone());
                 }
                 own.insert("directory".to_owned(), Value::Str("new".to_owned()));
+                self.made.insert(place.path.clone());
                 self.plan.make.push((place.path.clone(), ids.fresh(want.wish.mode.unwrap_or(0o755))));
             }
             kind => self.refused.push(file::odd(&place, kind, "a directory")),
@@ -319,9 +322,9 @@ impl Observed {
         Ok(())
     }
 
-    /// Whether the directory above is to be made.
+    /// Whether the directory above is to be made: every directory of a file is among the wanted ones.
     fn made(&self, path: &Path) -> bool {
-        self.plan.make.iter().any(|(made, _)| path.parent().is_some_and(|parent| made.starts_with(parent)))
+        path.parent().is_some_and(|parent| self.made.contains(parent))
     }
 
     fn link(
