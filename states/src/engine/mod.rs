@@ -17,6 +17,7 @@ use crate::low::{Chunk, LowState};
 use crate::minion::Minion;
 use crate::modules;
 use crate::modules::dpkg::Packages;
+use crate::modules::file::accumulated::Accumulators;
 use crate::report::{Outcome, Report, StepReport};
 use crate::tree::Tree;
 use crate::value::{Map, Value};
@@ -91,6 +92,8 @@ pub(crate) struct Facts {
     pub(crate) packages: RefCell<Option<std::rc::Rc<Packages>>>,
     /// Whether the package lists were fetched in this run.
     pub(crate) refreshed: Cell<bool>,
+    /// What `file.accumulated` has gathered for later steps.
+    pub(crate) accumulators: RefCell<Accumulators>,
 }
 
 /// Walk `low` and report. Errors of steps are in the report; nothing here fails as a whole.

@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod lock;
+pub mod relocate;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -303,6 +304,12 @@ fn sweep(dir: &Path) {
         let stale = match stat(&path) {
             Ok(Stat { kind: Kind::Symlink, .. }) => true,
             Ok(Stat { kind: Kind::File, .. }) => open(&path).is_ok_and(|file| file.try_lock().is_ok()),
+            // A tree that was being copied.
+            Ok(Stat { kind: Kind::Directory, .. }) => {
+                let _ =
+                    File::open(&path).is_ok_and(|dir| dir.try_lock().is_ok() && remove_tree(&path).is_ok());
+                false
+            }
             _ => false,
         };
         if stale {

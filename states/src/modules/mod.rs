@@ -12,6 +12,7 @@ pub(crate) mod test;
 pub(crate) mod user;
 
 use crate::engine::step::{Call, Return, perform};
+use crate::modules::file::edit::{self, Editing};
 use crate::session::StateFunctions;
 use crate::value::Map;
 
@@ -108,7 +109,25 @@ static ENTRIES: &[Entry] = &[
         perform::<cmd::Run>,
     ),
     entry("file", "absent", file::absent::ARGS, perform::<file::absent::Absent>),
+    entry("file", "accumulated", file::accumulated::ARGS, perform::<file::accumulated::Accumulated>),
+    ignoring(
+        entry("file", "append", edit::append::ARGS, perform::<Editing<edit::append::Append>>),
+        edit::append::IGNORED,
+    ),
+    ignoring(
+        entry("file", "blockreplace", edit::block::ARGS, perform::<Editing<edit::block::BlockReplace>>),
+        edit::block::IGNORED,
+    ),
+    entry("file", "comment", edit::comment::ARGS, perform::<Editing<edit::comment::Comment>>),
     entry("file", "directory", file::directory::ARGS, perform::<file::directory::Directory>),
+    ignoring(
+        entry("file", "keyvalue", edit::keyvalue::ARGS, perform::<Editing<edit::keyvalue::KeyValue>>),
+        edit::keyvalue::IGNORED,
+    ),
+    ignoring(
+        entry("file", "line", edit::line::ARGS, perform::<Editing<edit::line::Line>>),
+        edit::line::IGNORED,
+    ),
     Entry {
         own_check: true,
         ..ignoring(
@@ -117,9 +136,42 @@ static ENTRIES: &[Entry] = &[
         )
     },
     ignoring(
+        entry("file", "prepend", edit::append::PREPEND_ARGS, perform::<Editing<edit::append::Prepend>>),
+        edit::append::IGNORED,
+    ),
+    ignoring(
+        entry("file", "replace", edit::replace::ARGS, perform::<Editing<edit::replace::Replace>>),
+        edit::replace::IGNORED,
+    ),
+    ignoring(
         entry("file", "symlink", file::symlink::ARGS, perform::<file::symlink::Symlink>),
         file::symlink::IGNORED,
     ),
+    entry("file", "uncomment", edit::comment::UNCOMMENT_ARGS, perform::<Editing<edit::comment::Uncomment>>),
+    ignoring(
+        entry("file", "cached", file::presence::CACHED_ARGS, perform::<file::presence::Cached>),
+        file::presence::CACHED_IGNORED,
+    ),
+    entry("file", "copy", file::copy::ARGS, perform::<file::copy::Copy>),
+    entry("file", "decode", file::decode::ARGS, perform::<file::decode::Decode>),
+    entry("file", "exists", file::presence::ARGS, perform::<file::presence::Exists>),
+    entry("file", "hardlink", file::hardlink::ARGS, perform::<file::hardlink::HardLink>),
+    entry("file", "missing", file::presence::ARGS, perform::<file::presence::Missing>),
+    entry("file", "not_cached", file::presence::ARGS, perform::<file::presence::NotCached>),
+    ignoring(entry("file", "patch", file::patch::ARGS, perform::<file::patch::Patch>), file::patch::IGNORED),
+    ignoring(
+        entry("file", "recurse", file::recurse::ARGS, perform::<file::recurse::Recurse>),
+        file::recurse::IGNORED,
+    ),
+    entry("file", "rename", file::rename::ARGS, perform::<file::rename::Rename>),
+    Entry {
+        own_check: true,
+        ..ignoring(
+            entry("file", "serialize", file::serialize::ARGS, perform::<file::serialize::Serialize>),
+            file::serialize::IGNORED,
+        )
+    },
+    entry("file", "touch", file::touch::ARGS, perform::<file::touch::Touch>),
     entry("group", "present", group::ARGS, perform::<group::Present>),
     ignoring(entry("pkg", "installed", pkg::ARGS, perform::<pkg::Installed>), pkg::IGNORED),
     watched(

@@ -41,3 +41,25 @@ pub(crate) fn hmac(algorithm: &str, key: &[u8], message: &[u8]) -> Option<Vec<u8
         _ => None,
     }
 }
+
+/// The digest of everything that is read, as hexadecimal text; an error for an algorithm that there is not.
+pub(crate) fn hex_digest_of(algorithm: &str, content: &mut dyn std::io::Read) -> std::io::Result<String> {
+    let mut digest: Box<dyn sha2::digest::DynDigest> = match algorithm {
+        "md5" => Box::new(Md5::new()),
+        "sha1" => Box::new(Sha1::new()),
+        "sha224" => Box::new(Sha224::new()),
+        "sha256" => Box::new(Sha256::new()),
+        "sha384" => Box::new(Sha384::new()),
+        "sha512" => Box::new(Sha512::new()),
+        other => return Err(std::io::Error::other(format!("there is no digest {other:?}"))),
+    };
+    let mut block = vec![0_u8; 64 * 1024];
+    loop {
+        match content.read(&mut block) {
+            Ok(0) => return Ok(hex::encode(digest.finalize())),
+            Ok(n) => digest.update(block.get(..n).unwrap_or_default()),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}

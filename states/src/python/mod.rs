@@ -6,3 +6,4 @@ pub(crate) mod digests;
 pub(crate) mod glob;
 pub(crate) mod random;
 pub(crate) mod regex;
+pub(crate) mod sub;

@@ -12,6 +12,17 @@ const SIZE: usize = 4 << 20;
 /// Nesting of groups.
 const MAX_DEPTH: usize = 60;
 
+/// What Python's `re` calls flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Flags {
+    pub(crate) ignore_case: bool,
+    pub(crate) multi_line: bool,
+    pub(crate) dot_all: bool,
+    pub(crate) verbose: bool,
+    /// Classes such as `\w` hold ASCII alone, as in a pattern of bytes.
+    pub(crate) ascii: bool,
+}
+
 /// A compiled Python expression; `re.match` is a match that starts at 0.
 ///
 /// # Errors
@@ -21,11 +32,16 @@ pub(crate) fn build(
     ignore_case: bool,
     multi_line: bool,
 ) -> Result<fancy_regex::Regex, String> {
+    build_with(pattern, Flags { ignore_case, multi_line, ..Flags::default() })
+}
+
+/// As [`build`], with every flag.
+pub(crate) fn build_with(pattern: &str, flags: Flags) -> Result<fancy_regex::Regex, String> {
     let wrong = |cause: String| format!("the regular expression {pattern:?} cannot be used: {cause}");
-    let translated = translated(pattern, multi_line).map_err(wrong)?;
+    let translated = translated(pattern, flags).map_err(wrong)?;
     fancy_regex::RegexBuilder::new(&translated)
-        .case_insensitive(ignore_case)
-        .multi_line(multi_line)
+        .case_insensitive(flags.ignore_case)
+        .multi_line(flags.multi_line)
         .backtrack_limit(BACKTRACKS)
         .delegate_size_limit(SIZE)
         .build()
@@ -33,16 +49,31 @@ pub(crate) fn build(
 }
 
 /// The expression in the syntax of `fancy-regex`.
-fn translated(pattern: &str, multi_line: bool) -> Result<String, String> {
+fn translated(pattern: &str, flags: Flags) -> Result<String, String> {
     let mut translator = Translator {
         chars: pattern.chars().collect(),
         at: 0,
         out: String::with_capacity(pattern.len() + 8),
-        modes: vec![Mode { multi_line, verbose: false }],
+        modes: vec![Mode { multi_line: flags.multi_line, verbose: flags.verbose }],
         last: Last::Nothing,
+        dot: if flags.dot_all { "(?s:.)" } else { "." },
+        ascii: flags.ascii,
     };
     translator.run()?;
     Ok(translator.out)
+}
+
+/// A class such as `\w` written out for ASCII.
+fn ascii_class(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'w' => "[A-Za-z0-9_]",
+        'W' => "[^A-Za-z0-9_]",
+        'd' => "[0-9]",
+        'D' => "[^0-9]",
+        's' => "[ \\t\\n\\r\\x0c\\x0b]",
+        'S' => "[^ \\t\\n\\r\\x0c\\x0b]",
+        _ => return None,
+    })
 }
 
 /// Flags that change what is written here; the others are handed on.
@@ -66,6 +97,8 @@ struct Translator {
     out: String,
     modes: Vec<Mode>,
     last: Last,
+    dot: &'static str,
+    ascii: bool,
 }
 
 type Done = Result<(), String>;
@@ -128,7 +161,7 @@ impl Translator {
                 '$' => self.item("(?m:$)"),
                 '^' if self.mode().multi_line => self.item("(?m:^)"),
                 '^' => self.item("\\A"),
-                '.' => self.item("."),
+                '.' => self.item(self.dot),
                 c if self.mode().verbose && c.is_whitespace() => {}
                 '#' if self.mode().verbose => while self.next().is_some_and(|c| c != '\n') {},
                 c => self.literal(c),
@@ -259,6 +292,7 @@ impl Translator {
         let Some(c) = self.next() else { return Err("bad escape (end of pattern)".to_owned()) };
         match c {
             'Z' => self.item("\\z"),
+            c if self.ascii && ascii_class(c).is_some() => self.item(ascii_class(c).unwrap_or_default()),
             'A' | 'b' | 'B' | 'd' | 'D' | 's' | 'S' | 'w' | 'W' => self.item(&format!("\\{c}")),
             '1'..='9' => match self.octal(c) {
                 Some(c) => self.literal(c),
@@ -342,8 +376,10 @@ impl Translator {
         let Some(c) = self.next() else { return Err("unterminated character set".to_owned()) };
         match c {
             'd' | 'D' | 's' | 'S' | 'w' | 'W' => {
-                self.out.push('\\');
-                self.out.push(c);
+                match ascii_class(c).filter(|_| self.ascii) {
+                    Some(class) => self.out.push_str(class),
+                    None => self.out.extend(['\\', c]),
+                }
                 // `[\w-.]`: a dash behind a class of characters is itself.
                 if self.peek(0) == Some('-') && self.peek(1) != Some(']') {
                     if self.peek(1).is_some_and(|c| c != '\\') {

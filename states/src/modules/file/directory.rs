@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
-
 use crate::engine::requisites::{Kind as Requisite, Requisites};
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind, Owner, Stat};
 use crate::modules::args::Args;
+use crate::modules::file::patterns::Patterns;
 use crate::modules::file::{self, Ids, Place, Wish};
 use crate::value::{Map, Value};
 
@@ -37,7 +36,9 @@ pub(crate) struct Want {
     recurse: Recurse,
     /// `Some`: remove what is not in these paths (as on the machine).
     clean: Option<Vec<PathBuf>>,
-    exclude: Option<GlobMatcher>,
+    exclude: Patterns,
+    children_only: bool,
+    rehearsal: bool,
 }
 
 /// What is set on everything below the directory.
@@ -84,18 +85,20 @@ impl StateFn for Directory {
     type Plan = Plan;
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        args.refuse("children_only", "name the directory's content in states of its own")?;
         let key = if args.get("dir_mode").is_some() { "dir_mode" } else { "mode" };
         let clean = args.flag("clean", false)?;
         Ok(Want {
             place: Place::of(call)?,
             wish: Wish::read(args, key)?,
-            file_mode: args.mode("file_mode")?,
+            // As in Salt: files get what directories get, unless they have a mode of their own.
+            file_mode: args.mode("file_mode")?.or(args.mode(key)?),
             makedirs: args.flag("makedirs", false)?,
             force: args.flag("force", false)?,
             recurse: recurse(args)?,
             clean: clean.then(|| kept(call)),
-            exclude: exclude(args)?,
+            exclude: Patterns::excluding(args)?,
+            children_only: args.flag("children_only", false)?,
+            rehearsal: call.test,
         })
     }
 
@@ -168,7 +171,7 @@ fn recurse(args: &Args<'_>) -> Result<Recurse, Failure> {
 }
 
 /// What `clean` spares: the paths of the file states that this one requires, as in Salt.
-fn kept(call: &Call<'_>) -> Vec<PathBuf> {
+pub(crate) fn kept(call: &Call<'_>) -> Vec<PathBuf> {
     let own = call.low.chunks.iter().position(|c| std::ptr::eq(c, call.chunk));
     let Some(own) = own else { return Vec::new() };
     let required = Requisites::resolve(call.low, own).targets(Requisite::Require);
@@ -176,19 +179,13 @@ fn kept(call: &Call<'_>) -> Vec<PathBuf> {
     files.map(|c| call.context.host.path(&c.name)).collect()
 }
 
-fn exclude(args: &Args<'_>) -> Result<Option<GlobMatcher>, Failure> {
-    let Some(pattern) = args.text("exclude_pat")? else { return Ok(None) };
-    if pattern.starts_with("E@") {
-        return Err(Failure::declaration("`exclude_pat` takes a shell pattern here, not E@"));
-    }
-    let glob = GlobBuilder::new(&pattern).literal_separator(false).build();
-    glob.map(|g| Some(g.compile_matcher())).map_err(|e| Failure::declaration(format!("`exclude_pat`: {e}")))
-}
-
 fn create(want: &Want, observed: &Observed, replace: bool) -> Diff<Plan> {
     let owner = observed.ids.fresh(want.wish.mode.unwrap_or(0o755));
     let change = Map::from([("directory".to_owned(), Value::Str("new".to_owned()))]);
-    let changes = Map::from([(want.place.name.clone(), Value::Map(change))]);
+    let mut changes = Map::from([(want.place.name.clone(), Value::Map(change))]);
+    if replace {
+        changes.insert("forced".to_owned(), Value::Str("what stood there goes".to_owned()));
+    }
     let plan = Plan { replace, make: Some(owner), dress: Vec::new(), remove: Vec::new() };
     Diff::Change { plan, changes, would: format!("Directory {} would be made", want.place.name) }
 }
@@ -197,7 +194,9 @@ fn existing(want: &Want, observed: &Observed) -> Diff<Plan> {
     let mut changes = Map::new();
     let mut plan = Plan { replace: false, make: None, dress: Vec::new(), remove: Vec::new() };
     let own = observed.ids.over(&observed.now, want.wish.mode);
-    note(&want.place.path, &observed.now, own, want, &mut plan, &mut changes);
+    if !want.children_only {
+        note(&want.place.path, &observed.now, own, want, &mut plan, &mut changes);
+    }
     plan.remove = superfluous(want, &observed.below);
     let gone: HashSet<PathBuf> = plan.remove.iter().cloned().collect();
     for (path, now) in &observed.below {
@@ -206,14 +205,38 @@ fn existing(want: &Want, observed: &Observed) -> Diff<Plan> {
             note(path, now, then, want, &mut plan, &mut changes);
         }
     }
-    if !plan.remove.is_empty() {
-        let gone = plan.remove.iter().map(|p| Value::Str(shown(p, want))).collect();
-        changes.insert("removed".to_owned(), Value::List(gone));
-    }
+    tell_all(want, &mut changes);
+    tell_removed(want, observed, &plan, &mut changes);
     if changes.is_empty() {
         return Diff::Same(format!("Directory {} is as asked", want.place.name));
     }
     Diff::Change { plan, changes, would: format!("Directory {} would be changed", want.place.name) }
+}
+
+/// After a run, owner and mode are told once more beside the paths, as Salt does.
+fn tell_all(want: &Want, changes: &mut Map) {
+    if want.rehearsal {
+        return;
+    }
+    let each: Vec<(String, Value)> =
+        changes.values().filter_map(Value::as_map).flat_map(|own| own.clone()).collect();
+    changes.extend(each);
+}
+
+/// What goes: each path, and after a run all of the topmost in one list.
+fn tell_removed(want: &Want, observed: &Observed, plan: &Plan, changes: &mut Map) {
+    if plan.remove.is_empty() {
+        return;
+    }
+    let goes = |path: &&PathBuf| plan.remove.iter().any(|gone| path.starts_with(gone));
+    for path in observed.below.iter().map(|(path, _)| path).filter(goes) {
+        let gone = Value::Str("it is not in the declaration, and clean is true".to_owned());
+        changes.insert(shown(path, want), Value::Map(Map::from([("removed".to_owned(), gone)])));
+    }
+    if !want.rehearsal {
+        let gone = plan.remove.iter().map(|path| Value::Str(shown(path, want))).collect();
+        changes.insert("removed".to_owned(), Value::List(gone));
+    }
 }
 
 /// The directory that a link leads to, if it leads to one.
@@ -278,13 +301,16 @@ fn wanted(want: &Want, observed: &Observed, path: &Path, now: &Stat) -> Option<O
     Some(ids.over(now, mode.filter(|_| recurse.mode)))
 }
 
-/// What `clean` removes: the topmost paths that hold nothing to be kept.
 fn superfluous(want: &Want, below: &[(PathBuf, Stat)]) -> Vec<PathBuf> {
     let Some(keep) = &want.clean else { return Vec::new() };
-    let spared = |path: &Path| {
+    unspared(below, |path| {
         let named = keep.iter().any(|k| path.starts_with(k));
-        named || want.exclude.as_ref().is_some_and(|glob| excluded(glob, path, want))
-    };
+        named || excluded(path, want)
+    })
+}
+
+/// What `clean` removes: the topmost paths that hold nothing to be kept.
+pub(crate) fn unspared(below: &[(PathBuf, Stat)], spared: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     // A directory that holds something spared stays.
     let mut stays: HashSet<&Path> = HashSet::new();
     for (path, _) in below.iter().filter(|(path, _)| spared(path)) {
@@ -301,14 +327,14 @@ fn superfluous(want: &Want, below: &[(PathBuf, Stat)]) -> Vec<PathBuf> {
 }
 
 /// Salt matches the pattern against the path below the directory.
-fn excluded(glob: &GlobMatcher, path: &Path, want: &Want) -> bool {
+fn excluded(path: &Path, want: &Want) -> bool {
     let Ok(rest) = path.strip_prefix(&want.place.path) else { return false };
-    rest.ancestors().any(|p| !p.as_os_str().is_empty() && glob.is_match(p))
+    rest.ancestors().filter_map(Path::to_str).any(|p| !p.is_empty() && want.exclude.excluded(p))
 }
 
 /// Change something at or below the directory `top`, by way of directories that cannot become links meanwhile. An error
 /// names the path as the tree knows it.
-fn below(
+pub(crate) fn below(
     top: &Path,
     path: &Path,
     change: impl FnOnce(&Path) -> Result<(), fsys::Error>,

@@ -15,6 +15,7 @@ use crate::value::{Map, Value};
 pub(crate) const ARGS: &[&str] = &[
     "source",
     "source_hash",
+    "source_hash_name",
     "contents",
     "contents_pillar",
     "contents_grains",
@@ -48,17 +49,16 @@ pub(crate) const IGNORED: &[&str] = &[
     "attrs",
     "encoding",
     "encoding_errors",
-    "source_hash_name",
 ];
 
-/// Copies of replaced files are kept here with `backup: minion`.
-const BACKUPS: &str = "/var/cache/mayfly/file_backup";
-
 /// The declaration.
+#[derive(Clone)]
 pub(crate) struct Want {
     place: Place,
     source: Source,
-    source_hash: Option<String>,
+    check_source: source::Check,
+    /// In test mode Salt has another key for a new file.
+    rehearsal: bool,
     /// `Some`: render with these variables.
     template: Option<Map>,
     wish: Wish,
@@ -75,6 +75,47 @@ pub(crate) struct Want {
     check: Vec<String>,
 }
 
+impl Want {
+    /// From the arguments; where the content comes from, and whether it is a secret, is known already.
+    pub(crate) fn read(
+        args: &Args<'_>,
+        source: Source,
+        secret: bool,
+        call: &Call<'_>,
+    ) -> Result<Self, Failure> {
+        let keep_mode = args.get("mode").and_then(Value::as_str) == Some("keep");
+        let wish = match keep_mode {
+            true => Wish { mode: None, user: args.text("user")?, group: args.text("group")? },
+            false => Wish::read(args, "mode")?,
+        };
+        let dir_mode = args.mode("dir_mode")?.unwrap_or_else(|| file::dir_mode_for(wish.mode));
+        Ok(Self {
+            place: Place::of(call)?,
+            source,
+            check_source: source::Check::read(args)?,
+            rehearsal: call.test,
+            template: template(args, call)?,
+            keep_mode,
+            makedirs: args.flag("makedirs", false)?.then_some(dir_mode),
+            wish,
+            replace: args.flag("replace", true)?,
+            create: args.flag("create", true)?,
+            backup: backup(args)?,
+            hidden: secret || !args.flag("show_changes", true)?,
+            new_file_diff: args.flag("new_file_diff", false)?,
+            follow: args.maybe_flag("follow_symlinks")?,
+            check: args.list("check_cmd")?.unwrap_or_default(),
+        })
+    }
+}
+
+impl Want {
+    /// The same for another file.
+    pub(crate) fn of_file(&self, place: Place, source: String) -> Self {
+        Self { place, source: Source::Files(vec![source]), ..self.clone() }
+    }
+}
+
 /// The file as it is, and the content it should have.
 pub(crate) struct Observed {
     target: PathBuf,
@@ -83,6 +124,13 @@ pub(crate) struct Observed {
     ready: Option<Ready>,
     ids: Ids,
     parent: bool,
+}
+
+impl Observed {
+    /// The same where the directory above may be about to be made.
+    pub(crate) fn below_made(self, made: bool) -> Self {
+        Self { parent: self.parent || made, ..self }
+    }
 }
 
 /// What is to be done.
@@ -105,38 +153,16 @@ impl StateFn for Managed {
     type Plan = Plan;
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        let keep_mode = args.get("mode").and_then(Value::as_str) == Some("keep");
-        let wish = match keep_mode {
-            true => Wish { mode: None, user: args.text("user")?, group: args.text("group")? },
-            false => Wish::read(args, "mode")?,
-        };
-        let dir_mode = args.mode("dir_mode")?.unwrap_or_else(|| file::dir_mode_for(wish.mode));
-        Ok(Want {
-            place: Place::of(call)?,
-            source: Source::read(args, call)?,
-            source_hash: args.text("source_hash")?.filter(|h| !h.is_empty()),
-            template: template(args)?,
-            keep_mode,
-            makedirs: args.flag("makedirs", false)?.then_some(dir_mode),
-            wish,
-            replace: args.flag("replace", true)?,
-            create: args.flag("create", true)?,
-            backup: backup(args)?,
-            hidden: args.get("contents_pillar").is_some() || !args.flag("show_changes", true)?,
-            new_file_diff: args.flag("new_file_diff", false)?,
-            follow: args.maybe_flag("follow_symlinks")?,
-            check: args.list("check_cmd")?.unwrap_or_default(),
-        })
+        let secret = args.get("contents_pillar").is_some();
+        Want::read(args, Source::read(args, call)?, secret, call)
     }
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
-        let target = target(want, call)?;
+        let target = want.place.target(want.follow == Some(true), call)?;
         let now = fsys::stat(&target)?;
         let leave = now.kind == Kind::File && !want.replace;
-        let ready = if leave { None } else { want.source.ready(want.template.as_ref(), call)? };
-        if let (Some(ready), Some(hash)) = (&ready, &want.source_hash) {
-            source::verify(&ready.content, hash)?;
-        }
+        let ready =
+            if leave { None } else { want.source.ready(want.template.as_ref(), &want.check_source, call)? };
         let current = current(&target, &now, ready.as_ref())?;
         Ok(Observed {
             parent: file::parent_exists(&target)?,
@@ -175,20 +201,24 @@ impl StateFn for Managed {
             return Ok(Applied { comment: why, changes: Some(Map::new()), failed: true });
         }
         if plan.backup {
-            keep_copy(want, &plan, call)?;
+            file::keep_copy(&want.place, &plan.target, call)?;
         }
         staged.place()?;
         Ok(Applied::done(format!("File {} written", want.place.name)))
     }
 }
 
-fn template(args: &Args<'_>) -> Result<Option<Map>, Failure> {
+/// The variables of `template`; `None` where the content is taken as it is.
+pub(crate) fn template(args: &Args<'_>, call: &Call<'_>) -> Result<Option<Map>, Failure> {
     let Some(engine) = args.text("template")? else { return Ok(None) };
     if engine != "jinja" {
         return Err(Failure::declaration(format!("`template: {engine}` is not supported; jinja is")));
     }
     let mut variables = args.map("defaults")?.unwrap_or_default();
     variables.extend(args.map("context")?.unwrap_or_default());
+    if let Some(charged) = call.facts.accumulators.borrow().of_file(&call.chunk.name) {
+        variables.insert("accumulator".to_owned(), charged);
+    }
     Ok(Some(variables))
 }
 
@@ -201,19 +231,6 @@ fn backup(args: &Args<'_>) -> Result<bool, Failure> {
             let other = scalar(other).unwrap_or_default();
             Err(Failure::declaration(format!("`backup` must be minion, but is {other}")))
         }
-    }
-}
-
-/// The path to write: the link's end when links are to be followed, and then inside the root.
-fn target(want: &Want, call: &Call<'_>) -> Result<PathBuf, Failure> {
-    let path = &want.place.path;
-    if want.follow != Some(true) || fsys::stat(path)?.kind != Kind::Symlink {
-        return Ok(path.clone());
-    }
-    let end = fsys::canonical(path)?;
-    match end.starts_with(fsys::canonical(call.context.host.root())?) {
-        true => Ok(end),
-        false => Err(Failure::machine(format!("{} is a link that leads out of the root", want.place.name))),
     }
 }
 
@@ -269,9 +286,27 @@ fn missing(want: &Want, observed: &Observed) -> Diff<Plan> {
     let owner = observed.ids.fresh(mode(want, observed).unwrap_or(0o644));
     let empty = || Ready { content: Content::of(Vec::new()), file: None, mode: None };
     let ready = observed.ready.clone().unwrap_or_else(empty);
-    let changes = Map::from([("diff".to_owned(), Value::Str(new_file(want, &ready)))]);
+    let changes = created(want, observed, &ready, &owner);
     let plan = Plan { target: observed.target.clone(), write: Some(ready), owner, parents, backup: false };
     Diff::Change { plan, changes, would: format!("File {} would be created", want.place.name) }
+}
+
+/// What a new file is told as, by Salt's keys.
+fn created(want: &Want, observed: &Observed, ready: &Ready, owner: &Owner) -> Map {
+    if want.rehearsal && !want.new_file_diff {
+        return Map::from([("newfile".to_owned(), Value::Str(want.place.name.clone()))]);
+    }
+    let mut changes = Map::from([("diff".to_owned(), Value::Str(new_file(want, ready)))]);
+    if want.rehearsal {
+        return changes;
+    }
+    let own = Ids::default().fresh(owner.mode);
+    let now = Stat { mode: own.mode, uid: own.uid, gid: own.gid, ..observed.now };
+    file::dress_changes(&now, owner, &want.wish, &mut changes);
+    if matches!(want.source, Source::Files(_)) && want.wish.mode.is_none() {
+        changes.insert("mode".to_owned(), file::octal(owner.mode));
+    }
+    changes
 }
 
 fn new_file(want: &Want, ready: &Ready) -> String {
@@ -310,12 +345,4 @@ fn refused(want: &Want, staged: &Staged, call: &Call<'_>) -> Result<Option<Strin
         }
     }
     Ok(None)
-}
-
-fn keep_copy(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<(), Failure> {
-    let host = call.context.host;
-    let copy = host.path(&format!("{BACKUPS}{}_{:.6}", want.place.name, host.now()));
-    file::make_parents(&copy, Ids::default().fresh(0o700))?;
-    fsys::copy(&plan.target, &copy)?;
-    Ok(())
 }

@@ -1,11 +1,26 @@
 //! What the `file.*` states share: where a path is, whose it is to be, and the directories above it.
 
 pub(crate) mod absent;
+pub(crate) mod accumulated;
+pub(crate) mod copy;
+pub(crate) mod dataset;
+pub(crate) mod decode;
 pub(crate) mod difference;
 pub(crate) mod directory;
+pub(crate) mod edit;
+pub(crate) mod hardlink;
+pub(crate) mod listing;
 pub(crate) mod managed;
+pub(crate) mod patch;
+pub(crate) mod patterns;
+pub(crate) mod presence;
+pub(crate) mod recurse;
+pub(crate) mod rename;
+pub(crate) mod serialize;
 pub(crate) mod source;
+pub(crate) mod source_hash;
 pub(crate) mod symlink;
+pub(crate) mod touch;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +29,9 @@ use crate::fsys::{self, Kind, Owner, Stat};
 use crate::modules::accounts;
 use crate::modules::args::Args;
 use crate::value::{Map, Value};
+
+/// Copies of replaced files are kept here with `backup: minion`.
+const BACKUPS: &str = "/var/cache/mayfly/file_backup";
 
 /// A path as the tree names it and as it is on the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +43,12 @@ pub(crate) struct Place {
 impl Place {
     /// The step's name as a path: absolute and without `..`, so that what is written is what is read in the tree.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Failure> {
-        let name = call.chunk.name.clone();
+        Self::named(&call.chunk.name, call)
+    }
+
+    /// A path that an argument names.
+    pub(crate) fn named(name: &str, call: &Call<'_>) -> Result<Self, Failure> {
+        let name = name.to_owned();
         if !name.starts_with('/') {
             return Err(Failure::declaration(format!("{name:?} is not an absolute path")));
         }
@@ -34,6 +57,18 @@ impl Place {
         }
         let path = call.context.host.path(&name);
         stays_inside(&path, call.context.host.root()).map(|()| Self { path, name })
+    }
+
+    /// The path to write: a link's end when links are to be followed, and then inside the root.
+    pub(crate) fn target(&self, follow: bool, call: &Call<'_>) -> Result<PathBuf, Failure> {
+        if !follow || fsys::stat(&self.path)?.kind != Kind::Symlink {
+            return Ok(self.path.clone());
+        }
+        let end = fsys::canonical(&self.path)?;
+        match end.starts_with(fsys::canonical(call.context.host.root())?) {
+            true => Ok(end),
+            false => Err(Failure::machine(format!("{} is a link that leads out of the root", self.name))),
+        }
     }
 }
 
@@ -162,4 +197,12 @@ pub(crate) fn dir_mode_for(mode: Option<u32>) -> u32 {
 /// A refusal for a path where something else stands.
 pub(crate) fn odd(place: &Place, kind: Kind, wanted: &str) -> String {
     format!("{} is {kind}, not {wanted}; it is left as it is", place.name)
+}
+
+/// Keep a copy of a file that is about to be replaced.
+pub(crate) fn keep_copy(place: &Place, target: &Path, call: &Call<'_>) -> Result<(), Failure> {
+    let host = call.context.host;
+    let copy = host.path(&format!("{BACKUPS}{}_{:.6}", place.name, host.now()));
+    make_parents(&copy, Ids::default().fresh(0o700))?;
+    Ok(fsys::copy(target, &copy)?)
 }

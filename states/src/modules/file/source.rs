@@ -6,7 +6,10 @@ use crate::engine::TemplateRequest;
 use crate::engine::step::{Call, Failure};
 use crate::fsys::{self, Content, Kind};
 use crate::modules::args::{Args, scalar};
+use crate::modules::file::Place;
+use crate::modules::file::dataset::Dataset;
 use crate::modules::file::difference::KEEP;
+use crate::modules::file::source_hash::{Names, SourceHash};
 use crate::value::{Map, Value};
 
 /// Templates and `contents` beyond this are refused.
@@ -21,6 +24,8 @@ pub(crate) enum Source {
     Text(String),
     /// From the first of these that exists: `salt://…` or absolute paths.
     Files(Vec<String>),
+    /// Data written as text, over what the file holds or not.
+    Data(Box<Dataset>),
 }
 
 /// Content ready to be compared.
@@ -42,14 +47,24 @@ impl Source {
             [] => Ok(Source::None),
             ["source"] => Ok(Source::Files(sources(args)?)),
             ["contents"] => Ok(Source::Text(text("contents", args.get("contents"), args)?)),
-            ["contents_pillar"] => from_data("contents_pillar", "pillar", &call.low.pillar, args),
-            [_] => from_data("contents_grains", "grains", &call.context.minion.grains, args),
+            ["contents_pillar"] => data("contents_pillar", "pillar", &call.low.pillar, args),
+            [_] => data("contents_grains", "grains", &call.context.minion.grains, args),
             many => Err(Failure::declaration(format!("only one of {} can be given", many.join(", ")))),
         }
     }
 
+    /// Whether the source is there and has the digest that it must have; a directory has none.
+    pub(crate) fn at(name: &str, check: &Check, call: &Call<'_>) -> Result<(), Failure> {
+        check.verify(&first_file(&[name.to_owned()], call)?, call)
+    }
+
     /// Fetch and render the content; `None` when there is none to manage.
-    pub(crate) fn ready(&self, template: Option<&Map>, call: &Call<'_>) -> Result<Option<Ready>, Failure> {
+    pub(crate) fn ready(
+        &self,
+        template: Option<&Map>,
+        check: &Check,
+        call: &Call<'_>,
+    ) -> Result<Option<Ready>, Failure> {
         match self {
             Source::None => Ok(None),
             Source::Text(text) => {
@@ -60,8 +75,25 @@ impl Source {
                 };
                 Ok(Some(Ready { content: Content::of(text.into_bytes()), file: None, mode: None }))
             }
-            Source::Files(names) => first_file(names, call)?.ready(template, call).map(Some),
+            Source::Data(dataset) => {
+                let text = dataset.text(existing(dataset, call)?.as_deref()).map_err(Failure::machine)?;
+                Ok(Some(Ready { content: Content::of(text.into_bytes()), file: None, mode: None }))
+            }
+            Source::Files(names) => {
+                let found = first_file(names, call)?;
+                check.verify(&found, call)?;
+                found.ready(template, call).map(Some)
+            }
         }
+    }
+}
+
+/// The text of the file that data is merged into.
+fn existing(dataset: &Dataset, call: &Call<'_>) -> Result<Option<String>, Failure> {
+    let path = Place::of(call)?.path;
+    match dataset.merge && fsys::stat(&path)?.kind == Kind::File {
+        true => Ok(Some(fsys::read_text(&path, TEMPLATE_LIMIT)?)),
+        false => Ok(None),
     }
 }
 
@@ -100,25 +132,45 @@ fn text(key: &str, value: Option<&Value>, args: &Args<'_>) -> Result<String, Fai
     Ok(text)
 }
 
-fn from_data(key: &str, what: &str, data: &Map, args: &Args<'_>) -> Result<Source, Failure> {
+fn data(key: &str, what: &str, data: &Map, args: &Args<'_>) -> Result<Source, Failure> {
     let path = args.text(key)?.unwrap_or_default();
-    let delimiter =
-        args.text("contents_delimiter")?.filter(|d| !d.is_empty()).unwrap_or_else(|| ":".to_owned());
-    let mut at: Option<&Value> = None;
-    for (i, part) in path.split(delimiter.as_str()).enumerate() {
-        at = match at {
-            None if i == 0 => data.get(part),
-            Some(Value::Map(map)) => map.get(part),
-            Some(Value::List(list)) => part.parse::<usize>().ok().and_then(|n| list.get(n)),
+    from_data(&path, key, what, data, args).map(Source::Text)
+}
+
+/// Text that stands at a path in pillar or grains.
+pub(crate) fn from_data(
+    path: &str,
+    key: &str,
+    what: &str,
+    data: &Map,
+    args: &Args<'_>,
+) -> Result<String, Failure> {
+    let delimiter = args.text("contents_delimiter")?.filter(|d| !d.is_empty());
+    let at = look_up(path, delimiter.as_deref().unwrap_or(":"), key, what, data)?;
+    text(key, Some(at), args)
+}
+
+/// What stands at a path in pillar or grains.
+pub(crate) fn look_up<'a>(
+    path: &str,
+    delimiter: &str,
+    key: &str,
+    what: &str,
+    data: &'a Map,
+) -> Result<&'a Value, Failure> {
+    let none = |part| format!("{key}: the {what} has no `{path}` (nothing at `{part}`)");
+    let mut parts = path.split(delimiter);
+    let first = parts.next().unwrap_or_default();
+    let mut at = data.get(first).ok_or_else(|| Failure::declaration(none(first)))?;
+    for part in parts {
+        let below = match at {
+            Value::Map(map) => map.get(part),
+            Value::List(list) => part.parse::<usize>().ok().and_then(|n| list.get(n)),
             _ => None,
         };
-        if at.is_none() {
-            return Err(Failure::declaration(format!(
-                "{key}: the {what} has no `{path}` (nothing at `{part}`)"
-            )));
-        }
+        at = below.ok_or_else(|| Failure::declaration(none(part)))?;
     }
-    Ok(Source::Text(text(key, at, args)?))
+    Ok(at)
 }
 
 /// A source file that exists.
@@ -155,26 +207,49 @@ fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
     Ok(there.then(|| Found { path, name: local.to_owned() }))
 }
 
+/// What stands behind `salt://`, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// Relative to a file root.
+    pub(crate) path: String,
+    pub(crate) env: String,
+}
+
+impl Address {
+    /// Read what comes after `salt://`; the environment is the step's, unless one is named.
+    pub(crate) fn parse(rest: &str, call: &Call<'_>) -> Result<Self, Failure> {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let asked = call.chunk.arg("saltenv").and_then(Value::as_str);
+        let own = asked.unwrap_or(if call.chunk.env.is_empty() { "base" } else { &call.chunk.env });
+        let env = query.strip_prefix("saltenv=").unwrap_or(own);
+        if rest.is_empty() || rest.split('/').any(|part| part == "..") {
+            return Err(Failure::declaration(format!("salt://{rest} must name a file inside the tree")));
+        }
+        Ok(Self { path: rest.trim_start_matches('/').to_owned(), env: env.to_owned() })
+    }
+}
+
+/// The file roots of an environment.
+pub(crate) fn roots<'a>(env: &str, call: &Call<'a>) -> &'a [PathBuf] {
+    call.context.tree.file_roots.get(env).map(Vec::as_slice).unwrap_or_default()
+}
+
 /// A file of the tree; links that lead out of it are refused.
 fn in_tree(rest: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let asked = call.chunk.arg("saltenv").and_then(Value::as_str);
-    let own = asked.unwrap_or(if call.chunk.env.is_empty() { "base" } else { &call.chunk.env });
-    let env = query.strip_prefix("saltenv=").unwrap_or(own);
-    if rest.is_empty() || rest.split('/').any(|part| part == "..") {
-        return Err(Failure::declaration(format!("salt://{rest} must name a file inside the tree")));
-    }
-    let roots = call.context.tree.file_roots.get(env).map(Vec::as_slice).unwrap_or_default();
-    for root in roots {
-        let path = root.join(rest.trim_start_matches('/'));
+    let address = Address::parse(rest, call)?;
+    for root in roots(&address.env, call) {
+        let path = root.join(&address.path);
         if fsys::stat(&path)?.kind == Kind::Missing {
             continue;
         }
         let (inside, real) = (fsys::canonical(root)?, fsys::canonical(&path)?);
         if !real.starts_with(&inside) {
-            return Err(Failure::declaration(format!("salt://{rest} is a link that leads out of the tree")));
+            return Err(Failure::declaration(format!(
+                "salt://{} is a link that leads out of the tree",
+                address.path
+            )));
         }
-        return Ok(Some(Found { path: real, name: rest.to_owned() }));
+        return Ok(Some(Found { path: real, name: address.path }));
     }
     Ok(None)
 }
@@ -201,17 +276,45 @@ fn render(source: &str, name: &str, context: &Map, call: &Call<'_>) -> Result<St
     call.context.render.template(&request).map_err(Failure::Declaration)
 }
 
-/// Compare a content with `source_hash`: hex alone or `algorithm=hex`, SHA-256 or by its length.
-pub(crate) fn verify(content: &Content, wanted: &str) -> Result<(), Failure> {
-    let hex = wanted.rsplit(['=', ':']).next().unwrap_or_default().trim().to_ascii_lowercase();
-    if hex.len() != 64 {
-        return Err(Failure::declaration("`source_hash` must be a SHA-256 in hex (sha256=…)"));
+/// What `source_hash` asks of a source.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Check {
+    /// As given: a digest, or a file of digests.
+    hash: Option<String>,
+    /// `source_hash_name`.
+    name: Option<String>,
+}
+
+impl Check {
+    pub(crate) fn read(args: &Args<'_>) -> Result<Self, Failure> {
+        let hash = args.text("source_hash")?.filter(|hash| !hash.is_empty());
+        Ok(Self { hash, name: args.text("source_hash_name")? })
     }
-    match hex == content.sha256 {
-        true => Ok(()),
-        false => Err(Failure::machine(format!(
-            "the source's SHA-256 is {}, but source_hash asks for {hex}",
-            content.sha256
-        ))),
+
+    /// Compare the source file with the digest, before it becomes anything else.
+    fn verify(&self, found: &Found, call: &Call<'_>) -> Result<(), Failure> {
+        let Some(given) = &self.hash else { return Ok(()) };
+        let wanted = match given.starts_with('/') || given.contains("://") {
+            true => self.look_up(given, found, call)?,
+            false => SourceHash::parse(given).map_err(Failure::declaration)?,
+        };
+        let unread =
+            |e: std::io::Error| Failure::machine(format!("cannot read {}: {e}", found.path.display()));
+        match wanted.of(&mut fsys::open(&found.path)?).map_err(unread)? {
+            Ok(()) => Ok(()),
+            Err(hex) => Err(Failure::machine(format!(
+                "the source's {} is {hex}, but source_hash asks for {}",
+                wanted.algorithm, wanted.hex
+            ))),
+        }
+    }
+
+    fn look_up(&self, given: &str, source: &Found, call: &Call<'_>) -> Result<SourceHash, Failure> {
+        let file = find(given, call)?;
+        let file = file.ok_or_else(|| Failure::machine(format!("source_hash: there is no file {given}")))?;
+        let names = Names { asked: self.name.as_deref(), file: &call.chunk.name, source: &source.name };
+        let text = fsys::read_text(&file.path, KEEP)?;
+        SourceHash::find(&text, names)
+            .ok_or_else(|| Failure::machine(format!("source_hash: {given} holds no digest")))
     }
 }

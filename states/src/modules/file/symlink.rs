@@ -1,12 +1,12 @@
 //! `file.symlink`: a link to this target, replaced in one step.
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
-use crate::fsys::{self, Kind, Stat};
+use crate::fsys::{self, Kind, Stat, relocate};
 use crate::modules::args::Args;
 use crate::modules::file::{self, Ids, Place, Wish};
 use crate::value::{Map, Value};
 
-pub(crate) const ARGS: &[&str] = &["target", "force", "makedirs", "user", "group"];
+pub(crate) const ARGS: &[&str] = &["target", "force", "backupname", "makedirs", "user", "group"];
 pub(crate) const IGNORED: &[&str] = &["mode", "atomic", "follow_symlinks"];
 
 /// The declaration.
@@ -15,13 +15,18 @@ pub(crate) struct Want {
     target: String,
     force: bool,
     makedirs: Option<u32>,
+    /// What stands there gets this name.
+    aside: Option<Place>,
     wish: Wish,
+    rehearsal: bool,
 }
 
 /// What stands there.
 pub(crate) struct Observed {
     now: Stat,
     points_to: Option<String>,
+    /// The name for what is put aside is taken.
+    taken: bool,
     ids: Ids,
     parent: bool,
 }
@@ -51,7 +56,9 @@ impl StateFn for Symlink {
                 .ok_or_else(|| Failure::declaration("`target` is missing: where the link points to"))?,
             force: args.flag("force", false)?,
             makedirs: args.flag("makedirs", false)?.then(|| file::dir_mode_for(wish.mode)),
+            aside: args.text("backupname")?.map(|name| Place::named(&name, call)).transpose()?,
             wish,
+            rehearsal: call.test,
         })
     }
 
@@ -62,7 +69,11 @@ impl StateFn for Symlink {
             _ => None,
         };
         let parent = file::parent_exists(&want.place.path)?;
-        Ok(Observed { now, points_to, ids: want.wish.ids(call)?, parent })
+        let taken = match &want.aside {
+            Some(aside) => fsys::stat(&aside.path)?.kind != Kind::Missing,
+            None => false,
+        };
+        Ok(Observed { now, points_to, taken, ids: want.wish.ids(call)?, parent })
     }
 
     fn diff(want: &Want, observed: &Observed) -> Diff<Plan> {
@@ -78,6 +89,12 @@ impl StateFn for Symlink {
                 Diff::Refuse(format!("the directory of {name} is not there; set makedirs: true"))
             }
             Kind::Missing => link(want, observed, false, format!("The link {name} would be made")),
+            Kind::File | Kind::Directory if observed.taken && !want.force => {
+                Diff::Refuse(format!("{name} cannot be put aside: backupname is taken; set force: true"))
+            }
+            kind if want.aside.is_some() && kind != Kind::Special => {
+                link(want, observed, false, format!("{name} ({kind}) would be put aside for a link"))
+            }
             kind if want.force => {
                 let clear = kind == Kind::Directory;
                 link(want, observed, clear, format!("{name} ({kind}) would be replaced by a link"))
@@ -94,6 +111,13 @@ impl StateFn for Symlink {
                 if parents {
                     file::make_parents(path, ids.fresh(want.makedirs.unwrap_or(0o755)))?;
                 }
+                let aside = want
+                    .aside
+                    .as_ref()
+                    .filter(|_| fsys::stat(path).is_ok_and(|now| now.kind != Kind::Symlink));
+                if let Some(aside) = aside.filter(|_| relocate::exists(path)) {
+                    relocate::rename(path, &aside.path)?;
+                }
                 if clear {
                     fsys::remove(path)?;
                 }
@@ -106,16 +130,12 @@ impl StateFn for Symlink {
 }
 
 fn link(want: &Want, observed: &Observed, clear: bool, would: String) -> Diff<Plan> {
-    let old = match (&observed.points_to, observed.now.kind) {
-        (Some(target), _) => Value::Str(target.clone()),
-        (None, Kind::Missing) => Value::Null,
-        (None, kind) => Value::Str(kind.to_string()),
+    // Salt's key in test mode for a link that points elsewhere is another one.
+    let changes = match observed.now.kind {
+        Kind::Symlink if want.rehearsal => ("change", &want.target),
+        _ => ("new", &want.place.name),
     };
-    let mut changes = Map::new();
-    match old {
-        Value::Null => drop(changes.insert("new".to_owned(), Value::Str(want.place.name.clone()))),
-        old => changes.extend([("old".to_owned(), old), ("new".to_owned(), Value::Str(want.target.clone()))]),
-    }
+    let changes = Map::from([(changes.0.to_owned(), Value::Str(changes.1.clone()))]);
     let plan = Plan::Link { clear, parents: !observed.parent, ids: observed.ids };
     Diff::Change { plan, changes, would }
 }
