@@ -91,6 +91,8 @@ pub(crate) struct Facts {
     pub(crate) packages: RefCell<Option<std::rc::Rc<Packages>>>,
     /// Whether the package lists were fetched in this run.
     pub(crate) refreshed: Cell<bool>,
+    /// Variables that `environ.setenv` has set for commands; `None` takes one away.
+    pub(crate) environment: RefCell<std::collections::BTreeMap<String, Option<String>>>,
 }
 
 /// Walk `low` and report. Errors of steps are in the report; nothing here fails as a whole.

@@ -1,0 +1,78 @@
+//! The state functions beyond files, packages, accounts and services, by module.
+
+use super::textfile::Editing;
+use super::{Entry, entry, ignoring, watched};
+use super::{
+    alias, cmd, cmd_script, cron, environ, gone, host, ini, locale, module, service_boot, ssh_auth,
+    ssh_known_hosts, sysctl, timezone,
+};
+use crate::engine::step::{Call, Return, StateFn, perform};
+
+/// An editor of one file as a state function.
+fn edit<E: super::textfile::Editor>(call: &Call<'_>) -> Return {
+    perform::<Editing<E>>(call)
+}
+
+const fn run<F: StateFn>(state: &'static str, fun: &'static str, args: &'static [&'static str]) -> Entry {
+    entry(state, fun, args, perform::<F>)
+}
+
+const fn editing<E: super::textfile::Editor>(
+    state: &'static str,
+    fun: &'static str,
+    args: &'static [&'static str],
+) -> Entry {
+    entry(state, fun, args, edit::<E>)
+}
+
+pub(super) static ENTRIES: &[Entry] = &[
+    editing::<alias::Absent>("alias", "absent", &[]),
+    editing::<alias::Present>("alias", "present", alias::PRESENT),
+    watched(
+        ignoring(run::<cmd_script::Run>("cmd", "script", cmd_script::ARGS), cmd::IGNORED),
+        perform::<cmd_script::Run>,
+    ),
+    watched(
+        ignoring(run::<cmd_script::Wait>("cmd", "wait_script", cmd_script::ARGS), cmd::IGNORED),
+        perform::<cmd_script::Run>,
+    ),
+    ignoring(editing::<cron::Absent>("cron", "absent", cron::ABSENT), cron::ABSENT_IGNORED),
+    editing::<cron::EnvAbsent>("cron", "env_absent", cron::ENV_ABSENT),
+    editing::<cron::EnvPresent>("cron", "env_present", cron::ENV_PRESENT),
+    ignoring(editing::<cron::File>("cron", "file", cron::FILE), cron::FILE_IGNORED),
+    editing::<cron::Present>("cron", "present", cron::PRESENT),
+    ignoring(run::<environ::Setenv>("environ", "setenv", environ::SETENV), environ::IGNORED),
+    ignoring(run::<gone::GroupAbsent>("group", "absent", &[]), gone::IGNORED),
+    editing::<host::Absent>("host", "absent", host::ABSENT),
+    editing::<host::Only>("host", "only", host::ONLY),
+    editing::<host::Present>("host", "present", host::PRESENT),
+    editing::<ini::OptionsAbsent>("ini", "options_absent", ini::OTHERS),
+    editing::<ini::OptionsPresent>("ini", "options_present", ini::PRESENT),
+    editing::<ini::SectionsAbsent>("ini", "sections_absent", ini::OTHERS),
+    editing::<ini::SectionsPresent>("ini", "sections_present", ini::OTHERS),
+    run::<locale::Present>("locale", "present", &[]),
+    editing::<locale::System>("locale", "system", &[]),
+    watched(run::<module::Run>("module", "run", module::ARGS), perform::<module::Run>),
+    watched(run::<module::Wait>("module", "wait", module::ARGS), perform::<module::Run>),
+    ignoring(
+        run::<service_boot::Disabled>("service", "disabled", service_boot::ENABLED),
+        service_boot::IGNORED,
+    ),
+    ignoring(
+        run::<service_boot::Enabled>("service", "enabled", service_boot::ENABLED),
+        service_boot::IGNORED,
+    ),
+    run::<service_boot::Masked>("service", "masked", service_boot::MASKED),
+    run::<service_boot::Unmasked>("service", "unmasked", service_boot::MASKED),
+    ignoring(editing::<ssh_auth::Absent>("ssh_auth", "absent", ssh_auth::ARGS), ssh_auth::IGNORED),
+    ignoring(editing::<ssh_auth::Manage>("ssh_auth", "manage", ssh_auth::MANAGE), ssh_auth::IGNORED),
+    ignoring(editing::<ssh_auth::Present>("ssh_auth", "present", ssh_auth::ARGS), ssh_auth::IGNORED),
+    editing::<ssh_known_hosts::Absent>("ssh_known_hosts", "absent", ssh_known_hosts::ABSENT),
+    ignoring(
+        editing::<ssh_known_hosts::Present>("ssh_known_hosts", "present", ssh_known_hosts::PRESENT),
+        ssh_known_hosts::IGNORED,
+    ),
+    run::<sysctl::Present>("sysctl", "present", sysctl::PRESENT),
+    run::<timezone::System>("timezone", "system", timezone::SYSTEM),
+    ignoring(run::<gone::UserAbsent>("user", "absent", gone::USER), gone::IGNORED),
+];
