@@ -2,12 +2,14 @@
 
 pub(crate) mod accounts;
 pub(crate) mod alias;
+pub(crate) mod apt;
 pub(crate) mod args;
 pub(crate) mod authorized_keys;
 pub(crate) mod cmd;
 pub(crate) mod cmd_script;
 pub(crate) mod cron;
 pub(crate) mod crontab;
+pub(crate) mod debs;
 pub(crate) mod dpkg;
 pub(crate) mod environ;
 pub(crate) mod file;
@@ -19,6 +21,9 @@ pub(crate) mod ini_file;
 pub(crate) mod locale;
 pub(crate) mod module;
 pub(crate) mod pkg;
+pub(crate) mod pkg_held;
+pub(crate) mod pkg_removed;
+pub(crate) mod pkg_uptodate;
 pub(crate) mod service;
 pub(crate) mod service_boot;
 pub(crate) mod ssh_auth;

@@ -3,8 +3,8 @@
 use super::textfile::Editing;
 use super::{Entry, entry, ignoring, watched};
 use super::{
-    alias, cmd, cmd_script, cron, environ, gone, host, ini, locale, module, service_boot, ssh_auth,
-    ssh_known_hosts, sysctl, timezone,
+    alias, cmd, cmd_script, cron, environ, gone, host, ini, locale, module, pkg, pkg_held, pkg_removed,
+    pkg_uptodate, service_boot, ssh_auth, ssh_known_hosts, sysctl, timezone,
 };
 use crate::engine::step::{Call, Return, StateFn, perform};
 
@@ -54,6 +54,12 @@ pub(super) static ENTRIES: &[Entry] = &[
     editing::<locale::System>("locale", "system", &[]),
     watched(run::<module::Run>("module", "run", module::ARGS), perform::<module::Run>),
     watched(run::<module::Wait>("module", "wait", module::ARGS), perform::<module::Run>),
+    ignoring(run::<pkg_held::Held>("pkg", "held", pkg_held::HELD), pkg_held::IGNORED),
+    ignoring(run::<pkg::Latest>("pkg", "latest", pkg::LATEST), pkg::IGNORED),
+    ignoring(run::<pkg_removed::Purged>("pkg", "purged", pkg_removed::ARGS), pkg_removed::IGNORED),
+    ignoring(run::<pkg_removed::Removed>("pkg", "removed", pkg_removed::ARGS), pkg_removed::IGNORED),
+    ignoring(run::<pkg_held::Unheld>("pkg", "unheld", pkg_held::UNHELD), pkg_held::IGNORED),
+    ignoring(run::<pkg_uptodate::Uptodate>("pkg", "uptodate", pkg_uptodate::ARGS), pkg_uptodate::IGNORED),
     ignoring(
         run::<service_boot::Disabled>("service", "disabled", service_boot::ENABLED),
         service_boot::IGNORED,
