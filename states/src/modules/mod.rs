@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod alias;
 pub(crate) mod apt;
+pub(crate) mod apt_sources;
 pub(crate) mod args;
 pub(crate) mod authorized_keys;
 pub(crate) mod cmd;
@@ -24,6 +25,7 @@ pub(crate) mod pkg;
 pub(crate) mod pkg_held;
 pub(crate) mod pkg_removed;
 pub(crate) mod pkg_uptodate;
+pub(crate) mod pkgrepo;
 pub(crate) mod service;
 pub(crate) mod service_boot;
 pub(crate) mod ssh_auth;

@@ -4,7 +4,7 @@ use super::textfile::Editing;
 use super::{Entry, entry, ignoring, watched};
 use super::{
     alias, cmd, cmd_script, cron, environ, gone, host, ini, locale, module, pkg, pkg_held, pkg_removed,
-    pkg_uptodate, service_boot, ssh_auth, ssh_known_hosts, sysctl, timezone,
+    pkg_uptodate, pkgrepo, service_boot, ssh_auth, ssh_known_hosts, sysctl, timezone,
 };
 use crate::engine::step::{Call, Return, StateFn, perform};
 
@@ -60,6 +60,8 @@ pub(super) static ENTRIES: &[Entry] = &[
     ignoring(run::<pkg_removed::Removed>("pkg", "removed", pkg_removed::ARGS), pkg_removed::IGNORED),
     ignoring(run::<pkg_held::Unheld>("pkg", "unheld", pkg_held::UNHELD), pkg_held::IGNORED),
     ignoring(run::<pkg_uptodate::Uptodate>("pkg", "uptodate", pkg_uptodate::ARGS), pkg_uptodate::IGNORED),
+    ignoring(run::<pkgrepo::Absent>("pkgrepo", "absent", pkgrepo::ABSENT), pkgrepo::IGNORED),
+    ignoring(run::<pkgrepo::Managed>("pkgrepo", "managed", pkgrepo::MANAGED), pkgrepo::IGNORED),
     ignoring(
         run::<service_boot::Disabled>("service", "disabled", service_boot::ENABLED),
         service_boot::IGNORED,

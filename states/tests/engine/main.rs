@@ -12,6 +12,7 @@ mod flow;
 mod judged;
 mod odd;
 mod packages;
+mod repositories;
 mod services;
 mod system;
 mod templates;
