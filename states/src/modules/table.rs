@@ -3,8 +3,9 @@
 use super::textfile::Editing;
 use super::{Entry, entry, ignoring, watched};
 use super::{
-    alias, cmd, cmd_script, cron, environ, gone, host, ini, locale, module, pkg, pkg_held, pkg_removed,
-    pkg_uptodate, pkgrepo, service_boot, ssh_auth, ssh_known_hosts, sysctl, timezone,
+    alias, archive, cmd, cmd_script, cron, environ, git, git_config, git_more, gone, host, ini, locale,
+    module, pkg, pkg_held, pkg_removed, pkg_uptodate, pkgrepo, service_boot, ssh_auth, ssh_known_hosts,
+    sysctl, timezone,
 };
 use crate::engine::step::{Call, Return, StateFn, perform};
 
@@ -28,6 +29,7 @@ const fn editing<E: super::textfile::Editor>(
 pub(super) static ENTRIES: &[Entry] = &[
     editing::<alias::Absent>("alias", "absent", &[]),
     editing::<alias::Present>("alias", "present", alias::PRESENT),
+    ignoring(run::<archive::Extracted>("archive", "extracted", archive::ARGS), archive::IGNORED),
     watched(
         ignoring(run::<cmd_script::Run>("cmd", "script", cmd_script::ARGS), cmd::IGNORED),
         perform::<cmd_script::Run>,
@@ -42,6 +44,11 @@ pub(super) static ENTRIES: &[Entry] = &[
     ignoring(editing::<cron::File>("cron", "file", cron::FILE), cron::FILE_IGNORED),
     editing::<cron::Present>("cron", "present", cron::PRESENT),
     ignoring(run::<environ::Setenv>("environ", "setenv", environ::SETENV), environ::IGNORED),
+    ignoring(run::<git_more::Cloned>("git", "cloned", git_more::CLONED), git_more::IGNORED),
+    ignoring(run::<git_config::ConfigSet>("git", "config_set", git_config::SET), git_config::IGNORED),
+    ignoring(run::<git_config::ConfigUnset>("git", "config_unset", git_config::UNSET), git_config::IGNORED),
+    ignoring(run::<git_more::Detached>("git", "detached", git_more::DETACHED), git_more::IGNORED),
+    ignoring(run::<git::Latest>("git", "latest", git::LATEST), git::IGNORED),
     ignoring(run::<gone::GroupAbsent>("group", "absent", &[]), gone::IGNORED),
     editing::<host::Absent>("host", "absent", host::ABSENT),
     editing::<host::Only>("host", "only", host::ONLY),

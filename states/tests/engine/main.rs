@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod accounts;
+mod archives;
 mod bench;
 mod commands;
 mod crash;
 mod files;
 mod flow;
+mod git;
 mod judged;
 mod odd;
 mod packages;
