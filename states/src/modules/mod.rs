@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod alias;
+pub(crate) mod alternatives;
 pub(crate) mod apt;
 pub(crate) mod apt_sources;
 pub(crate) mod archive;
@@ -11,10 +12,12 @@ pub(crate) mod cmd;
 pub(crate) mod cmd_script;
 pub(crate) mod cron;
 pub(crate) mod crontab;
+pub(crate) mod debconf;
 pub(crate) mod debs;
 pub(crate) mod dpkg;
 pub(crate) mod environ;
 pub(crate) mod file;
+pub(crate) mod fstab;
 pub(crate) mod git;
 pub(crate) mod git_cmd;
 pub(crate) mod git_config;
@@ -26,6 +29,7 @@ pub(crate) mod ini;
 pub(crate) mod ini_file;
 pub(crate) mod locale;
 pub(crate) mod module;
+pub(crate) mod mount;
 pub(crate) mod pkg;
 pub(crate) mod pkg_held;
 pub(crate) mod pkg_removed;
@@ -40,6 +44,7 @@ mod table;
 pub(crate) mod test;
 pub(crate) mod textfile;
 pub(crate) mod timezone;
+mod unsupported;
 pub(crate) mod user;
 
 use crate::engine::step::{Call, Return, perform};

@@ -3,9 +3,9 @@
 use super::textfile::Editing;
 use super::{Entry, entry, ignoring, watched};
 use super::{
-    alias, archive, cmd, cmd_script, cron, environ, git, git_config, git_more, gone, host, ini, locale,
-    module, pkg, pkg_held, pkg_removed, pkg_uptodate, pkgrepo, service_boot, ssh_auth, ssh_known_hosts,
-    sysctl, timezone,
+    alias, alternatives, archive, cmd, cmd_script, cron, debconf, environ, git, git_config, git_more, gone,
+    host, ini, locale, module, mount, pkg, pkg_held, pkg_removed, pkg_uptodate, pkgrepo, service_boot,
+    ssh_auth, ssh_known_hosts, sysctl, timezone, unsupported,
 };
 use crate::engine::step::{Call, Return, StateFn, perform};
 
@@ -26,9 +26,16 @@ const fn editing<E: super::textfile::Editor>(
     entry(state, fun, args, edit::<E>)
 }
 
+/// Whatever is asked of a function that is not built.
+const ANY: &[&str] = &[];
+
 pub(super) static ENTRIES: &[Entry] = &[
     editing::<alias::Absent>("alias", "absent", &[]),
     editing::<alias::Present>("alias", "present", alias::PRESENT),
+    run::<alternatives::Auto>("alternatives", "auto", &[]),
+    run::<alternatives::Install>("alternatives", "install", alternatives::INSTALL),
+    run::<alternatives::Remove>("alternatives", "remove", alternatives::PATH),
+    run::<alternatives::Set>("alternatives", "set", alternatives::PATH),
     ignoring(run::<archive::Extracted>("archive", "extracted", archive::ARGS), archive::IGNORED),
     watched(
         ignoring(run::<cmd_script::Run>("cmd", "script", cmd_script::ARGS), cmd::IGNORED),
@@ -43,6 +50,8 @@ pub(super) static ENTRIES: &[Entry] = &[
     editing::<cron::EnvPresent>("cron", "env_present", cron::ENV_PRESENT),
     ignoring(editing::<cron::File>("cron", "file", cron::FILE), cron::FILE_IGNORED),
     editing::<cron::Present>("cron", "present", cron::PRESENT),
+    run::<debconf::Set>("debconf", "set", debconf::SET),
+    run::<debconf::SetFile>("debconf", "set_file", debconf::SET_FILE),
     ignoring(run::<environ::Setenv>("environ", "setenv", environ::SETENV), environ::IGNORED),
     ignoring(run::<git_more::Cloned>("git", "cloned", git_more::CLONED), git_more::IGNORED),
     ignoring(run::<git_config::ConfigSet>("git", "config_set", git_config::SET), git_config::IGNORED),
@@ -61,6 +70,12 @@ pub(super) static ENTRIES: &[Entry] = &[
     editing::<locale::System>("locale", "system", &[]),
     watched(run::<module::Run>("module", "run", module::ARGS), perform::<module::Run>),
     watched(run::<module::Wait>("module", "wait", module::ARGS), perform::<module::Run>),
+    watched(
+        ignoring(run::<mount::Mounted>("mount", "mounted", mount::MOUNTED), mount::IGNORED),
+        perform::<mount::Remount>,
+    ),
+    run::<mount::Swap>("mount", "swap", mount::SWAP),
+    run::<mount::Unmounted>("mount", "unmounted", mount::UNMOUNTED),
     ignoring(run::<pkg_held::Held>("pkg", "held", pkg_held::HELD), pkg_held::IGNORED),
     ignoring(run::<pkg::Latest>("pkg", "latest", pkg::LATEST), pkg::IGNORED),
     ignoring(run::<pkg_removed::Purged>("pkg", "purged", pkg_removed::ARGS), pkg_removed::IGNORED),
@@ -89,5 +104,11 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     run::<sysctl::Present>("sysctl", "present", sysctl::PRESENT),
     run::<timezone::System>("timezone", "system", timezone::SYSTEM),
+    entry("acme", "cert", ANY, unsupported::refuse),
+    entry("x509", "certificate_managed", ANY, unsupported::refuse),
+    entry("x509", "crl_managed", ANY, unsupported::refuse),
+    entry("x509", "csr_managed", ANY, unsupported::refuse),
+    entry("x509", "pem_managed", ANY, unsupported::refuse),
+    entry("x509", "private_key_managed", ANY, unsupported::refuse),
     ignoring(run::<gone::UserAbsent>("user", "absent", gone::USER), gone::IGNORED),
 ];

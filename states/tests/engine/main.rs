@@ -12,6 +12,7 @@ mod files;
 mod flow;
 mod git;
 mod judged;
+mod mounts;
 mod odd;
 mod packages;
 mod repositories;
