@@ -1,16 +1,13 @@
 //! `archive.extracted`: what is in a tar or zip archive is in a directory.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind};
-use crate::host::Command;
+use crate::modules::archive_file::{self, Archive, Format, program, stripped, tops};
 use crate::modules::args::Args;
-use crate::modules::cmd::last_words;
-use crate::modules::file::source::{Source, verify};
 use crate::modules::file::{Ids, Wish};
 use crate::modules::textfile::{place, roots};
 use crate::value::{Map, Value};
@@ -46,16 +43,8 @@ pub(crate) const IGNORED: &[&str] = &[
     "zip_options",
 ];
 
-/// Unpacking something large takes long; a stuck disk must still end.
-const TIMEOUT: Duration = Duration::from_secs(1800);
 /// Says that a directory was being filled: what is in it may be torn.
 const MARKS: &str = "/var/cache/mayfly/extracting";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Tar,
-    Zip,
-}
 
 /// The declaration.
 pub(crate) struct Want {
@@ -87,14 +76,6 @@ pub(crate) struct Observed {
     /// What belongs to somebody else.
     strange: Vec<PathBuf>,
     ids: Ids,
-}
-
-/// The archive on this machine.
-#[derive(Debug, Clone)]
-pub(crate) struct Archive {
-    path: PathBuf,
-    entries: Vec<String>,
-    _keep: Option<std::rc::Rc<tempfile::TempDir>>,
 }
 
 /// What is to be done.
@@ -163,14 +144,6 @@ fn options(args: &Args<'_>, format: Format) -> Result<Vec<String>, Failure> {
     Ok(words.into_iter().filter_map(dashed).collect())
 }
 
-/// How many leading parts of paths are taken away.
-fn stripped(options: &[String]) -> usize {
-    let count = |o: &String| {
-        o.strip_prefix("--strip-components=").or_else(|| o.strip_prefix("--strip="))?.parse().ok()
-    };
-    options.iter().find_map(count).unwrap_or(0)
-}
-
 fn trim(args: &Args<'_>) -> Result<Option<usize>, Failure> {
     match args.get("trim_output") {
         Some(Value::Bool(true)) => Ok(Some(100)),
@@ -237,7 +210,13 @@ impl StateFn for Extracted {
         {
             return Ok(now);
         }
-        let archive = archive(want, call)?;
+        let archive = archive_file::open(
+            &want.source,
+            want.hash.as_deref(),
+            want.format,
+            stripped(&want.options),
+            call,
+        )?;
         compare(want, &archive, &mut now)?;
         now.archive = Some(archive);
         Ok(now)
@@ -294,69 +273,6 @@ fn list(items: &[String]) -> Value {
 
 fn mark(want: &Want, call: &Call<'_>) -> PathBuf {
     call.context.host.path(MARKS).join(hex::encode(Sha256::digest(&want.name)))
-}
-
-/// Get the archive, check it, and read what is in it.
-fn archive(want: &Want, call: &Call<'_>) -> Result<Archive, Failure> {
-    let ready = Source::Files(vec![want.source.clone()]).ready(None, call)?;
-    let ready = ready.ok_or_else(|| Failure::machine(format!("{} is not there", want.source)))?;
-    if let Some(hash) = &want.hash {
-        verify(&ready.content, hash)?;
-    }
-    let (path, keep) = match ready.file {
-        Some(path) => (path, None),
-        None => {
-            let failed = |e| Failure::machine(format!("cannot make a temporary directory: {e}"));
-            let dir = tempfile::Builder::new().prefix("mayfly-archive-").tempdir().map_err(failed)?;
-            let path = dir.path().join("archive");
-            fsys::replace(&path, &ready.content.bytes.unwrap_or_default(), roots(0o600))?;
-            (path, Some(std::rc::Rc::new(dir)))
-        }
-    };
-    let file = path.display().to_string();
-    let argv = match want.format {
-        Format::Tar => vec!["tar", "--list", "--quoting-style=literal", "--file", &file],
-        Format::Zip => vec!["unzip", "-Z1", &file],
-    };
-    let text = program(&argv, call)?;
-    let strip = stripped(&want.options);
-    let entries = text.lines().filter_map(|l| inside(l, strip)).collect::<Vec<_>>();
-    if let Some(bad) = text.lines().find(|l| l.starts_with('/') || l.split('/').any(|p| p == "..")) {
-        return Err(Failure::declaration(format!("{} holds {bad:?}, which leads out of it", want.source)));
-    }
-    Ok(Archive { path, entries, _keep: keep })
-}
-
-/// A path of the archive as it will be in the directory.
-fn inside(entry: &str, strip: usize) -> Option<String> {
-    let entry = entry.trim_start_matches("./");
-    let rest = entry.splitn(strip + 1, '/').nth(strip)?;
-    (!rest.is_empty()).then(|| rest.to_owned())
-}
-
-fn program(argv: &[&str], call: &Call<'_>) -> Result<String, Failure> {
-    let mut command = Command::argv(argv.iter().copied()).env("LC_ALL", "C.UTF-8");
-    command.timeout = TIMEOUT;
-    let output = call.context.host.run(&command)?;
-    let tool = argv.first().copied().unwrap_or_default();
-    if output.stdout.len() >= crate::host::Output::LIMIT {
-        return Err(Failure::machine(format!(
-            "`{tool}` says more than can be read: the archive is too large"
-        )));
-    }
-    match output.code {
-        0 => Ok(output.out()),
-        code => Err(Failure::machine(format!("`{tool}` ended with exit code {code}{}", last_words(&output)))),
-    }
-}
-
-/// Names that the archive has at its top.
-fn tops(entries: &[String]) -> (Vec<&str>, bool) {
-    let mut dirs: Vec<&str> = entries.iter().filter_map(|e| Some(e.split_once('/')?.0)).collect();
-    dirs.sort_unstable();
-    dirs.dedup();
-    let files = entries.iter().any(|e| !e.contains('/') && !dirs.contains(&e.as_str()));
-    (dirs, files)
 }
 
 fn compare(want: &Want, archive: &Archive, now: &mut Observed) -> Result<(), Failure> {
@@ -450,31 +366,4 @@ fn extract(want: &Want, archive: &Archive, call: &Call<'_>) -> Result<(), Failur
         argv.push(&file);
     }
     program(&argv, call).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_stripped_as_tar_strips_them() {
-        let table = [
-            ("./a/b", 0, Some("a/b")),
-            ("a/b/c", 1, Some("b/c")),
-            ("a/", 1, None),
-            ("a", 1, None),
-            ("a/b/", 1, Some("b/")),
-        ];
-        for (entry, strip, wanted) in table {
-            assert_eq!(inside(entry, strip).as_deref(), wanted, "{entry}");
-        }
-        assert_eq!(stripped(&["--strip-components=2".to_owned()]), 2);
-    }
-
-    #[test]
-    fn what_is_at_the_top_is_seen() {
-        let entries = |e: &[&str]| e.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        assert_eq!(tops(&entries(&["a/", "a/b", "a/c/d"])), (vec!["a"], false));
-        assert_eq!(tops(&entries(&["a/b", "x"])), (vec!["a"], true));
-    }
 }

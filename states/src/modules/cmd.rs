@@ -52,6 +52,14 @@ pub(crate) fn command(line: &str, args: &Args<'_>) -> Result<Command, Failure> {
     Ok(command)
 }
 
+/// The same, with what `environ.setenv` has set in this run; the step's own `env` has the last word.
+pub(crate) fn command_of_run(line: &str, args: &Args<'_>, call: &Call<'_>) -> Result<Command, Failure> {
+    let mut command = command(line, args)?;
+    let set = call.facts.environment.borrow();
+    command.env.splice(0..0, set.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Ok(command)
+}
+
 /// `env` as a mapping or a list of one-key mappings; `false` takes a variable away.
 fn environment(args: &Args<'_>) -> Result<Vec<(String, Option<String>)>, Failure> {
     let bad = || Failure::declaration("`env` must be a mapping of names to texts");
@@ -84,10 +92,7 @@ pub(crate) fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
     let mut success = codes.iter().map(code).collect::<Result<Vec<i32>, _>>()?;
     success.push(0);
     let line = call.chunk.name.clone();
-    let mut command = command(&line, args)?;
-    // What `environ.setenv` has set in this run comes first, so that the step's own `env` has the last word.
-    let set = call.facts.environment.borrow();
-    command.env.splice(0..0, set.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let command = command_of_run(&line, args, call)?;
     Ok(Want {
         command,
         line,

@@ -1,4 +1,4 @@
-//! `cron.present`, `cron.absent`, `cron.env_present`, `cron.env_absent` and `cron.file`: the crontabs of users.
+//! `cron.present`, `cron.absent` and `cron.file`: the crontabs of users.
 //!
 //! A crontab is written where the daemon looks for it, whole or not at all; the daemon sees that its directory changed.
 
@@ -29,21 +29,19 @@ pub(crate) const PRESENT: &[&str] = &[
 pub(crate) const ABSENT: &[&str] = &["user", "identifier", "special"];
 pub(crate) const ABSENT_IGNORED: &[&str] =
     &["minute", "hour", "daymonth", "month", "dayweek", "comment", "commented"];
-pub(crate) const ENV_PRESENT: &[&str] = &["user", "value"];
-pub(crate) const ENV_ABSENT: &[&str] = &["user"];
 pub(crate) const FILE: &[&str] = &["user", "source_hash", "template", "context", "defaults", "replace"];
 pub(crate) const FILE_IGNORED: &[&str] = &["backup", "source_hash_name"];
 
 /// Where crontabs are: with Debian's cron, and with the others'.
 const SPOOLS: [&str; 2] = ["/var/spool/cron/crontabs", "/var/spool/cron"];
 
-fn user(args: &Args<'_>) -> Result<String, Failure> {
+pub(crate) fn user(args: &Args<'_>) -> Result<String, Failure> {
     let user = args.text("user")?.unwrap_or_else(|| "root".to_owned());
     crate::modules::group::account_name(&user, "user")
 }
 
 /// The user's crontab; its directory is made when there is none.
-fn tab(user: &str, call: &Call<'_>) -> Result<TextFile, Failure> {
+pub(crate) fn tab(user: &str, call: &Call<'_>) -> Result<TextFile, Failure> {
     let root = call.context.host.root();
     let failed = |e: std::io::Error| Failure::machine(format!("cannot look up accounts: {e}"));
     let account = accounts::account(root, user).map_err(failed)?;
@@ -194,7 +192,7 @@ fn command(call: &Call<'_>) -> Result<String, Failure> {
     }
 }
 
-fn told(user: &str, what: &str) -> Map {
+pub(crate) fn told(user: &str, what: &str) -> Map {
     Map::from([(user.to_owned(), Value::Str(what.to_owned()))])
 }
 
@@ -296,95 +294,6 @@ impl Editor for Absent {
             changes: told(&want.user, &want.cmd),
             would: format!("Cron {} would be removed from {}'s crontab", want.cmd, want.user),
             done: format!("Cron {} removed from {}'s crontab", want.cmd, want.user),
-        }
-    }
-}
-
-/// A variable that is asked for.
-pub(crate) struct Variable {
-    user: String,
-    name: String,
-    value: String,
-}
-
-impl Variable {
-    fn read(args: &Args<'_>, call: &Call<'_>) -> Result<Self, Failure> {
-        let name = one_line("name", call.chunk.name.trim().to_owned())?;
-        if name.is_empty() || name.contains([' ', '=', '#']) {
-            return Err(Failure::declaration(format!("{name:?} cannot be the name of a variable")));
-        }
-        let value = one_line("value", args.text("value")?.unwrap_or_default())?;
-        Ok(Self { user: user(args)?, name, value })
-    }
-
-    /// An empty value is written as a pair of quotes.
-    fn met(&self, now: &str) -> bool {
-        now == self.value || (self.value.is_empty() && now == "\"\"")
-    }
-}
-
-/// `cron.env_present`.
-pub(crate) struct EnvPresent;
-
-impl Editor for EnvPresent {
-    type Want = Variable;
-
-    fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Variable, Failure> {
-        Variable::read(args, call)
-    }
-
-    fn file(want: &Variable, call: &Call<'_>) -> Result<TextFile, Failure> {
-        tab(&want.user, call)
-    }
-
-    fn edit(want: &Variable, text: &str) -> Edited {
-        let mut tab = Crontab::parse(text);
-        let name = &want.name;
-        let now = tab.env.iter().find(|(n, _)| n == name).cloned();
-        if now.as_ref().is_some_and(|(_, value)| want.met(value)) {
-            return Edited::Same(format!("Cron env {name} already present"));
-        }
-        tab.env.retain(|(n, _)| n != name);
-        tab.env.push((name.clone(), want.value.clone()));
-        let done = match now {
-            None => format!("Cron env {name} added to {}'s crontab", want.user),
-            Some(_) => format!("Cron env {name} updated"),
-        };
-        Edited::To {
-            text: tab.render(),
-            changes: told(&want.user, name),
-            would: format!("Cron env {name} would be set in {}'s crontab", want.user),
-            done,
-        }
-    }
-}
-
-/// `cron.env_absent`.
-pub(crate) struct EnvAbsent;
-
-impl Editor for EnvAbsent {
-    type Want = Variable;
-
-    fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Variable, Failure> {
-        Variable::read(args, call)
-    }
-
-    fn file(want: &Variable, call: &Call<'_>) -> Result<TextFile, Failure> {
-        tab(&want.user, call)
-    }
-
-    fn edit(want: &Variable, text: &str) -> Edited {
-        let mut tab = Crontab::parse(text);
-        let name = &want.name;
-        if !tab.env.iter().any(|(n, _)| n == name) {
-            return Edited::Same(format!("Cron env {name} already absent"));
-        }
-        tab.env.retain(|(n, _)| n != name);
-        Edited::To {
-            text: tab.render(),
-            changes: told(&want.user, name),
-            would: format!("Cron env {name} would be removed from {}'s crontab", want.user),
-            done: format!("Cron env {name} removed from {}'s crontab", want.user),
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::textfile::Editing;
 use super::{Entry, entry, ignoring, watched};
 use super::{
-    alias, alternatives, archive, cmd, cmd_script, cron, debconf, environ, git, git_config, git_more, gone,
-    host, ini, locale, module, mount, pkg, pkg_held, pkg_removed, pkg_uptodate, pkgrepo, service_boot,
-    ssh_auth, ssh_known_hosts, sysctl, timezone, unsupported,
+    alias, alternatives, archive, cmd, cmd_script, cron, cron_env, debconf, environ, git, git_config,
+    git_more, gone, host, ini, locale, module, mount, pkg, pkg_held, pkg_removed, pkg_uptodate, pkgrepo,
+    service_boot, ssh_auth, ssh_known_hosts, swap, sysctl, timezone, unsupported,
 };
 use crate::engine::step::{Call, Return, StateFn, perform};
 
@@ -46,8 +46,8 @@ pub(super) static ENTRIES: &[Entry] = &[
         perform::<cmd_script::Run>,
     ),
     ignoring(editing::<cron::Absent>("cron", "absent", cron::ABSENT), cron::ABSENT_IGNORED),
-    editing::<cron::EnvAbsent>("cron", "env_absent", cron::ENV_ABSENT),
-    editing::<cron::EnvPresent>("cron", "env_present", cron::ENV_PRESENT),
+    editing::<cron_env::EnvAbsent>("cron", "env_absent", cron_env::ABSENT),
+    editing::<cron_env::EnvPresent>("cron", "env_present", cron_env::PRESENT),
     ignoring(editing::<cron::File>("cron", "file", cron::FILE), cron::FILE_IGNORED),
     editing::<cron::Present>("cron", "present", cron::PRESENT),
     run::<debconf::Set>("debconf", "set", debconf::SET),
@@ -74,7 +74,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         ignoring(run::<mount::Mounted>("mount", "mounted", mount::MOUNTED), mount::IGNORED),
         perform::<mount::Remount>,
     ),
-    run::<mount::Swap>("mount", "swap", mount::SWAP),
+    run::<swap::Swap>("mount", "swap", swap::ARGS),
     run::<mount::Unmounted>("mount", "unmounted", mount::UNMOUNTED),
     ignoring(run::<pkg_held::Held>("pkg", "held", pkg_held::HELD), pkg_held::IGNORED),
     ignoring(run::<pkg::Latest>("pkg", "latest", pkg::LATEST), pkg::IGNORED),

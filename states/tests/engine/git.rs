@@ -35,7 +35,7 @@ fn origin(bench: &Bench) -> std::path::PathBuf {
     dir
 }
 
-fn latest(origin: &Path, more: serde_json::Value) -> Chunk {
+fn latest(origin: &Path, more: &serde_json::Value) -> Chunk {
     let mut args = json!({"target": "/srv/app"});
     args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     step("git.latest", origin.to_str().unwrap(), args)
@@ -55,45 +55,45 @@ fn a_clone_follows_its_branch() {
     let bench = Bench::new();
     let origin = origin(&bench);
     let one = git(&origin, &["rev-parse", "HEAD"]);
-    let cloned = bench.change(&latest(&origin, json!({"rev": "main"})));
+    let cloned = bench.change(&latest(&origin, &json!({"rev": "main"})));
     assert_eq!(revision(&cloned.changes), Some((Value::Null, text(&one))));
     let new = format!("{} => /srv/app", origin.display());
     assert_eq!(cloned.changes.get("new"), Some(&text(&new)));
     assert_eq!(bench.read("/srv/app/file"), "one");
     let two = commit(&origin, "two");
-    let updated = bench.change(&latest(&origin, json!({"rev": "main"})));
+    let updated = bench.change(&latest(&origin, &json!({"rev": "main"})));
     assert_eq!(revision(&updated.changes), Some((text(&one), text(&two))));
     assert_eq!(bench.read("/srv/app/file"), "two");
     git(&origin, &["tag", "-a", "v1", "-m", "v1", &one]);
-    let back = bench.refuses(&latest(&origin, json!({"rev": "v1"})));
+    let back = bench.refuses(&latest(&origin, &json!({"rev": "v1"})));
     assert!(back.contains("is no fast-forward"), "{back}");
-    let forced = bench.change(&latest(&origin, json!({"rev": "v1", "force_reset": true})));
+    let forced = bench.change(&latest(&origin, &json!({"rev": "v1", "force_reset": true})));
     assert_eq!(forced.changes.get("forced update"), Some(&Value::Bool(true)));
     assert_eq!(bench.read("/srv/app/file"), "one");
-    assert!(bench.refuses(&latest(&origin, json!({"rev": "none"}))).contains("No revision matching 'none'"));
+    assert!(bench.refuses(&latest(&origin, &json!({"rev": "none"}))).contains("No revision matching 'none'"));
 }
 
 #[test]
 fn local_work_is_only_given_up_when_told() {
     let bench = Bench::new();
     let origin = origin(&bench);
-    bench.change(&latest(&origin, json!({})));
+    bench.change(&latest(&origin, &json!({})));
     bench.write("/srv/app/file", "mine");
-    bench.same(&latest(&origin, json!({})));
+    bench.same(&latest(&origin, &json!({})));
     commit(&origin, "two");
-    let refused = bench.refuses(&latest(&origin, json!({})));
+    let refused = bench.refuses(&latest(&origin, &json!({})));
     assert!(refused.contains("uncommitted changes"), "{refused}");
     assert_eq!(bench.read("/srv/app/file"), "mine");
-    bench.change(&latest(&origin, json!({"force_reset": true})));
+    bench.change(&latest(&origin, &json!({"force_reset": true})));
     assert_eq!(bench.read("/srv/app/file"), "two");
     bench.write("/srv/app/file", "mine");
-    bench.same(&latest(&origin, json!({"force_reset": "remote-changes"})));
-    bench.change(&latest(&origin, json!({"force_reset": true})));
+    bench.same(&latest(&origin, &json!({"force_reset": "remote-changes"})));
+    bench.change(&latest(&origin, &json!({"force_reset": true})));
     // A rewritten history is seen once it was fetched, and then too.
     git(&origin, &["checkout", "-q", "--orphan", "other"]);
     commit(&origin, "three");
     git(&origin, &["branch", "-f", "main", "other"]);
-    let failed = only(bench.run(&[latest(&origin, json!({"rev": "main"}))]));
+    let failed = only(bench.run(&[latest(&origin, &json!({"rev": "main"}))]));
     assert!(
         failed.outcome == Outcome::Failed && failed.comment.contains("no fast-forward"),
         "{}",
@@ -107,20 +107,20 @@ fn other_remotes_branches_and_bare_clones() {
     let bench = Bench::new();
     let origin = origin(&bench);
     git(&origin, &["branch", "dev"]);
-    bench.change(&latest(&origin, json!({"rev": "dev", "branch": "local"})));
+    bench.change(&latest(&origin, &json!({"rev": "dev", "branch": "local"})));
     assert_eq!(git(&bench.at("/srv/app"), &["symbolic-ref", "--short", "HEAD"]), "local");
     let moved = bench.scratch("moved");
     git(&bench.scratch(""), &["clone", "-q", origin.to_str().unwrap(), "moved"]);
-    let changed = bench.change(&latest(&moved, json!({"branch": "local"})));
+    let changed = bench.change(&latest(&moved, &json!({"branch": "local"})));
     assert_eq!(changed.changes.keys().collect::<Vec<_>>(), ["url"]);
     let bare = json!({"target": "/srv/bare", "mirror": true});
-    bench.change(&latest(&origin, bare.clone()));
+    bench.change(&latest(&origin, &bare));
     commit(&origin, "two");
-    bench.change(&latest(&origin, bare));
+    bench.change(&latest(&origin, &bare));
     bench.write("/srv/taken/file", "x");
-    let refused = bench.refuses(&latest(&origin, json!({"target": "/srv/taken"})));
+    let refused = bench.refuses(&latest(&origin, &json!({"target": "/srv/taken"})));
     assert!(refused.contains("force_clone would remove it"), "{refused}");
-    let forced = bench.change(&latest(&origin, json!({"target": "/srv/taken", "force_clone": true})));
+    let forced = bench.change(&latest(&origin, &json!({"target": "/srv/taken", "force_clone": true})));
     assert_eq!(forced.changes.get("forced clone"), Some(&Value::Bool(true)));
 }
 

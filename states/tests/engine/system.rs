@@ -170,13 +170,19 @@ fn variables_of_the_run_reach_its_commands() {
         step("cmd.run", "echo $MAYFLY_PROBE", json!({})),
         step("cmd.run", "own", json!({"name": "echo  $MAYFLY_PROBE", "env": {"MAYFLY_PROBE": "two"}})),
         step("environ.setenv", "MAYFLY_PROBE", json!({"value": "one"})),
+        step("cmd.run", "echo seen", json!({"onlyif": "test $MAYFLY_PROBE = one"})),
         step("environ.setenv", "off", json!({"value": {"MAYFLY_PROBE": false}, "false_unsets": true})),
     ];
     let report = bench.run(&steps);
-    assert_eq!(words(&report), ["changed", "changed", "changed", "ok", "changed"], "{}", report.to_text());
+    assert_eq!(
+        words(&report),
+        ["changed", "changed", "changed", "ok", "changed", "changed"],
+        "{}",
+        report.to_text()
+    );
     assert_eq!(report.steps[1].changes.get("stdout"), Some(&text("one")));
     assert_eq!(report.steps[2].changes.get("stdout"), Some(&text("two")));
-    assert_eq!(report.steps[4].changes, Map::from([("MAYFLY_PROBE".into(), Value::Null)]));
+    assert_eq!(report.steps[5].changes, Map::from([("MAYFLY_PROBE".into(), Value::Null)]));
     assert_eq!(words(&bench.test(&steps[..1])), ["would"]);
 }
 
