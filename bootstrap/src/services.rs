@@ -70,4 +70,12 @@ impl Services for SupervisedServices {
     fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), String> {
         self.supervisor.set_enabled(name, enabled).map_err(|e| e.to_string())
     }
+
+    fn masked(&self, name: &str, runtime: bool) -> Result<bool, String> {
+        self.supervisor.masked(name, runtime).map_err(|e| e.to_string())
+    }
+
+    fn set_masked(&self, name: &str, runtime: bool, masked: bool) -> Result<(), String> {
+        self.supervisor.set_masked(name, runtime, masked).map_err(|e| e.to_string())
+    }
 }

@@ -38,6 +38,16 @@ pub trait Services: Send + Sync {
     fn enabled(&self, name: &str) -> Result<Option<bool>, String>;
     /// Set whether it starts at boot.
     fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), String>;
+    /// Whether it is masked: kept from starting at all, for good or (`runtime`) until the next boot.
+    fn masked(&self, name: &str, runtime: bool) -> Result<bool, String> {
+        let _ = (name, runtime);
+        Ok(false)
+    }
+    /// Mask or unmask it.
+    fn set_masked(&self, name: &str, runtime: bool, masked: bool) -> Result<(), String> {
+        let _ = (runtime, masked);
+        Err(format!("{} cannot mask the service {name:?}", self.manager()))
+    }
 }
 
 /// What to run: an argument vector, or a line for a shell when the tree asked for one.

@@ -44,6 +44,20 @@ pub trait Supervisor: Send + Sync {
     fn enabled(&self, service: &str) -> Result<Option<bool>, Error>;
     /// Set whether it starts at boot.
     fn set_enabled(&self, service: &str, enabled: bool) -> Result<(), Error>;
+    /// Whether it is kept from starting at all, for good or (`runtime`) until the next boot.
+    fn masked(&self, service: &str, runtime: bool) -> Result<bool, Error> {
+        let _ = (service, runtime);
+        Ok(false)
+    }
+    /// Keep it from starting at all, or let it start again.
+    fn set_masked(&self, service: &str, runtime: bool, masked: bool) -> Result<(), Error> {
+        let _ = (runtime, masked);
+        Err(Error::Unsupported {
+            supervisor: self.name(),
+            service: service.to_owned(),
+            what: "mask services",
+        })
+    }
     /// The program is going: stop what lives and dies with it. Services of an outside supervisor stay.
     fn shutdown(&self) -> Result<(), Error> {
         Ok(())

@@ -40,7 +40,7 @@ fn succeeds(line: &str, args: &Args<'_>, call: &Call<'_>) -> Result<bool, Failur
     if matches!(line, "True" | "False") {
         return Ok(line == "True");
     }
-    let command = cmd::command(line, args)?;
+    let command = cmd::command_of_run(line, args, call)?;
     Ok(call.context.host.run(&command)?.code == 0)
 }
 

@@ -94,6 +94,8 @@ pub(crate) struct Facts {
     pub(crate) refreshed: Cell<bool>,
     /// What `file.accumulated` has gathered for later steps.
     pub(crate) accumulators: RefCell<Accumulators>,
+    /// Variables that `environ.setenv` has set for commands; `None` takes one away.
+    pub(crate) environment: RefCell<std::collections::BTreeMap<String, Option<String>>>,
 }
 
 /// Walk `low` and report. Errors of steps are in the report; nothing here fails as a whole.

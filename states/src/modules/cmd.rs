@@ -52,6 +52,14 @@ pub(crate) fn command(line: &str, args: &Args<'_>) -> Result<Command, Failure> {
     Ok(command)
 }
 
+/// The same, with what `environ.setenv` has set in this run; the step's own `env` has the last word.
+pub(crate) fn command_of_run(line: &str, args: &Args<'_>, call: &Call<'_>) -> Result<Command, Failure> {
+    let mut command = command(line, args)?;
+    let set = call.facts.environment.borrow();
+    command.env.splice(0..0, set.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Ok(command)
+}
+
 /// `env` as a mapping or a list of one-key mappings; `false` takes a variable away.
 fn environment(args: &Args<'_>) -> Result<Vec<(String, Option<String>)>, Failure> {
     let bad = || Failure::declaration("`env` must be a mapping of names to texts");
@@ -65,7 +73,17 @@ fn environment(args: &Args<'_>) -> Result<Vec<(String, Option<String>)>, Failure
     map.iter().map(one).collect()
 }
 
-fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
+impl Want {
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+
+    pub(crate) fn command(&self) -> &Command {
+        &self.command
+    }
+}
+
+pub(crate) fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
     args.refuse("stateful", "let the command's exit code and unless/onlyif/creates speak")?;
     args.refuse("root", "run the command with chroot(8) itself")?;
     args.refuse("bg", "let a service manager keep processes")?;
@@ -74,8 +92,9 @@ fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
     let mut success = codes.iter().map(code).collect::<Result<Vec<i32>, _>>()?;
     success.push(0);
     let line = call.chunk.name.clone();
+    let command = command_of_run(&line, args, call)?;
     Ok(Want {
-        command: command(&line, args)?,
+        command,
         line,
         success,
         hide_output: args.flag("hide_output", false)?,
@@ -104,11 +123,7 @@ impl StateFn for Run {
     }
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<(), Failure> {
-        let Some(cwd) = &want.command.cwd else { return Ok(()) };
-        match call.context.host.path(cwd).is_dir() {
-            true => Ok(()),
-            false => Err(Failure::machine(format!("the working directory {cwd} is not there"))),
-        }
+        check_cwd(want, call)
     }
 
     fn diff(want: &Want, _: &()) -> Diff<()> {
@@ -117,21 +132,35 @@ impl StateFn for Run {
     }
 
     fn apply(want: &Want, (): (), call: &Call<'_>) -> Result<Applied, Failure> {
-        let started = call.context.host.run(&want.command);
-        let output = match started {
-            Err(crate::host::CommandError::TimedOut { .. }) if want.ignore_timeout => Output::default(),
-            other => other?,
-        };
-        let failed = !want.success.contains(&output.code);
-        let mut comment = format!("Command `{}` run", want.line);
-        if failed {
-            comment = format!("Command `{}` ended with exit code {}", want.line, output.code);
-            if !want.hide_output {
-                comment.push_str(&last_words(&output));
-            }
-        }
-        Ok(Applied { comment, changes: Some(told(want, &output)), failed })
+        carry_out(want, &want.command, call)
     }
+}
+
+/// The directory to work in must be there.
+pub(crate) fn check_cwd(want: &Want, call: &Call<'_>) -> Result<(), Failure> {
+    let Some(cwd) = &want.command.cwd else { return Ok(()) };
+    match call.context.host.path(cwd).is_dir() {
+        true => Ok(()),
+        false => Err(Failure::machine(format!("the working directory {cwd} is not there"))),
+    }
+}
+
+/// Run it, and read its end.
+pub(crate) fn carry_out(want: &Want, command: &Command, call: &Call<'_>) -> Result<Applied, Failure> {
+    let started = call.context.host.run(command);
+    let output = match started {
+        Err(crate::host::CommandError::TimedOut { .. }) if want.ignore_timeout => Output::default(),
+        other => other?,
+    };
+    let failed = !want.success.contains(&output.code);
+    let mut comment = format!("Command `{}` run", want.line);
+    if failed {
+        comment = format!("Command `{}` ended with exit code {}", want.line, output.code);
+        if !want.hide_output {
+            comment.push_str(&last_words(&output));
+        }
+    }
+    Ok(Applied { comment, changes: Some(told(want, &output)), failed })
 }
 
 /// Salt's changes of a command: pid, retcode, stdout, stderr.

@@ -1,7 +1,7 @@
 //! The dpkg database and Debian version order, pure.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Installed packages: name to version; and what they provide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub(crate) struct Packages {
     provided: BTreeMap<String, String>,
     /// Packages that dpkg left half-way.
     pub(crate) unfinished: Vec<String>,
+    /// Packages that are gone and whose configuration stays.
+    remains: BTreeSet<String>,
+    /// Packages that are kept as they are.
+    held: BTreeSet<String>,
 }
 
 impl Packages {
@@ -27,8 +31,15 @@ impl Packages {
         let field =
             |key: &str| paragraph.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
         let (Some(name), Some(status)) = (field("Package"), field("Status")) else { return };
+        if status.split(' ').next() == Some("hold") {
+            self.held.insert(name.to_owned());
+        }
         match status.rsplit(' ').next().unwrap_or_default() {
             "installed" => {}
+            "config-files" => {
+                self.remains.insert(name.to_owned());
+                return;
+            }
             "half-installed" | "unpacked" | "half-configured" | "triggers-awaited" | "triggers-pending" => {
                 self.unfinished.push(name.to_owned());
                 return;
@@ -56,6 +67,26 @@ impl Packages {
         self.installed.contains_key(name) || self.provided.contains_key(name)
     }
 
+    /// Whether it is gone and its configuration stays.
+    pub(crate) fn remains(&self, name: &str) -> bool {
+        self.remains.contains(plain_name(name))
+    }
+
+    /// Whether it is kept as it is.
+    pub(crate) fn held(&self, name: &str) -> bool {
+        self.held.contains(plain_name(name))
+    }
+
+    /// All that are kept as they are.
+    pub(crate) fn all_held(&self) -> impl Iterator<Item = &String> {
+        self.held.iter()
+    }
+
+    /// Names of all that are installed.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.installed.keys().filter(|name| !name.contains(':'))
+    }
+
     /// Name, old and new version of every package that differs.
     pub(crate) fn changes(&self, new: &Packages) -> Vec<(String, Option<String>, Option<String>)> {
         let plain =
@@ -69,6 +100,11 @@ impl Packages {
         };
         names.into_iter().filter_map(versions).collect()
     }
+}
+
+/// The name without its architecture.
+fn plain_name(name: &str) -> &str {
+    name.split(':').next().unwrap_or_default()
 }
 
 /// A version that a declaration asks for.
@@ -216,7 +252,10 @@ mod tests {
         assert_eq!(packages.version("mawk"), Some("1.3"));
         assert_eq!(packages.version("mawk:amd64"), Some("1.3"));
         assert!(packages.has("awk") && packages.has("x") && !packages.has("gone") && !packages.has("torn"));
+        assert!(packages.remains("gone") && !packages.remains("mawk"));
         assert_eq!(packages.unfinished, ["torn"]);
+        let held = Packages::parse("Package: kept\nStatus: hold ok installed\nVersion: 1\n");
+        assert!(held.held("kept") && held.held("kept:amd64") && held.has("kept"));
     }
 
     /// What the real dpkg says.

@@ -1,25 +1,41 @@
-//! `pkg.installed` with apt: the dpkg database is read directly, apt-get is run only for changes.
+//! `pkg.installed` and `pkg.latest` with apt: the dpkg database is read directly, apt-get is run only for changes.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
-use crate::fsys;
-use crate::host::Command;
+use crate::modules::apt::{self, package_name, packages, run, versions};
 use crate::modules::args::{Args, scalar};
-use crate::modules::cmd::last_words;
+use crate::modules::debs::{self, Deb};
 use crate::modules::dpkg::{Constraint, Packages};
 use crate::value::{Map, Value};
 
-pub(crate) const ARGS: &[&str] =
-    &["pkgs", "version", "refresh", "fromrepo", "skip_verify", "install_recommends"];
-pub(crate) const IGNORED: &[&str] =
-    &["normalize", "skip_suggestions", "allow_updates", "hold", "ignore_epoch"];
-
-const STATUS: &str = "/var/lib/dpkg/status";
-const STATUS_LIMIT: usize = 256 << 20;
-/// Fetching and installing may take long; a hung mirror must still end.
-const APT_TIMEOUT: Duration = Duration::from_secs(1800);
+pub(crate) const ARGS: &[&str] = &[
+    "pkgs",
+    "version",
+    "sources",
+    "refresh",
+    "fromrepo",
+    "skip_verify",
+    "install_recommends",
+    "hold",
+    "allow_updates",
+];
+pub(crate) const LATEST: &[&str] = &["pkgs", "refresh", "fromrepo", "skip_verify", "install_recommends"];
+pub(crate) const IGNORED: &[&str] = &[
+    "normalize",
+    "skip_suggestions",
+    "ignore_epoch",
+    "cache_valid_time",
+    "only_upgrade",
+    "pkg_verify",
+    "resolve_capabilities",
+    "ignore_types",
+    "verify_options",
+    "watch_flags",
+    "update_holds",
+];
 
 /// One package that is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,15 +43,27 @@ struct Wanted {
     name: String,
     version: Option<String>,
     constraint: Constraint,
+    /// The newest that there is.
+    latest: bool,
 }
 
 /// The declaration.
 pub(crate) struct Want {
     packages: Vec<Wanted>,
+    /// Name and place of package files.
+    sources: Vec<(String, String)>,
     refresh: Option<bool>,
     from: Option<String>,
     unsigned: bool,
     recommends: bool,
+    hold: Option<bool>,
+}
+
+/// What is there, and what could be.
+pub(crate) struct Observed {
+    packages: Rc<Packages>,
+    candidates: BTreeMap<String, String>,
+    debs: Vec<Deb>,
 }
 
 /// What is to be done.
@@ -43,8 +71,192 @@ pub(crate) struct Want {
 pub(crate) struct Plan {
     /// As apt-get takes them: `name` or `name=version`.
     install: Vec<String>,
+    /// Package files.
+    files: Vec<PathBuf>,
+    /// Keep the temporary files of those until they are installed.
+    debs: Vec<Deb>,
     /// dpkg was interrupted: let it finish first.
     finish: bool,
+    /// Versions that are to be there in the end.
+    latest: BTreeMap<String, String>,
+    /// To be kept, or to be let go.
+    hold: Vec<String>,
+}
+
+fn want(args: &Args<'_>, packages: Vec<Wanted>) -> Result<Want, Failure> {
+    args.refuse("reinstall", "use cmd.run for a reinstall")?;
+    Ok(Want {
+        packages,
+        sources: debs::sources(args)?,
+        refresh: args.maybe_flag("refresh")?,
+        from: args.text("fromrepo")?.filter(|f| !f.is_empty()),
+        unsigned: args.flag("skip_verify", false)?,
+        recommends: args.flag("install_recommends", true)?,
+        hold: args.maybe_flag("hold")?,
+    })
+}
+
+fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
+    let names: Vec<String> = want.packages.iter().filter(|w| w.latest).map(|w| w.name.clone()).collect();
+    let mut candidates = BTreeMap::new();
+    if !names.is_empty() {
+        // What is newest is told by the lists: they are fetched before the comparison. A rehearsal takes them as they are.
+        if !call.test {
+            apt::refresh(want.refresh, call)?;
+        }
+        candidates = apt::candidates(&names, want.from.as_deref(), call)?;
+    }
+    Ok(Observed { packages: packages(call)?, candidates, debs: debs::look(&want.sources, call)? })
+}
+
+fn diff(want: &Want, now: &Observed) -> Diff<Plan> {
+    let unknown: Vec<&str> = want
+        .packages
+        .iter()
+        .filter(|w| w.latest && !now.candidates.contains_key(&w.name) && !now.packages.has(&w.name))
+        .map(|w| w.name.as_str())
+        .collect();
+    if !unknown.is_empty() {
+        return Diff::Refuse(format!("No information found for {}", unknown.join(", ")));
+    }
+    let lacking: Vec<&Wanted> = want.packages.iter().filter(|w| !w.met(now)).collect();
+    let debs: Vec<Deb> = now.debs.iter().filter(|d| !d.met(&now.packages)).cloned().collect();
+    let mut changes: Map = lacking.iter().map(|w| w.change(now)).collect();
+    changes.extend(debs.iter().map(|d| d.change(&now.packages)));
+    let hold = holding(want, now);
+    let names: Vec<String> = want.packages.iter().map(|w| w.name.clone()).collect();
+    if lacking.is_empty() && debs.is_empty() && hold.is_empty() {
+        let all = [names, now.debs.iter().map(|d| d.name.clone()).collect()].concat();
+        return Diff::Same(format!("Installed: {}", all.join(", ")));
+    }
+    hold.iter().for_each(|name| note_hold(&mut changes, name, want.hold == Some(true)));
+    let latest = lacking.iter().filter_map(|w| Some((w.name.clone(), now.candidates.get(&w.name)?.clone())));
+    let plan = Plan {
+        latest: latest.collect(),
+        install: lacking.into_iter().map(Wanted::for_apt).collect(),
+        files: debs.iter().map(|d| d.path.clone()).collect(),
+        debs,
+        finish: !now.packages.unfinished.is_empty(),
+        hold,
+    };
+    let would = match plan.told().as_str() {
+        "" => format!("Would be {}: {}", hold_word(want.hold == Some(true)), plan.hold.join(", ")),
+        all => format!("Would be installed: {all}"),
+    };
+    Diff::Change { plan, changes, would }
+}
+
+impl Plan {
+    fn told(&self) -> String {
+        let files = self.debs.iter().map(|d| d.name.clone());
+        self.install.iter().cloned().chain(files).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn hold_word(hold: bool) -> &'static str {
+    if hold { "held" } else { "unheld" }
+}
+
+/// Packages whose hold is not as asked.
+fn holding(want: &Want, now: &Observed) -> Vec<String> {
+    let Some(hold) = want.hold else { return Vec::new() };
+    let names = want.packages.iter().map(|w| &w.name).chain(now.debs.iter().map(|d| &d.name));
+    names.filter(|n| now.packages.held(n) != hold).cloned().collect()
+}
+
+/// Salt puts the selection beside the versions, on a line of its own.
+fn note_hold(changes: &mut Map, name: &str, hold: bool) {
+    let (old, new) = if hold { ("install", "hold") } else { ("hold", "install") };
+    let join = |now: &Value, word: &str| match now.as_str() {
+        Some("") | None => Value::Str(word.to_owned()),
+        Some(now) => Value::Str(format!("{now}\n{word}")),
+    };
+    match changes.get_mut(name) {
+        Some(Value::Map(pair)) => {
+            for (key, word) in [("old", old), ("new", new)] {
+                let joined = join(pair.get(key).unwrap_or(&Value::Null), word);
+                pair.insert(key.to_owned(), joined);
+            }
+        }
+        _ => {
+            let only = Map::from([("new".to_owned(), Value::Str(new.to_owned()))]);
+            changes.insert(name.to_owned(), Value::Map(only));
+        }
+    }
+}
+
+fn apply(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<Applied, Failure> {
+    let before = packages(call)?;
+    // Whatever happens from here on, the database is read anew.
+    call.facts.packages.replace(None);
+    let installed = install(want, plan, call);
+    let after = packages(call)?;
+    let mut changes = apt::changes(&before, &after);
+    let failed =
+        |why: String, changes: Map| Ok(Applied { comment: why, changes: Some(changes), failed: true });
+    if let Err(e) = installed {
+        return failed(e.to_string(), changes);
+    }
+    let lacking = lacking(want, plan, &after);
+    if !lacking.is_empty() {
+        let why = format!("apt-get ended well, yet these are not as asked: {}", lacking.join(", "));
+        return failed(why, changes);
+    }
+    if let (Some(hold), false) = (want.hold, plan.hold.is_empty()) {
+        apt::select(&plan.hold, if hold { "hold" } else { "install" }, call)?;
+        plan.hold.iter().for_each(|name| note_hold(&mut changes, name, hold));
+    }
+    let comment = match plan.told().as_str() {
+        "" => format!("Now {}: {}", hold_word(want.hold == Some(true)), plan.hold.join(", ")),
+        all => format!("Installed: {all}"),
+    };
+    Ok(Applied { comment, changes: Some(changes), failed: false })
+}
+
+/// What is not as asked, after all.
+fn lacking<'w>(want: &'w Want, plan: &'w Plan, after: &Packages) -> Vec<&'w str> {
+    let by_version = want.packages.iter().filter(|w| !w.latest && !w.is_in(after)).map(|w| w.name.as_str());
+    let latest = plan.latest.iter().filter(|(name, version)| {
+        !Constraint::Compared(">=", (*version).clone()).allows(after.version(name).unwrap_or_default())
+    });
+    let files = plan.debs.iter().filter(|d| !d.met(after)).map(|d| d.name.as_str());
+    by_version.chain(latest.map(|(name, _)| name.as_str())).chain(files).collect()
+}
+
+/// Let an interrupted dpkg finish, fetch the lists, install; a mirror's complaint is told only when that fails.
+fn install(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<(), Failure> {
+    if plan.install.is_empty() && plan.files.is_empty() {
+        return Ok(());
+    }
+    if plan.finish {
+        apt::finish(call)?;
+    }
+    let complaint = apt::refresh(want.refresh, call)?;
+    run(call, &install_argv(want, plan, call)).map_err(|e| {
+        let all = [Some(e.to_string()), complaint].into_iter().flatten().collect::<Vec<_>>();
+        Failure::machine(all.join("\n"))
+    })
+}
+
+fn install_argv(want: &Want, plan: &Plan, call: &Call<'_>) -> Vec<String> {
+    let mut argv = apt::apt(call);
+    if !want.recommends {
+        argv.push("--no-install-recommends".to_owned());
+    }
+    if want.unsigned {
+        argv.push("--allow-unauthenticated".to_owned());
+    }
+    if let Some(from) = &want.from {
+        argv.extend(["-t".to_owned(), from.clone()]);
+    }
+    if want.hold.is_some() {
+        argv.push("--allow-change-held-packages".to_owned());
+    }
+    // A pinned version may be older than what is installed.
+    argv.extend(["--allow-downgrades".to_owned(), "install".to_owned(), "--".to_owned()]);
+    argv.extend(plan.install.iter().cloned());
+    argv.extend(plan.files.iter().map(|f| f.display().to_string()));
+    argv
 }
 
 /// `pkg.installed`.
@@ -52,85 +264,89 @@ pub(crate) struct Installed;
 
 impl StateFn for Installed {
     type Want = Want;
-    type Observed = Rc<Packages>;
+    type Observed = Observed;
     type Plan = Plan;
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        let unsupported = "install local package files with cmd.run, or put them into a repository";
-        args.refuse("sources", unsupported)?;
-        args.refuse("reinstall", "use cmd.run for a reinstall")?;
-        Ok(Want {
-            packages: wanted(args, call)?,
-            refresh: args.maybe_flag("refresh")?,
-            from: args.text("fromrepo")?,
-            unsigned: args.flag("skip_verify", false)?,
-            recommends: args.flag("install_recommends", true)?,
-        })
-    }
-
-    fn observe(_: &Want, call: &Call<'_>) -> Result<Rc<Packages>, Failure> {
-        packages(call)
-    }
-
-    fn diff(want: &Want, packages: &Rc<Packages>) -> Diff<Plan> {
-        let lacking: Vec<&Wanted> = want.packages.iter().filter(|w| !w.met(packages)).collect();
-        if lacking.is_empty() {
-            let names: Vec<&str> = want.packages.iter().map(|w| w.name.as_str()).collect();
-            return Diff::Same(format!("Installed: {}", names.join(", ")));
+        let packages = if args.get("sources").is_some() { Vec::new() } else { wanted(args, call)? };
+        if args.get("sources").is_some() && args.get("pkgs").is_some() {
+            return Err(Failure::declaration("only one of pkgs, sources can be given"));
         }
-        let changes = lacking.iter().map(|w| w.change(packages)).collect();
-        let install: Vec<String> = lacking.into_iter().map(Wanted::for_apt).collect();
-        let would = format!("Would be installed: {}", install.join(", "));
-        Diff::Change { plan: Plan { install, finish: !packages.unfinished.is_empty() }, changes, would }
+        want(args, packages)
+    }
+
+    fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
+        observe(want, call)
+    }
+
+    fn diff(want: &Want, now: &Observed) -> Diff<Plan> {
+        diff(want, now)
     }
 
     fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
-        let before = packages(call)?;
-        // Whatever happens from here on, the database is read anew.
-        call.facts.packages.replace(None);
-        let complaint = prepare(want, &plan, call)?;
-        let installed = run(call, &install_argv(want, &plan, call));
-        let after = packages(call)?;
-        let changes = changes(&before, &after);
-        let failed = |why: String| Ok(Applied { comment: why, changes: Some(changes.clone()), failed: true });
-        if let Err(e) = installed {
-            return failed(
-                [Some(e.to_string()), complaint].into_iter().flatten().collect::<Vec<_>>().join("\n"),
-            );
-        }
-        let lacking: Vec<&str> =
-            want.packages.iter().filter(|w| !w.met(&after)).map(|w| w.name.as_str()).collect();
-        if !lacking.is_empty() {
-            return failed(format!("apt-get ended well, yet these are not as asked: {}", lacking.join(", ")));
-        }
-        Ok(Applied {
-            comment: format!("Installed: {}", plan.install.join(", ")),
-            changes: Some(changes),
-            failed: false,
-        })
+        apply(want, &plan, call)
+    }
+}
+
+/// `pkg.latest`.
+pub(crate) struct Latest;
+
+impl StateFn for Latest {
+    type Want = Want;
+    type Observed = Observed;
+    type Plan = Plan;
+
+    fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
+        args.refuse("sources", "a package file has one version")?;
+        let mut packages = wanted(args, call)?;
+        packages.iter_mut().for_each(|w| {
+            *w = Wanted { latest: true, version: None, constraint: Constraint::Any, ..w.clone() }
+        });
+        want(args, packages)
+    }
+
+    fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
+        observe(want, call)
+    }
+
+    fn diff(want: &Want, now: &Observed) -> Diff<Plan> {
+        diff(want, now)
+    }
+
+    fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
+        apply(want, &plan, call)
     }
 }
 
 impl Wanted {
-    fn new(name: &str, version: Option<String>) -> Result<Self, Failure> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "+-.:".contains(c);
-        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(fits) {
-            return Err(Failure::declaration(format!("{name:?} cannot be the name of a package")));
+    fn new(name: &str, version: Option<String>, updates: bool) -> Result<Self, Failure> {
+        let latest = version.as_deref() == Some("latest");
+        let version = version.filter(|_| !latest);
+        let mut constraint = Constraint::parse(version.as_deref().unwrap_or_default());
+        if let (Constraint::Exactly(least), true) = (&constraint, updates)
+            && !least.contains(['*', '?'])
+        {
+            constraint = Constraint::Compared(">=", least.clone());
         }
-        if version.as_deref() == Some("latest") {
-            return Err(Failure::declaration(
-                "`version: latest` is not supported; name the version that is wanted",
-            ));
-        }
-        let constraint = Constraint::parse(version.as_deref().unwrap_or_default());
-        Ok(Self { name: name.to_owned(), version, constraint })
+        Ok(Self { name: package_name(name)?, version, constraint, latest })
     }
 
-    fn met(&self, packages: &Packages) -> bool {
+    fn is_in(&self, packages: &Packages) -> bool {
         match (&self.constraint, packages.version(&self.name)) {
             (constraint, Some(version)) => constraint.allows(version),
             (Constraint::Any, None) => packages.has(&self.name),
             _ => false,
+        }
+    }
+
+    fn met(&self, now: &Observed) -> bool {
+        if !self.latest {
+            return self.is_in(&now.packages);
+        }
+        match (now.packages.version(&self.name), now.candidates.get(&self.name)) {
+            (Some(version), Some(candidate)) => Constraint::Compared(">=", candidate.clone()).allows(version),
+            (None, Some(_)) => false,
+            (_, None) => true,
         }
     }
 
@@ -142,21 +358,19 @@ impl Wanted {
         }
     }
 
-    fn change(&self, packages: &Packages) -> (String, Value) {
-        let old = packages.version(&self.name).unwrap_or_default().to_owned();
-        let new = self.version.clone().unwrap_or_else(|| "installed".to_owned());
+    fn change(&self, now: &Observed) -> (String, Value) {
+        let old = now.packages.version(&self.name).unwrap_or_default();
+        let newest = now.candidates.get(&self.name).cloned();
+        let new = self.version.clone().or(newest).unwrap_or_else(|| "installed".to_owned());
         (self.name.clone(), versions(old, new))
     }
 }
 
-fn versions(old: String, new: String) -> Value {
-    Value::Map(Map::from([("old".to_owned(), Value::Str(old)), ("new".to_owned(), Value::Str(new))]))
-}
-
 fn wanted(args: &Args<'_>, call: &Call<'_>) -> Result<Vec<Wanted>, Failure> {
     let bad = || Failure::declaration("`pkgs` must be a list of names and of {name: version}");
+    let updates = args.flag("allow_updates", false)?;
     let items = match args.get("pkgs") {
-        None => return Ok(vec![Wanted::new(&call.chunk.name, args.text("version")?)?]),
+        None => return Ok(vec![Wanted::new(&call.chunk.name, args.text("version")?, updates)?]),
         Some(Value::List(items)) if !items.is_empty() => items,
         Some(_) => return Err(bad()),
     };
@@ -165,121 +379,11 @@ fn wanted(args: &Args<'_>, call: &Call<'_>) -> Result<Vec<Wanted>, Failure> {
         match item {
             Value::Map(map) => {
                 for (name, version) in map {
-                    all.push(Wanted::new(name, scalar(version))?);
+                    all.push(Wanted::new(name, scalar(version), updates)?);
                 }
             }
-            other => all.push(Wanted::new(&scalar(other).ok_or_else(bad)?, None)?),
+            other => all.push(Wanted::new(&scalar(other).ok_or_else(bad)?, None, updates)?),
         }
     }
     Ok(all)
-}
-
-/// The package database, read at most once between changes.
-fn packages(call: &Call<'_>) -> Result<Rc<Packages>, Failure> {
-    if let Some(known) = call.facts.packages.borrow().as_ref() {
-        return Ok(Rc::clone(known));
-    }
-    let path = call.context.host.path(STATUS);
-    if fsys::stat(&path)?.kind == fsys::Kind::Missing {
-        return Err(Failure::machine(format!(
-            "{STATUS} is not there: only dpkg machines can install packages"
-        )));
-    }
-    let read = Rc::new(Packages::parse(&fsys::read_text(&path, STATUS_LIMIT)?));
-    call.facts.packages.replace(Some(Rc::clone(&read)));
-    Ok(read)
-}
-
-/// Let an interrupted dpkg finish, and fetch the lists once a run. A mirror that does not answer is no failure yet:
-/// what is asked for may be in the lists or in the cache. What it said comes back.
-fn prepare(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<Option<String>, Failure> {
-    if plan.finish {
-        run(call, &own(call, "dpkg", &["--force-confdef", "--force-confold", "--configure", "-a"]))?;
-    }
-    if want.refresh == Some(false) || call.facts.refreshed.get() {
-        return Ok(None);
-    }
-    let mut argv = apt(call);
-    argv.extend(["-o".to_owned(), "APT::Update::Error-Mode=any".to_owned(), "update".to_owned()]);
-    let updated = run(call, &argv);
-    call.facts.refreshed.set(updated.is_ok());
-    match updated {
-        Err(e) if want.refresh == Some(true) => Err(e),
-        Err(e) => Ok(Some(e.to_string())),
-        Ok(()) => Ok(None),
-    }
-}
-
-/// `tool` below the host's root.
-fn own(call: &Call<'_>, tool: &str, args: &[&str]) -> Vec<String> {
-    let mut argv = vec![tool.to_owned()];
-    let root = call.context.host.root();
-    if root != std::path::Path::new("/") {
-        argv.push(format!("--root={}", root.display()));
-    }
-    argv.extend(args.iter().map(|a| (*a).to_owned()));
-    argv
-}
-
-fn apt(call: &Call<'_>) -> Vec<String> {
-    let mut argv = vec!["apt-get".to_owned(), "-q".to_owned(), "-y".to_owned()];
-    let root = call.context.host.root();
-    if root != std::path::Path::new("/") {
-        argv.extend(["-o".to_owned(), format!("Dir={}", root.display())]);
-        argv.extend(["-o".to_owned(), format!("DPkg::Options::=--root={}", root.display())]);
-    }
-    let options = [
-        "DPkg::Options::=--force-confdef",
-        "DPkg::Options::=--force-confold",
-        "DPkg::Lock::Timeout=120",
-        "Acquire::Retries=2",
-    ];
-    argv.extend(options.iter().flat_map(|o| ["-o".to_owned(), (*o).to_owned()]));
-    argv
-}
-
-fn install_argv(want: &Want, plan: &Plan, call: &Call<'_>) -> Vec<String> {
-    let mut argv = apt(call);
-    if !want.recommends {
-        argv.push("--no-install-recommends".to_owned());
-    }
-    if want.unsigned {
-        argv.push("--allow-unauthenticated".to_owned());
-    }
-    if let Some(from) = &want.from {
-        argv.extend(["-t".to_owned(), from.clone()]);
-    }
-    // A pinned version may be older than what is installed.
-    argv.extend(["--allow-downgrades".to_owned(), "install".to_owned(), "--".to_owned()]);
-    argv.extend(plan.install.iter().cloned());
-    argv
-}
-
-fn run(call: &Call<'_>, argv: &[String]) -> Result<(), Failure> {
-    let mut command = Command::argv(argv.iter().cloned())
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .env("APT_LISTCHANGES_FRONTEND", "none")
-        .env("APT_LISTBUGS_FRONTEND", "none")
-        .env("NEEDRESTART_SUSPEND", "1")
-        .env("LC_ALL", "C.UTF-8");
-    command.timeout = APT_TIMEOUT;
-    let output = call.context.host.run(&command)?;
-    match output.code {
-        0 => Ok(()),
-        code => {
-            let what = argv.iter().find(|a| matches!(a.as_str(), "install" | "update" | "--configure"));
-            let what = what.map(String::as_str).unwrap_or_default();
-            let tool = argv.first().map(String::as_str).unwrap_or_default();
-            Err(Failure::machine(format!(
-                "`{tool} {what}` ended with exit code {code}{}",
-                last_words(&output)
-            )))
-        }
-    }
-}
-
-/// Salt's changes: `{name: {old, new}}` for every package that differs, dependencies included.
-fn changes(before: &Packages, after: &Packages) -> Map {
-    let text = |v: Option<String>| v.unwrap_or_default();
-    before.changes(after).into_iter().map(|(name, old, new)| (name, versions(text(old), text(new)))).collect()
 }

@@ -284,6 +284,7 @@ pub(crate) fn overlay(layers: &std::path::Path, dir: &str) {
 pub(crate) struct Processes {
     known: Mutex<HashMap<String, Option<Child>>>,
     enabled: Mutex<HashMap<String, bool>>,
+    masked: Mutex<HashMap<(String, bool), bool>>,
     pub(crate) log: Mutex<Vec<String>>,
 }
 
@@ -355,6 +356,14 @@ impl Services for Processes {
     fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), String> {
         self.note(if enabled { "enable" } else { "disable" }, name);
         self.enabled.lock().unwrap().insert(name.into(), enabled);
+        Ok(())
+    }
+    fn masked(&self, name: &str, runtime: bool) -> Result<bool, String> {
+        Ok(self.masked.lock().unwrap().get(&(name.into(), runtime)).copied().unwrap_or(false))
+    }
+    fn set_masked(&self, name: &str, runtime: bool, masked: bool) -> Result<(), String> {
+        self.note(if masked { "mask" } else { "unmask" }, name);
+        self.masked.lock().unwrap().insert((name.into(), runtime), masked);
         Ok(())
     }
 }

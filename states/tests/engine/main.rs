@@ -4,15 +4,21 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod accounts;
+mod archives;
 mod bench;
 mod commands;
 mod crash;
 mod edits;
 mod files;
 mod flow;
+mod git;
+mod judged;
+mod mounts;
 mod odd;
 mod packages;
+mod repositories;
 mod salt;
 mod services;
+mod system;
 mod templates;
 mod trees;

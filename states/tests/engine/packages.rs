@@ -136,7 +136,66 @@ fn names_that_are_options_or_not_of_dpkg_are_refused() {
     let refused = |id: &str, args| bench.refuses(&step("pkg.installed", id, args));
     assert_eq!(refused("-y", json!({})), "\"-y\" cannot be the name of a package");
     assert!(refused("x", json!({"pkgs": []})).contains("`pkgs` must be a list"));
-    assert!(refused("x", json!({"version": "latest"})).contains("latest"));
     std::fs::remove_file(bench.at("/var/lib/dpkg/status")).unwrap();
     assert!(refused("x", json!({})).contains("only dpkg machines"));
+}
+
+#[test]
+fn packages_go_with_or_without_their_configuration() {
+    with_repository(|bench| {
+        bench.run(&[step("pkg.installed", "mayfly-probe", json!({}))]);
+        bench.same(&step("pkg.removed", "mayfly-no-such", json!({})));
+        bench.same(&step("pkg.removed", "mayfly-probe", json!({"version": "9"})));
+        let removed = bench.change(&step("pkg.removed", "x", json!({"pkgs": ["mayfly-probe", "none"]})));
+        let gone = crate::bench::value(json!({"old": "2.0-1", "new": ""}));
+        assert_eq!(removed.changes.get("mayfly-probe"), Some(&gone));
+        let rehearsed = only(bench.test(&[step("pkg.purged", "mayfly-probe-lib", json!({}))]));
+        let purge = crate::bench::value(json!({"old": "", "new": "purged"}));
+        assert_eq!(rehearsed.changes.get("mayfly-probe-lib"), Some(&purge));
+        bench.change(&step("pkg.purged", "mayfly-probe-lib", json!({})));
+        let status = std::fs::read_to_string("/var/lib/dpkg/status").unwrap();
+        assert!(!status.contains("Package: mayfly-probe-lib\nStatus: install"), "it is still there");
+    });
+}
+
+#[test]
+fn the_newest_is_installed_unless_it_is_held() {
+    with_repository(|bench| {
+        bench.change(&step("pkg.installed", "mayfly-probe", json!({"version": "1.0-1", "hold": true})));
+        let held = std::fs::read_to_string("/var/lib/dpkg/status").unwrap();
+        assert!(held.contains("Package: mayfly-probe\nStatus: hold ok installed"));
+        bench.same(&step("pkg.held", "mayfly-probe", json!({})));
+        bench.same(&step("pkg.uptodate", "all", json!({"pkgs": ["mayfly-probe"]})));
+        let let_go = bench.change(&step("pkg.unheld", "mayfly-probe", json!({})));
+        assert_eq!(let_go.changes.keys().collect::<Vec<_>>(), ["mayfly-probe"]);
+        bench.same(&step("pkg.installed", "mayfly-probe", json!({"version": "0.5", "allow_updates": true})));
+        let upgraded = bench.change(&step("pkg.uptodate", "all", json!({"pkgs": ["mayfly-probe"]})));
+        let pair = crate::bench::value(json!({"old": "1.0-1", "new": "2.0-1"}));
+        assert_eq!(upgraded.changes.get("mayfly-probe"), Some(&pair));
+        bench.run(&[step("pkg.installed", "mayfly-probe", json!({"version": "1.0-1"}))]);
+        let latest = bench.change(&step("pkg.latest", "mayfly-probe", json!({})));
+        assert_eq!(latest.changes.get("mayfly-probe"), Some(&pair));
+        bench.same(&step("pkg.installed", "mayfly-probe", json!({"version": "latest"})));
+        let none = only(bench.run(&[step("pkg.latest", "mayfly-no-such", json!({}))]));
+        assert!(none.comment.contains("No information found for mayfly-no-such"), "{}", none.comment);
+        bench.change(&step("pkg.held", "x", json!({"pkgs": ["mayfly-probe", "mayfly-probe-lib"]})));
+        bench.change(&step("pkg.held", "mayfly-probe", json!({"replace": true})));
+        bench.change(&step("pkg.unheld", "x", json!({"all": true})));
+    });
+}
+
+#[test]
+fn a_package_file_of_the_tree_is_installed_with_what_it_needs() {
+    with_repository(|bench| {
+        let deb = bench.scratch("layers/repository/mayfly-probe_1.0-1_all.deb");
+        let copied = bench.tree("probe.deb", "");
+        std::fs::copy(deb, copied).unwrap();
+        let sources = json!({"sources": [{"mayfly-probe": "salt://probe.deb"}]});
+        let changed = bench.change(&step("pkg.installed", "x", sources));
+        assert_eq!(changed.changes.get("mayfly-probe"), Some(&versions("1.0-1")));
+        assert!(changed.changes.contains_key("mayfly-probe-lib"));
+        let other = json!({"sources": [{"another": "salt://probe.deb"}]});
+        let refused = only(bench.run(&[step("pkg.installed", "x", other)]));
+        assert_eq!(refused.comment, "salt://probe.deb holds the package mayfly-probe, not another");
+    });
 }

@@ -92,6 +92,20 @@ fn job_arguments(verb: &str, service: &str) -> Vec<String> {
     vec!["--no-ask-password".into(), "--quiet".into(), verb.into(), "--".into(), unit(service)]
 }
 
+/// A unit that is not there yet can be masked too.
+fn mask_arguments(verb: &str, service: &str, runtime: bool) -> Vec<String> {
+    let mut arguments = vec!["--no-ask-password".into(), "--quiet".into()];
+    if runtime {
+        arguments.push("--runtime".into());
+    }
+    arguments.extend([verb.into(), "--".into(), unit(service)]);
+    arguments
+}
+
+fn masked_of(shown: &Shown, runtime: bool) -> bool {
+    shown.file_state == if runtime { "masked-runtime" } else { "masked" }
+}
+
 fn signal_arguments(signal: &str, service: &str) -> Vec<String> {
     vec!["kill".into(), "--kill-who=main".into(), format!("--signal={signal}"), "--".into(), unit(service)]
 }
@@ -175,6 +189,16 @@ impl Supervisor for Systemd {
     fn set_enabled(&self, service: &str, enabled: bool) -> Result<(), Error> {
         self.job(service, if enabled { "enable" } else { "disable" })
     }
+
+    fn masked(&self, service: &str, runtime: bool) -> Result<bool, Error> {
+        Ok(masked_of(&self.show(service)?, runtime))
+    }
+
+    fn set_masked(&self, service: &str, runtime: bool, masked: bool) -> Result<(), Error> {
+        valid_name(NAME, service)?;
+        let verb = if masked { "mask" } else { "unmask" };
+        self.systemctl(mask_arguments(verb, service, runtime), service, verb).map(drop)
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +214,10 @@ mod tests {
         assert_eq!(
             job_arguments("restart", "web").join(" "),
             "--no-ask-password --quiet restart -- web.service"
+        );
+        assert_eq!(
+            mask_arguments("mask", "web", true).join(" "),
+            "--no-ask-password --quiet --runtime mask -- web.service"
         );
         assert_eq!(
             signal_arguments("SIGHUP", "a.timer").join(" "),
@@ -212,6 +240,11 @@ mod tests {
         assert_eq!(of("loaded", "active"), Status::Running(None));
         let enabled = |state: &str| enabled_of(&Shown { file_state: state.into(), ..Shown::default() });
         assert_eq!(["disabled", "static", "masked", ""].map(enabled), [Some(false), None, Some(false), None]);
+        let masked = |state: &str, runtime| {
+            masked_of(&Shown { file_state: state.into(), ..Shown::default() }, runtime)
+        };
+        assert!(masked("masked", false) && masked("masked-runtime", true));
+        assert!(!masked("masked", true) && !masked("enabled", false));
     }
 
     #[test]

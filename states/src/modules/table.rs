@@ -1,0 +1,114 @@
+//! The state functions beyond files, packages, accounts and services, by module.
+
+use super::textfile::Editing;
+use super::{Entry, entry, ignoring, watched};
+use super::{
+    alias, alternatives, archive, cmd, cmd_script, cron, cron_env, debconf, environ, git, git_config,
+    git_more, gone, host, ini, locale, module, mount, pkg, pkg_held, pkg_removed, pkg_uptodate, pkgrepo,
+    service_boot, ssh_auth, ssh_known_hosts, swap, sysctl, timezone, unsupported,
+};
+use crate::engine::step::{Call, Return, StateFn, perform};
+
+/// An editor of one file as a state function.
+fn edit<E: super::textfile::Editor>(call: &Call<'_>) -> Return {
+    perform::<Editing<E>>(call)
+}
+
+const fn run<F: StateFn>(state: &'static str, fun: &'static str, args: &'static [&'static str]) -> Entry {
+    entry(state, fun, args, perform::<F>)
+}
+
+const fn editing<E: super::textfile::Editor>(
+    state: &'static str,
+    fun: &'static str,
+    args: &'static [&'static str],
+) -> Entry {
+    entry(state, fun, args, edit::<E>)
+}
+
+/// Whatever is asked of a function that is not built.
+const ANY: &[&str] = &[];
+
+pub(super) static ENTRIES: &[Entry] = &[
+    editing::<alias::Absent>("alias", "absent", &[]),
+    editing::<alias::Present>("alias", "present", alias::PRESENT),
+    run::<alternatives::Auto>("alternatives", "auto", &[]),
+    run::<alternatives::Install>("alternatives", "install", alternatives::INSTALL),
+    run::<alternatives::Remove>("alternatives", "remove", alternatives::PATH),
+    run::<alternatives::Set>("alternatives", "set", alternatives::PATH),
+    ignoring(run::<archive::Extracted>("archive", "extracted", archive::ARGS), archive::IGNORED),
+    watched(
+        ignoring(run::<cmd_script::Run>("cmd", "script", cmd_script::ARGS), cmd::IGNORED),
+        perform::<cmd_script::Run>,
+    ),
+    watched(
+        ignoring(run::<cmd_script::Wait>("cmd", "wait_script", cmd_script::ARGS), cmd::IGNORED),
+        perform::<cmd_script::Run>,
+    ),
+    ignoring(editing::<cron::Absent>("cron", "absent", cron::ABSENT), cron::ABSENT_IGNORED),
+    editing::<cron_env::EnvAbsent>("cron", "env_absent", cron_env::ABSENT),
+    editing::<cron_env::EnvPresent>("cron", "env_present", cron_env::PRESENT),
+    ignoring(editing::<cron::File>("cron", "file", cron::FILE), cron::FILE_IGNORED),
+    editing::<cron::Present>("cron", "present", cron::PRESENT),
+    run::<debconf::Set>("debconf", "set", debconf::SET),
+    run::<debconf::SetFile>("debconf", "set_file", debconf::SET_FILE),
+    ignoring(run::<environ::Setenv>("environ", "setenv", environ::SETENV), environ::IGNORED),
+    ignoring(run::<git_more::Cloned>("git", "cloned", git_more::CLONED), git_more::IGNORED),
+    ignoring(run::<git_config::ConfigSet>("git", "config_set", git_config::SET), git_config::IGNORED),
+    ignoring(run::<git_config::ConfigUnset>("git", "config_unset", git_config::UNSET), git_config::IGNORED),
+    ignoring(run::<git_more::Detached>("git", "detached", git_more::DETACHED), git_more::IGNORED),
+    ignoring(run::<git::Latest>("git", "latest", git::LATEST), git::IGNORED),
+    ignoring(run::<gone::GroupAbsent>("group", "absent", &[]), gone::IGNORED),
+    editing::<host::Absent>("host", "absent", host::ABSENT),
+    editing::<host::Only>("host", "only", host::ONLY),
+    editing::<host::Present>("host", "present", host::PRESENT),
+    editing::<ini::OptionsAbsent>("ini", "options_absent", ini::OTHERS),
+    editing::<ini::OptionsPresent>("ini", "options_present", ini::PRESENT),
+    editing::<ini::SectionsAbsent>("ini", "sections_absent", ini::OTHERS),
+    editing::<ini::SectionsPresent>("ini", "sections_present", ini::OTHERS),
+    run::<locale::Present>("locale", "present", &[]),
+    editing::<locale::System>("locale", "system", &[]),
+    watched(run::<module::Run>("module", "run", module::ARGS), perform::<module::Run>),
+    watched(run::<module::Wait>("module", "wait", module::ARGS), perform::<module::Run>),
+    watched(
+        ignoring(run::<mount::Mounted>("mount", "mounted", mount::MOUNTED), mount::IGNORED),
+        perform::<mount::Remount>,
+    ),
+    run::<swap::Swap>("mount", "swap", swap::ARGS),
+    run::<mount::Unmounted>("mount", "unmounted", mount::UNMOUNTED),
+    ignoring(run::<pkg_held::Held>("pkg", "held", pkg_held::HELD), pkg_held::IGNORED),
+    ignoring(run::<pkg::Latest>("pkg", "latest", pkg::LATEST), pkg::IGNORED),
+    ignoring(run::<pkg_removed::Purged>("pkg", "purged", pkg_removed::ARGS), pkg_removed::IGNORED),
+    ignoring(run::<pkg_removed::Removed>("pkg", "removed", pkg_removed::ARGS), pkg_removed::IGNORED),
+    ignoring(run::<pkg_held::Unheld>("pkg", "unheld", pkg_held::UNHELD), pkg_held::IGNORED),
+    ignoring(run::<pkg_uptodate::Uptodate>("pkg", "uptodate", pkg_uptodate::ARGS), pkg_uptodate::IGNORED),
+    ignoring(run::<pkgrepo::Absent>("pkgrepo", "absent", pkgrepo::ABSENT), pkgrepo::IGNORED),
+    ignoring(run::<pkgrepo::Managed>("pkgrepo", "managed", pkgrepo::MANAGED), pkgrepo::IGNORED),
+    ignoring(
+        run::<service_boot::Disabled>("service", "disabled", service_boot::ENABLED),
+        service_boot::IGNORED,
+    ),
+    ignoring(
+        run::<service_boot::Enabled>("service", "enabled", service_boot::ENABLED),
+        service_boot::IGNORED,
+    ),
+    run::<service_boot::Masked>("service", "masked", service_boot::MASKED),
+    run::<service_boot::Unmasked>("service", "unmasked", service_boot::MASKED),
+    ignoring(editing::<ssh_auth::Absent>("ssh_auth", "absent", ssh_auth::ARGS), ssh_auth::IGNORED),
+    ignoring(editing::<ssh_auth::Manage>("ssh_auth", "manage", ssh_auth::MANAGE), ssh_auth::IGNORED),
+    ignoring(editing::<ssh_auth::Present>("ssh_auth", "present", ssh_auth::ARGS), ssh_auth::IGNORED),
+    editing::<ssh_known_hosts::Absent>("ssh_known_hosts", "absent", ssh_known_hosts::ABSENT),
+    ignoring(
+        editing::<ssh_known_hosts::Present>("ssh_known_hosts", "present", ssh_known_hosts::PRESENT),
+        ssh_known_hosts::IGNORED,
+    ),
+    run::<sysctl::Present>("sysctl", "present", sysctl::PRESENT),
+    run::<timezone::System>("timezone", "system", timezone::SYSTEM),
+    entry("acme", "cert", ANY, unsupported::refuse),
+    entry("x509", "certificate_managed", ANY, unsupported::refuse),
+    entry("x509", "crl_managed", ANY, unsupported::refuse),
+    entry("x509", "csr_managed", ANY, unsupported::refuse),
+    entry("x509", "pem_managed", ANY, unsupported::refuse),
+    entry("x509", "private_key_managed", ANY, unsupported::refuse),
+    ignoring(run::<gone::UserAbsent>("user", "absent", gone::USER), gone::IGNORED),
+];
