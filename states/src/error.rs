@@ -40,6 +40,9 @@ pub enum Fault {
     /// A file that should be there is not.
     #[error("{0}")]
     NotFound(String),
+    /// An SLS that was named is not there.
+    #[error("{0}")]
+    NoSls(String),
     /// A file could not be read.
     #[error("cannot read {path}: {cause}")]
     Read {
@@ -86,6 +89,7 @@ impl Fault {
             | Fault::UnsupportedFunction(s)
             | Fault::Limit(s)
             | Fault::NotFound(s)
+            | Fault::NoSls(s)
             | Fault::Renderer(s)
             | Fault::Top(s)
             | Fault::Pillar(s)
@@ -117,6 +121,8 @@ pub struct Place {
     pub chain: Vec<(&'static str, Origin)>,
     /// What to do about it.
     pub help: Option<String>,
+    /// The origin is one of the file as it was written, not of what a template made of it.
+    pub(crate) placed: bool,
 }
 
 impl Error {
@@ -146,6 +152,14 @@ impl Error {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.place.help.get_or_insert_with(|| help.into());
+        self
+    }
+
+    /// The same error, with something to know beside the advice.
+    #[must_use]
+    pub(crate) fn note(mut self, note: &str) -> Self {
+        let help = self.place.help.take();
+        self.place.help = Some(help.map_or_else(|| note.to_owned(), |help| format!("{help} ({note})")));
         self
     }
 

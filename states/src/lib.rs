@@ -26,6 +26,7 @@ pub mod fuzzing;
 pub mod grains;
 pub mod host;
 mod jinja;
+mod lines;
 pub mod low;
 mod merge;
 pub mod minion;

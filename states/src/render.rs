@@ -6,6 +6,7 @@ use crate::error::{Error, Fault};
 use crate::files;
 use crate::functions::{self, Known, SALT_VERSION};
 use crate::jinja::{self, CallArgs, Dict, Key, Limits, Py, Res, Source, World};
+use crate::lines::Lines;
 use crate::minion::Minion;
 use crate::session::{Functions, Session};
 use crate::tree::{Roots, Tree};
@@ -63,6 +64,8 @@ pub(crate) struct Scene<'a> {
     minion: &'a Minion,
     functions: &'a dyn Functions,
     known: Known,
+    /// Where the lines of rendered files came from.
+    lines: std::cell::RefCell<Lines>,
     /// Templates that were imported or included, parsed once for all files of the environment.
     parsed: jinja::Parsed,
     saltenv: String,
@@ -92,6 +95,7 @@ impl<'a> Scene<'a> {
             minion,
             functions,
             known,
+            lines: std::cell::RefCell::default(),
             parsed: jinja::Parsed::default(),
             saltenv: saltenv.to_owned(),
             pillar_rend,
@@ -111,6 +115,11 @@ impl<'a> Scene<'a> {
     /// The grains that templates see.
     pub(crate) fn grains(&self) -> Py {
         self.known.grains.clone()
+    }
+
+    /// Where the lines of rendered files came from.
+    pub(crate) fn lines(&self) -> Lines {
+        self.lines.borrow().clone()
     }
 
     /// The roots that files come from.
@@ -165,9 +174,8 @@ impl<'a> Scene<'a> {
         }
         match pipeline.format {
             Format::Yaml => {
-                let rendered =
-                    |e: Error| if pipeline.jinja > 0 && text != source.text { rendered_note(e) } else { e };
-                yaml::load(&text, &source.name).map_err(rendered)
+                self.lines.borrow_mut().keep(&source.name, &source.text, &text);
+                yaml::load(&text, &source.name).map_err(|e| self.lines.borrow().place(e))
             }
             Format::Json => {
                 let body =
@@ -180,11 +188,6 @@ impl<'a> Scene<'a> {
             }
         }
     }
-}
-
-/// Says that the line shown is one of the rendered text.
-fn rendered_note(error: Error) -> Error {
-    error.help("line and column are those of the text that Jinja made of the file")
 }
 
 fn node(value: &Value, at: Pos) -> Node {

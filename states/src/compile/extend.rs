@@ -201,6 +201,12 @@ impl Collector {
         let mut targets: Vec<(String, String)> = Vec::new();
         let in_list = matches!(value, Value::List(_));
         for reference in references {
+            if let Some((state, _)) = nameless(&reference) {
+                let message =
+                    format!("`{key}` of '{}' names a {state} by something that is no text", subject.id);
+                found.errors.push(Error::new(Fault::Requisite(message)).at(subject.at.clone()));
+                continue;
+            }
             let Some((state, name)) = resolve(&reference, high) else {
                 found.warnings.push(nobody(subject, key, &reference));
                 continue;
@@ -251,6 +257,8 @@ impl Collector {
                 let requisite = key.split('_').next().unwrap_or(key);
                 let reference =
                     Value::Map(Map::from([(subject.state.to_owned(), Value::Str(subject.id.to_owned()))]));
+                let decl = self.decl(subject, name);
+                (decl.sls, decl.env) = (subject.decl.sls.clone(), subject.decl.env.clone());
                 let body = self.body(subject, name, state);
                 let same = body.items.iter_mut().find(|i| i.key() == Some(requisite));
                 match same
@@ -267,16 +275,22 @@ impl Collector {
         }
     }
 
-    /// The state of an id in what is being collected.
-    fn body(&mut self, subject: &Subject<'_>, id: &str, state: &str) -> &mut Body {
-        let decl = self.extends.entry(id.to_owned()).or_insert_with(|| Decl {
-            sls: subject.decl.sls.clone(),
-            env: subject.decl.env.clone(),
+    /// What is being collected for an id: of no SLS until a requisite is added to it, so that `use` works out of an
+    /// excluded one too.
+    fn decl(&mut self, subject: &Subject<'_>, id: &str) -> &mut Decl {
+        self.extends.entry(id.to_owned()).or_insert_with(|| Decl {
+            sls: String::new(),
+            env: String::new(),
             at: subject.at.clone(),
             included_from: Vec::new(),
             states: IndexMap::new(),
-        });
+        })
+    }
+
+    /// The state of an id in what is being collected.
+    fn body(&mut self, subject: &Subject<'_>, id: &str, state: &str) -> &mut Body {
         let empty = || Body { items: Vec::new(), malformed: None, at: subject.at.clone() };
+        let decl = self.decl(subject, id);
         decl.states.entry(state.to_owned()).or_insert_with(empty)
     }
 
@@ -296,6 +310,11 @@ impl Collector {
         let body = self.body(subject, to.0, to.1);
         body.items.extend(copied);
     }
+}
+
+/// A reference to a state by something that is no text.
+fn nameless(reference: &Value) -> Option<(&String, &Value)> {
+    reference.as_map()?.first().filter(|(_, name)| name.as_str().is_none())
 }
 
 /// A bare reference that means nothing: Salt goes on without it.

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use crate::error::{COLLECTED, Error, Errors, Fault};
 use crate::files;
 use crate::jinja::{Py, Source};
+use crate::lines::Lines;
 use crate::low::Origin;
 use crate::render::{Scene, on_stack};
 use crate::session::Session;
@@ -67,6 +68,8 @@ pub(crate) struct High {
     pub(crate) excludes: Vec<Exclude>,
     /// Every SLS that was rendered, empty ones too: requisites may name them.
     pub(crate) rendered: Vec<String>,
+    /// Where the lines of rendered files came from.
+    pub(crate) lines: Lines,
 }
 
 /// The high data of these SLS names, by environment, as Salt's `state.show_highstate` and `state.show_sls` print it.
@@ -109,6 +112,9 @@ pub(crate) fn gather(
     for (env, names) in matches {
         gatherer.environment(env, names);
     }
+    let mut lines = Lines::default();
+    gatherer.scenes.values().for_each(|scene| lines.extend(&scene.lines()));
+    gatherer.high.lines = lines;
     if gatherer.errors.is_empty() { Ok(gatherer.high) } else { Err(Errors(gatherer.errors)) }
 }
 
@@ -134,7 +140,20 @@ const MAX_INCLUDES: usize = 100;
 
 impl Gatherer<'_> {
     fn fail(&mut self, error: Error) {
-        let error = self.chain.iter().rev().fold(error, |e, at| e.through("included from", at.clone()));
+        self.tell(error, 0);
+    }
+
+    /// Notes an error at its place in the files as they were written; `own` includes are part of its own place.
+    fn tell(&mut self, error: Error, own: usize) {
+        let mut lines = Lines::default();
+        self.scenes.values().for_each(|scene| lines.extend(&scene.lines()));
+        let error = lines.place(error);
+        let error = self
+            .chain
+            .iter()
+            .rev()
+            .skip(own)
+            .fold(error, |e, at| e.through("included from", lines.origin(at)));
         if self.errors.len() < COLLECTED {
             self.errors.push(error);
         }
@@ -235,13 +254,11 @@ impl Gatherer<'_> {
             .into_iter()
             .find(|(path, _)| files::find(roots, path).is_some());
         if found.is_none() {
-            let fault = Fault::NotFound(format!("the SLS '{sls}' is not in the environment '{env}'"));
+            let fault = Fault::NoSls(format!("the SLS '{sls}' is not in the environment '{env}'"));
             let help = format!("expected {base}.sls or {base}/init.sls below the file root");
             let error = Error::new(fault).help(help);
             let error = from.map_or_else(|| error.clone(), |at| error.clone().at(at.clone()));
-            self.errors.push(
-                self.chain.iter().rev().skip(1).fold(error, |e, at| e.through("included from", at.clone())),
-            );
+            self.tell(error, 1);
         }
         found
     }
@@ -311,9 +328,16 @@ impl Gatherer<'_> {
                 format!("the ID '{}' below `extend` must hold states, not {}", id.key(), body.kind());
             return self.shape(file, &id.at.in_file(file.path), &message);
         }
-        if let Some(decl) = self.decl(id, body, file) {
-            self.high.extends.push((id.key(), decl));
+        let Some(decl) = self.decl(id, body, file) else { return };
+        for (state, body) in &decl.states {
+            if let Some(kind) = body.malformed {
+                let message =
+                    format!("'{state}' of the ID '{}' below `extend` must be a list, not {kind}", id.key());
+                let error = Error::new(Fault::High(message)).at(body.at.clone()).in_text(file.text);
+                return self.fail(error.help("each argument goes on a line that starts with `- `"));
+            }
         }
+        self.high.extends.push((id.key(), decl));
     }
 
     fn shape(&mut self, file: &FileOf<'_>, at: &Origin, message: &str) {

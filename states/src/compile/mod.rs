@@ -65,7 +65,11 @@ fn low(
             // Taken before the SLS files are rendered: templates may change what they are given.
             let plain = crate::pillar::to_map(&pillar);
             let gathered = matches(&pillar).and_then(|matches| gather(session, &matches, pillar));
-            let compiled = gathered.and_then(|high| compile(session, high));
+            let compiled = gathered.and_then(|high| {
+                let lines = high.lines.clone();
+                let placed = |errors: Errors| Errors(errors.0.into_iter().map(|e| lines.place(e)).collect());
+                compile(session, high).map_err(placed)
+            });
             let compiled = compiled.map_err(|errors| errors.without(&secrets::secrets(&plain)))?;
             Ok(LowState { pillar: plain, ..compiled })
         };

@@ -207,9 +207,14 @@ impl Graph {
         dry
     }
 
+    /// The slot that a dry run is of; any other is itself. The order of both is one, as they are one chunk in Salt.
+    fn itself(&self, slot: usize) -> usize {
+        self.slots[slot].rehearses.unwrap_or(slot)
+    }
+
     /// Salt's number for a chunk's own wish; `cap` is above all numbers in use.
     fn number(&self, slot: usize, cap: f64) -> f64 {
-        let slot = &self.slots[slot];
+        let slot = &self.slots[self.itself(slot)];
         slot.order.unwrap_or(match slot.vertex.wish {
             Wish::None | Wish::Odd => cap,
             Wish::First => 0.0,
@@ -220,7 +225,7 @@ impl Graph {
 
     /// The same as another vertex sees it, which has no part in it before its own turn if it says nothing.
     fn as_child(&self, slot: usize, cap: f64) -> f64 {
-        let Slot { vertex, order, .. } = &self.slots[slot];
+        let Slot { vertex, order, .. } = &self.slots[self.itself(slot)];
         let silent = order.is_none() && vertex.wish == Wish::None;
         if silent { f64::INFINITY } else { self.number(slot, cap) }
     }
@@ -228,12 +233,13 @@ impl Graph {
     /// The rank of a vertex whose dependencies are all done: its own order, or an earlier one of what waits for it.
     fn rank(&mut self, slot: usize, cap: f64) -> (f64, f64) {
         let mut order = self.number(slot, cap);
-        if self.slots[slot].order.is_none() {
-            order += f64::from(self.slots[slot].vertex.name_order) / 10_000.0;
+        let own = self.itself(slot);
+        if self.slots[own].order.is_none() {
+            order += f64::from(self.slots[own].vertex.name_order) / 10_000.0;
             if order < 0.0 {
                 order += cap + 1_000_000.0;
             }
-            self.slots[slot].order = Some(order);
+            self.slots[own].order = Some(order);
         }
         let mut heaviest = None;
         let mut earliest = f64::INFINITY;
@@ -297,10 +303,9 @@ impl Graph {
                 break;
             }
         }
-        let itself = |slot: usize| self.slots[slot].rehearses.unwrap_or(slot);
         let step = |pair: &[usize]| {
             let edge = self.slots[pair[0]].into.get(&pair[1]).and_then(|edges| edges.first().copied());
-            (itself(pair[0]), edge.map_or("require", Edge::name), itself(pair[1]))
+            (self.itself(pair[0]), edge.map_or("require", Edge::name), self.itself(pair[1]))
         };
         path.windows(2).map(step).collect()
     }

@@ -1,0 +1,5 @@
+giver:
+  test.nop:
+    - given: 1
+    - use_in:
+      - test: taker

@@ -1,0 +1,4 @@
+include: [_giver]
+exclude:
+  - sls: _giver
+taker: test.nop
