@@ -9,7 +9,7 @@ use super::ops;
 use super::repr::text;
 use super::scope::{Captured, Scope};
 use super::value::{Callable, Dict, Key, LoopState, Module, Py};
-use super::{Limits, World};
+use super::{Limits, Spent, World};
 use crate::error::{Error, Fault};
 use crate::low::Origin;
 
@@ -47,16 +47,19 @@ impl Frame {
 pub(crate) struct Interp<'w> {
     pub(super) world: &'w dyn World,
     pub(super) limits: Limits,
+    pub(super) spent: &'w Spent,
     /// Variables of the environment, seen by every template.
     pub(super) globals: Scope,
     pub(super) loaded: indexmap::IndexMap<Rc<str>, Rc<Template>>,
     /// What templates imported without context export: one module for all who import it.
     pub(super) modules: indexmap::IndexMap<Rc<str>, Rc<Module>>,
     pub(super) captured: Captured,
-    pub(super) steps: u64,
-    pub(super) depth: usize,
-    pub(super) written: usize,
 }
+
+/// How many steps there are between two looks at the clock.
+const LOOK_EVERY: u64 = 4096;
+/// Expressions inside of expressions, over all calls: each takes its share of the stack.
+const MAX_NESTED: usize = 20_000;
 
 /// Line and column of an offset, from 1.
 pub(super) fn position(source: &str, at: At) -> (usize, usize) {
@@ -86,8 +89,16 @@ pub(super) fn placed(error: Error, template: &Template, at: At) -> Error {
 impl<'w> Interp<'w> {
     /// Counts `n` units of work against the limit.
     pub(super) fn charge(&mut self, n: usize) -> Res<()> {
-        self.steps = self.steps.saturating_add(n as u64);
-        if self.steps > self.limits.steps {
+        let steps = self.spent.steps.get().saturating_add(n as u64);
+        self.spent.steps.set(steps);
+        if steps >= self.spent.look_at.get() {
+            self.spent.look_at.set(steps.saturating_add(LOOK_EVERY));
+            if self.world.out_of_time() {
+                let message = format!("the template takes longer than {} seconds", super::SECONDS);
+                return Err(Error::new(Fault::Limit(message)).help("look for a loop that never ends"));
+            }
+        }
+        if steps > self.limits.steps {
             let message = format!("the template takes more than {} steps", self.limits.steps);
             return Err(Error::new(Fault::Limit(message)).help("look for a loop that never ends"));
         }
@@ -96,22 +107,31 @@ impl<'w> Interp<'w> {
 
     /// Runs one level deeper.
     pub(super) fn deeper<T>(&mut self, run: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
-        if self.depth >= self.limits.depth {
+        let depth = self.spent.depth.get();
+        if depth >= self.limits.depth {
             let message = format!("calls are nested more than {} levels deep", self.limits.depth);
             return Err(
                 Error::new(Fault::Limit(message)).help("look for a macro or include that reaches itself")
             );
         }
-        self.depth += 1;
+        self.spent.depth.set(depth + 1);
         let result = run(self);
-        self.depth -= 1;
+        self.spent.depth.set(depth);
         result
     }
 
     /// The value of an expression; it may be undefined.
     pub(super) fn eval(&mut self, expr: &Expr, frame: &Frame) -> Res<Py> {
         self.charge(1)?;
-        self.eval_kind(expr, frame).map_err(|e| placed(e, &frame.template, expr.at))
+        let nested = self.spent.nested.get();
+        if nested >= MAX_NESTED {
+            let message = format!("expressions are nested more than {MAX_NESTED} levels deep");
+            return Err(placed(Error::new(Fault::Limit(message)), &frame.template, expr.at));
+        }
+        self.spent.nested.set(nested + 1);
+        let value = self.eval_kind(expr, frame);
+        self.spent.nested.set(nested);
+        value.map_err(|e| placed(e, &frame.template, expr.at))
     }
 
     /// The value of an expression that must be defined.

@@ -55,8 +55,9 @@ impl Interp<'_> {
     }
 
     fn write(&mut self, out: &mut String, text: &str) -> Res<()> {
-        self.written = self.written.saturating_add(text.len());
-        if self.written > self.limits.output {
+        let written = self.spent.written.get().saturating_add(text.len());
+        self.spent.written.set(written);
+        if written > self.limits.output {
             return Err(Error::new(Fault::Limit(format!(
                 "the template writes more than {} bytes",
                 self.limits.output

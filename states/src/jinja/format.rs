@@ -402,7 +402,10 @@ fn lookup(path: &str, args: &CallArgs, automatic: &mut Numbering) -> Res<Py> {
             value = attribute(&value, &tail[..end]);
             rest = &tail[end..];
         } else {
-            let Some((key, after)) = rest[1..].split_once(']') else {
+            let Some(tail) = rest.strip_prefix('[') else {
+                return runtime("format: only '.' or '[' may follow ']' in a field");
+            };
+            let Some((key, after)) = tail.split_once(']') else {
                 return runtime("format: expected ']'");
             };
             value = item(&value, key);

@@ -298,19 +298,35 @@ pub(super) fn sort(items: &mut Vec<Py>, mut key: impl FnMut(&Py) -> Res<Py>, rev
     for item in items.drain(..) {
         keyed.push((key(&item)?, item));
     }
-    let mut failure = None;
-    keyed.sort_by(|(a, _), (b, _)| {
-        let order = super::ops::order(a, b, "<");
-        let order = order.unwrap_or_else(|e| {
-            failure.get_or_insert(e);
-            None
-        });
-        let order = order.unwrap_or(std::cmp::Ordering::Equal);
-        if reverse { order.reverse() } else { order }
-    });
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    items.extend(keyed.into_iter().map(|(_, item)| item));
+    let before = |(a, _): &(Py, Py), (b, _): &(Py, Py)| {
+        let (a, b) = if reverse { (b, a) } else { (a, b) };
+        super::ops::order(a, b, "<").map(|o| o == Some(std::cmp::Ordering::Less))
+    };
+    items.extend(merge_sorted(keyed, before)?.into_iter().map(|(_, item)| item));
     Ok(())
+}
+
+/// Sorts stably by what `before` says, until it fails. Values need not have an order that makes sense: a NaN is before
+/// nothing and behind nothing, which the standard library's sort takes for a mistake of ours.
+pub(super) fn merge_sorted<T: Clone>(
+    items: Vec<T>,
+    mut before: impl FnMut(&T, &T) -> Res<bool>,
+) -> Res<Vec<T>> {
+    let (mut sorted, mut width) = (items, 1);
+    while width < sorted.len() {
+        let mut next = Vec::with_capacity(sorted.len());
+        for pair in sorted.chunks(width.saturating_mul(2)) {
+            let (mut left, mut right) = pair.split_at(width.min(pair.len()));
+            while let (Some(a), Some(b)) = (left.first(), right.first()) {
+                let from = if before(b, a)? { &mut right } else { &mut left };
+                let (first, rest) = from.split_at(1);
+                next.extend_from_slice(first);
+                *from = rest;
+            }
+            next.extend(left.iter().chain(right).cloned());
+        }
+        sorted = next;
+        width = width.saturating_mul(2);
+    }
+    Ok(sorted)
 }

@@ -298,7 +298,9 @@ pub(crate) fn slice(value: &Py, start: Option<i64>, stop: Option<i64>, step: Opt
         let at = |i: usize| first + by * i64::try_from(i).unwrap_or(0);
         let from = all.next().map(at);
         let count = i64::try_from(all.count()).unwrap_or(0) + 1;
-        return Ok(from.map_or(Py::Range(0, 0, 1), |f| Py::Range(f, f + by * step * count, by * step)));
+        let stride = by.saturating_mul(step);
+        let end = |from: i64| from.saturating_add(stride.saturating_mul(count));
+        return Ok(from.map_or(Py::Range(0, 0, 1), |f| Py::Range(f, end(f), stride)));
     }
     let picked: Vec<Py> = slice_indices(items.len(), start, stop, step).map(|i| items[i].clone()).collect();
     Ok(match value {
