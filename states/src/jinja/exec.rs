@@ -209,6 +209,7 @@ impl Interp<'_> {
             Target::Name(name) => self.bind(name, value, frame, true),
             Target::Attr(name, attr) => match frame.scope.get(name) {
                 Some(Py::Namespace(d)) => {
+                    super::methods::refuse_cycle(&Py::Namespace(d.clone()), &value, 0)?;
                     d.borrow_mut().insert(super::value::Key::str(attr.clone()), value);
                 }
                 _ => return runtime(format!("cannot assign attribute on `{name}`: it is no namespace")),

@@ -39,6 +39,8 @@ pub(super) fn has(object: &Py, name: &str) -> bool {
 
 /// Calls `receiver.name(args)`.
 pub(super) fn call(interp: &mut Interp<'_>, receiver: &Py, name: &str, args: CallArgs) -> Res<Py> {
+    super::ops::check_arguments(&args)?;
+    interp.charge(walked(receiver, name))?;
     match receiver {
         Py::Dict(d) => dict(d, name, args),
         Py::List(l) => list(interp, l, name, args),
@@ -68,6 +70,21 @@ pub(super) fn call(interp: &mut Interp<'_>, receiver: &Py, name: &str, args: Cal
     }
 }
 
+/// What a method walks through of its own value.
+fn walked(receiver: &Py, name: &str) -> usize {
+    match (receiver, name) {
+        (Py::List(_) | Py::Tuple(_), "count" | "index" | "remove" | "copy" | "sort" | "reverse") => {
+            super::eval::weight(receiver)
+        }
+        (Py::List(l), "insert" | "pop") => l.borrow().len() / 256,
+        (Py::Dict(d), "pop") => d.borrow().len() / 256,
+        (Py::Dict(_), "copy") | (Py::Str(_) | Py::Bytes(_) | Py::Range(..), _) => {
+            super::eval::weight(receiver)
+        }
+        _ => 0,
+    }
+}
+
 fn loop_method(state: &LoopState, name: &str, args: CallArgs) -> Res<Py> {
     if name == "cycle" {
         let count = args.positional.len();
@@ -83,7 +100,10 @@ fn loop_method(state: &LoopState, name: &str, args: CallArgs) -> Res<Py> {
 }
 
 /// A mapping may not come to contain itself: it could be neither printed nor freed.
-fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
+pub(super) fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
+    if !super::ops::is_container(value) {
+        return Ok(());
+    }
     let inside = |items: &[Py]| items.iter().try_for_each(|v| refuse_cycle(container, v, depth + 1));
     if depth == 0 {
         super::ops::check_weight(value)?;
@@ -92,9 +112,23 @@ fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
         return runtime("a structure nested too deeply");
     }
     match (container, value) {
-        (Py::Dict(a), Py::Dict(b)) if Rc::ptr_eq(a, b) => runtime("a mapping cannot contain itself"),
+        (Py::Dict(a), Py::Dict(b) | Py::DictView(_, b)) if Rc::ptr_eq(a, b) => {
+            runtime("a mapping cannot contain itself")
+        }
+        (Py::Namespace(a), Py::Namespace(b)) if Rc::ptr_eq(a, b) => {
+            runtime("a namespace cannot contain itself")
+        }
         (Py::List(a), Py::List(b)) if Rc::ptr_eq(a, b) => runtime("a list cannot contain itself"),
-        (_, Py::Dict(d)) => d.borrow().values().try_for_each(|v| refuse_cycle(container, v, depth + 1)),
+        (_, Py::Dict(d) | Py::DictView(_, d) | Py::Namespace(d)) => {
+            d.borrow().values().try_for_each(|v| refuse_cycle(container, v, depth + 1))
+        }
+        (_, Py::Gen(_, once)) => {
+            once.borrow().items.iter().try_for_each(|v| refuse_cycle(container, v, depth + 1))
+        }
+        (_, Py::Cycler(c)) => inside(&c.items),
+        (_, Py::Module(m)) => {
+            m.exports.borrow().values().try_for_each(|v| refuse_cycle(container, v, depth + 1))
+        }
         (_, Py::List(l)) => inside(&l.borrow()),
         (_, Py::Tuple(t) | Py::View(_, t)) => inside(t),
         _ => Ok(()),
