@@ -1,6 +1,10 @@
 //! Text to text and text to data: the renderers that a file names, and templates at apply time.
+// Effects: the clock is read, so that a tree cannot keep a machine busy for ever; no result depends on it.
+#![allow(clippy::disallowed_methods)]
 
+use std::cell::Cell;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Fault};
 use crate::files;
@@ -68,6 +72,10 @@ pub(crate) struct Scene<'a> {
     lines: std::cell::RefCell<Lines>,
     /// Templates that were imported or included, parsed once for all files of the environment.
     parsed: jinja::Parsed,
+    /// What a rendering has used up, with those that it started.
+    spent: jinja::Spent,
+    /// When renderings must have ended.
+    deadline: Cell<Instant>,
     saltenv: String,
     /// Pillar files are rendered: templates are looked for in the pillar roots.
     pillar_rend: bool,
@@ -97,6 +105,8 @@ impl<'a> Scene<'a> {
             known,
             lines: std::cell::RefCell::default(),
             parsed: jinja::Parsed::default(),
+            spent: jinja::Spent::default(),
+            deadline: Cell::new(Instant::now() + Duration::from_secs(jinja::SECONDS)),
             saltenv: saltenv.to_owned(),
             pillar_rend,
         }
@@ -245,6 +255,14 @@ impl World for Scene<'_> {
         Some(&self.parsed)
     }
 
+    fn spent(&self) -> Option<&jinja::Spent> {
+        Some(&self.spent)
+    }
+
+    fn out_of_time(&self) -> bool {
+        Instant::now() > self.deadline.get()
+    }
+
     fn call(&self, name: &str, args: CallArgs) -> Res<Py> {
         functions::call(self, name, &args).unwrap_or_else(|| self.call_machine(name, &args))
     }
@@ -287,7 +305,12 @@ impl Scene<'_> {
         }
         let positional: Vec<Value> = args.positional.iter().map(Value::from).collect();
         let named: Map = args.named.iter().map(|(k, v)| (k.to_string(), Value::from(v))).collect();
-        match self.functions.call(name, &positional, &named) {
+        let start = Instant::now();
+        let answer = self.functions.call(name, &positional, &named);
+        // What the machine takes has limits of its own.
+        let deadline = self.deadline.get();
+        self.deadline.set(deadline.checked_add(start.elapsed()).unwrap_or(deadline));
+        match answer {
             Some(Ok(value)) => Ok(Py::from(&value)),
             Some(Err(cause)) => Err(Error::new(Fault::Function { name: name.to_owned(), cause })),
             None => Err(functions::unknown(name, &self.function_names())),

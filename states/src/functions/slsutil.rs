@@ -101,6 +101,7 @@ struct Frame {
 impl Frame {
     fn new(width: i64, comment: &str, border: &str) -> Res<Self> {
         let count = |text: &str| i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+        let width = width.clamp(0, MAX_WIDTH + 1);
         let (left, right) = (comment.trim_end(), comment.trim());
         let inner = width - count(left) - count(right) - 2;
         if inner <= 0 {

@@ -19,6 +19,8 @@ use crate::modules::accounts::{self, Account};
 const GRACE: Duration = Duration::from_secs(2);
 /// How long output is awaited after the command itself has ended: its children may hold the pipes for ever.
 const LINGER: Duration = Duration::from_secs(1);
+/// The longest time that a command is given: the clock cannot count to any time that somebody may write down.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the cancel flag is looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// What a pipe takes without a reader.
@@ -36,7 +38,7 @@ pub(super) fn run(command: &Command, host: &dyn Host) -> Result<Output, CommandE
     // Our ends of the pipes must not outlive the command's.
     drop(built);
     feed(&mut child, &command.stdin);
-    Running::new(child, merged, name, command.timeout)?.wait(host)
+    Running::new(child, merged, name, command.timeout.min(LONGEST))?.wait(host)
 }
 
 /// The search path with the system's own directories at its end: a service manager may have given us a short one.
@@ -371,7 +373,17 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::host::{Machine, NoServices};
+
+    #[test]
+    fn a_timeout_that_no_clock_can_count_to_is_a_day() {
+        let host = Machine::new(Arc::new(NoServices));
+        let command = Command { timeout: Duration::MAX, ..Command::argv(["true"]) };
+        assert_eq!(run(&command, &host).unwrap().code, 0);
+    }
 
     #[test]
     fn a_short_search_path_gets_the_systems_directories_behind_it() {

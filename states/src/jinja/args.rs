@@ -8,9 +8,17 @@ use crate::error::{Error, Fault};
 /// A `Result` of the evaluator.
 pub(crate) type Res<T> = Result<T, Error>;
 
+/// Characters of a message: a template may put into one whatever it has.
+const MAX_MESSAGE: usize = 1000;
+
 /// A fault while a template runs, in Python's words where it has some.
 pub(crate) fn runtime<T>(message: impl Into<String>) -> Res<T> {
-    Err(Error::new(Fault::Runtime(message.into())))
+    let mut message = message.into();
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+        message.truncate(end);
+        message.push('…');
+    }
+    Err(Error::new(Fault::Runtime(message)))
 }
 
 /// Evaluated arguments.
@@ -120,6 +128,8 @@ pub(crate) fn iterate(value: &Py) -> Res<Vec<Py>> {
             let error = once.borrow_mut().failure.take();
             return error.map_or_else(|| Ok(Vec::new()), Err);
         }
+        Py::Str(s) => super::ops::check_pieces(s.len())?,
+        Py::Bytes(b) => super::ops::check_pieces(b.len())?,
         _ => {}
     }
     match value.elements() {

@@ -105,6 +105,8 @@ pub(super) enum Target {
 #[derive(Debug)]
 pub(super) struct Expr {
     pub(super) at: At,
+    /// How many expressions are inside of each other here, this one included.
+    pub(super) height: u32,
     pub(super) kind: ExprKind,
 }
 
@@ -135,6 +137,37 @@ pub(super) enum ExprKind {
     /// `None` as the subject: the text of a filter block.
     Filter(Option<Box<Expr>>, Rc<str>, Args),
     Test(Box<Expr>, Rc<str>, Args),
+}
+
+impl ExprKind {
+    /// The height of the highest expression right inside.
+    pub(super) fn tallest(&self) -> u32 {
+        match self {
+            Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Str(_) | Self::Name(_) => 0,
+            Self::List(all) | Self::Tuple(all) | Self::Concat(all) => highest(all),
+            Self::Dict(pairs) => highest(pairs.iter().flat_map(|(k, v)| [k, v])),
+            Self::Not(a) | Self::Neg(a) | Self::Pos(a) | Self::Attr(a, _) => a.height,
+            Self::And(a, b) | Self::Or(a, b) | Self::Bin(_, a, b) | Self::Item(a, b) => {
+                a.height.max(b.height)
+            }
+            Self::Compare(first, rest) => first.height.max(highest(rest.iter().map(|(_, e)| e))),
+            Self::Cond(a, b, c) => a.height.max(b.height).max(c.as_ref().map_or(0, |c| c.height)),
+            Self::Slice(of, bounds) => of.height.max(highest(bounds.iter().flatten().map(|b| &**b))),
+            Self::Call(of, args) | Self::Test(of, _, args) => of.height.max(args.tallest()),
+            Self::Filter(of, _, args) => args.tallest().max(of.as_ref().map_or(0, |of| of.height)),
+        }
+    }
+}
+
+fn highest<'e>(all: impl IntoIterator<Item = &'e Expr>) -> u32 {
+    all.into_iter().map(|e| e.height).max().unwrap_or(0)
+}
+
+impl Args {
+    fn tallest(&self) -> u32 {
+        let stars = [&self.star, &self.double_star].into_iter().flatten().map(|e| &**e);
+        highest(self.positional.iter().chain(self.named.iter().map(|(_, e)| e)).chain(stars))
+    }
 }
 
 #[derive(Debug, Default)]

@@ -36,6 +36,7 @@ impl Interp<'_> {
             if let (CmpOp::In, Py::Salt, Py::Str(function)) = (op, other, subject) {
                 return Ok(self.world.has(function));
             }
+            self.compared(op, subject, other)?;
             return ops::compare(op, subject, other);
         }
         match name {

@@ -9,7 +9,7 @@ use super::ops;
 use super::repr::text;
 use super::scope::{Captured, Scope};
 use super::value::{Callable, Dict, Key, LoopState, Module, Py};
-use super::{Limits, World};
+use super::{Limits, Spent, World};
 use crate::error::{Error, Fault};
 use crate::low::Origin;
 
@@ -47,16 +47,19 @@ impl Frame {
 pub(crate) struct Interp<'w> {
     pub(super) world: &'w dyn World,
     pub(super) limits: Limits,
+    pub(super) spent: &'w Spent,
     /// Variables of the environment, seen by every template.
     pub(super) globals: Scope,
     pub(super) loaded: indexmap::IndexMap<Rc<str>, Rc<Template>>,
     /// What templates imported without context export: one module for all who import it.
     pub(super) modules: indexmap::IndexMap<Rc<str>, Rc<Module>>,
     pub(super) captured: Captured,
-    pub(super) steps: u64,
-    pub(super) depth: usize,
-    pub(super) written: usize,
 }
+
+/// How many steps there are between two looks at the clock.
+const LOOK_EVERY: u64 = 4096;
+/// Expressions inside of expressions, over all calls: each takes its share of the stack.
+const MAX_NESTED: usize = 20_000;
 
 /// Line and column of an offset, from 1.
 pub(super) fn position(source: &str, at: At) -> (usize, usize) {
@@ -86,8 +89,16 @@ pub(super) fn placed(error: Error, template: &Template, at: At) -> Error {
 impl<'w> Interp<'w> {
     /// Counts `n` units of work against the limit.
     pub(super) fn charge(&mut self, n: usize) -> Res<()> {
-        self.steps = self.steps.saturating_add(n as u64);
-        if self.steps > self.limits.steps {
+        let steps = self.spent.steps.get().saturating_add(n as u64);
+        self.spent.steps.set(steps);
+        if steps >= self.spent.look_at.get() {
+            self.spent.look_at.set(steps.saturating_add(LOOK_EVERY));
+            if self.world.out_of_time() {
+                let message = format!("the template takes longer than {} seconds", super::SECONDS);
+                return Err(Error::new(Fault::Limit(message)).help("look for a loop that never ends"));
+            }
+        }
+        if steps > self.limits.steps {
             let message = format!("the template takes more than {} steps", self.limits.steps);
             return Err(Error::new(Fault::Limit(message)).help("look for a loop that never ends"));
         }
@@ -96,22 +107,31 @@ impl<'w> Interp<'w> {
 
     /// Runs one level deeper.
     pub(super) fn deeper<T>(&mut self, run: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
-        if self.depth >= self.limits.depth {
+        let depth = self.spent.depth.get();
+        if depth >= self.limits.depth {
             let message = format!("calls are nested more than {} levels deep", self.limits.depth);
             return Err(
                 Error::new(Fault::Limit(message)).help("look for a macro or include that reaches itself")
             );
         }
-        self.depth += 1;
+        self.spent.depth.set(depth + 1);
         let result = run(self);
-        self.depth -= 1;
+        self.spent.depth.set(depth);
         result
     }
 
     /// The value of an expression; it may be undefined.
     pub(super) fn eval(&mut self, expr: &Expr, frame: &Frame) -> Res<Py> {
         self.charge(1)?;
-        self.eval_kind(expr, frame).map_err(|e| placed(e, &frame.template, expr.at))
+        let nested = self.spent.nested.get();
+        if nested >= MAX_NESTED {
+            let message = format!("expressions are nested more than {MAX_NESTED} levels deep");
+            return Err(placed(Error::new(Fault::Limit(message)), &frame.template, expr.at));
+        }
+        self.spent.nested.set(nested + 1);
+        let value = self.eval_kind(expr, frame);
+        self.spent.nested.set(nested);
+        value.map_err(|e| placed(e, &frame.template, expr.at))
     }
 
     /// The value of an expression that must be defined.
@@ -185,6 +205,10 @@ impl<'w> Interp<'w> {
             ExprKind::Item(object, key) => {
                 let object = self.defined(object, frame)?;
                 let key = self.defined(key, frame)?;
+                if let Py::Str(text) = &object {
+                    // A character is counted up to.
+                    self.charge(text.len() / 128)?;
+                }
                 self.item(&object, &key)
             }
             _ => self.eval_reference(expr, frame)?,
@@ -202,9 +226,7 @@ impl<'w> Interp<'w> {
                     None => frame.scope.get(super::exec::BLOCK_TEXT).unwrap_or(Py::None),
                 };
                 let args = self.args(args, frame)?;
-                let result = self.deeper(|me| super::filters::apply(me, name, subject, args, frame))?;
-                self.charge(weight(&result))?;
-                result
+                self.deeper(|me| super::filters::apply(me, name, subject, args, frame))?
             }
             ExprKind::Test(subject, name, args) => {
                 let subject = self.eval(subject, frame)?;
@@ -219,8 +241,26 @@ impl<'w> Interp<'w> {
         if let (CmpOp::In | CmpOp::NotIn, Py::Salt, Py::Str(name)) = (op, right, left) {
             return Ok(self.world.has(name) == (op == CmpOp::In));
         }
-        self.charge(1 + weight(left).min(weight(right)))?;
+        self.compared(op, left, right)?;
         ops::compare(op, left, right)
+    }
+
+    /// Charges for what a comparison looks through.
+    pub(super) fn compared(&mut self, op: CmpOp, left: &Py, right: &Py) -> Res<()> {
+        let searched = matches!(op, CmpOp::In | CmpOp::NotIn);
+        let mut work = 1;
+        if searched && matches!(right, Py::Str(_) | Py::Range(..)) {
+            work += weight(right);
+        } else if !searched && !(ops::is_container(left) && ops::is_container(right)) {
+            work += weight(left).min(weight(right));
+        } else {
+            // A key is found without a search.
+            for side in [Some(left), (!searched || !matches!(right, Py::Dict(_))).then_some(right)] {
+                let Some(side) = side.filter(|s| ops::is_container(s)) else { continue };
+                work += ops::check_weight(side)? / 16;
+            }
+        }
+        self.charge(work)
     }
 
     /// A variable, a global, or undefined.
@@ -267,8 +307,8 @@ impl<'w> Interp<'w> {
                 },
             };
         }
-        let result = ops::slice(&object, numbers[0], numbers[1], numbers[2])?;
         self.charge(weight(&object))?;
+        let result = ops::slice(&object, numbers[0], numbers[1], numbers[2])?;
         Ok(result)
     }
 
@@ -319,23 +359,26 @@ impl<'w> Interp<'w> {
     }
 
     fn call_callable(&mut self, callable: &Rc<Callable>, args: CallArgs, frame: &Frame) -> Res<Py> {
-        match &**callable {
-            Callable::Macro(value) => self.call_macro(value, args),
-            Callable::Method(receiver, name) => {
-                let result = super::methods::call(self, receiver, name, args)?;
-                self.charge(weight(&result))?;
-                Ok(result)
-            }
+        let result = match &**callable {
+            Callable::Macro(value) => return self.call_macro(value, args),
+            Callable::Method(receiver, name) => super::methods::call(self, receiver, name, args)?,
             Callable::Function(name) => {
-                self.charge(100)?;
-                self.world.call(name, args)
+                let given = args.positional.iter().chain(args.named.iter().map(|(_, v)| v));
+                self.charge(100 + given.map(weight).sum::<usize>())?;
+                ops::check_arguments(&args)?;
+                self.world.call(name, args)?
             }
-            Callable::Global(name) => super::globals::call(self, name, args, frame),
+            Callable::Global(name) => {
+                ops::check_arguments(&args)?;
+                super::globals::call(self, name, args, frame)?
+            }
             Callable::Block(name, level, context) => {
                 let inner = Frame { context: context.clone(), ..frame.inside(context.root.clone()) };
-                self.call_block(name, *level, &inner)
+                return self.call_block(name, *level, &inner);
             }
-        }
+        };
+        self.charge(weight(&result))?;
+        Ok(result)
     }
 
     fn loop_again(&mut self, state: &Rc<LoopState>, args: CallArgs) -> Res<Py> {
@@ -369,7 +412,7 @@ impl<'w> Interp<'w> {
 
 /// The value, unless it is a structure that grew too large.
 fn bounded(value: Py) -> Res<Py> {
-    if matches!(value, Py::List(_) | Py::Tuple(_) | Py::Dict(_)) {
+    if ops::is_container(&value) {
         ops::check_weight(&value)?;
     }
     Ok(value)
@@ -379,10 +422,12 @@ fn bounded(value: Py) -> Res<Py> {
 pub(super) fn weight(value: &Py) -> usize {
     match value {
         Py::Str(s) => s.len() / 16,
-        Py::List(l) => l.borrow().len() / 4,
-        Py::Tuple(t) | Py::View(_, t) => t.len() / 4,
-        Py::Gen(_, once) => once.borrow().items.len() / 4,
-        Py::Dict(d) => d.borrow().len() / 4,
+        Py::Bytes(b) => b.len() / 16,
+        Py::List(l) => l.borrow().len() / 2,
+        Py::Tuple(t) | Py::View(_, t) => t.len() / 2,
+        Py::Gen(_, once) => once.borrow().items.len() / 2,
+        Py::Dict(d) | Py::Namespace(d) => d.borrow().len(),
+        Py::Range(..) => value.len().unwrap_or(0) / 2,
         _ => 0,
     }
 }

@@ -55,8 +55,9 @@ impl Interp<'_> {
     }
 
     fn write(&mut self, out: &mut String, text: &str) -> Res<()> {
-        self.written = self.written.saturating_add(text.len());
-        if self.written > self.limits.output {
+        let written = self.spent.written.get().saturating_add(text.len());
+        self.spent.written.set(written);
+        if written > self.limits.output {
             return Err(Error::new(Fault::Limit(format!(
                 "the template writes more than {} bytes",
                 self.limits.output
@@ -208,6 +209,7 @@ impl Interp<'_> {
             Target::Name(name) => self.bind(name, value, frame, true),
             Target::Attr(name, attr) => match frame.scope.get(name) {
                 Some(Py::Namespace(d)) => {
+                    super::methods::refuse_cycle(&Py::Namespace(d.clone()), &value, 0)?;
                     d.borrow_mut().insert(super::value::Key::str(attr.clone()), value);
                 }
                 _ => return runtime(format!("cannot assign attribute on `{name}`: it is no namespace")),

@@ -66,6 +66,7 @@ pub(crate) fn percent(format: &str, args: &Py) -> Res<String> {
         }
         check_length(Some(spec.width))?;
         out.push_str(&percent_value(&spec, kind, &value)?);
+        check_length(Some(out.len()))?;
     }
     // Python counts the arguments only where there is a tuple of them, or one that has no items.
     let counted = matches!(args, Py::Tuple(_) | Py::Str(_)) || args.len().is_none();
@@ -235,8 +236,11 @@ fn number_text(spec: &Spec, value: &Py) -> Res<String> {
         let every = if matches!(kind, 'x' | 'X' | 'o' | 'b') { 4 } else { 3 };
         // Zeros that fill up are grouped with the digits.
         let zeros = spec.fill == Some('0') && spec.align == Some('=');
-        while zeros && grouped(&format!("0{digits}"), separator, every).len() + sign.len() <= spec.width {
-            digits.insert(0, '0');
+        if zeros {
+            let whole = digits.find('.').unwrap_or(digits.len());
+            let missing =
+                missing_zeros(whole, spec.width.saturating_sub(digits.len() - whole + sign.len()), every);
+            digits.insert_str(0, &"0".repeat(missing));
         }
         digits = grouped(&digits, separator, every);
     }
@@ -255,6 +259,14 @@ fn sign_of(spec: &Spec) -> &'static str {
 /// Python shows a float without a kind with at least one digit behind the point.
 fn with_point(text: String) -> String {
     if text.contains(['.', 'e']) { text } else { text + ".0" }
+}
+
+/// How many zeros fill `digits` digits in groups up to a width, or one beyond it: no number begins with a separator.
+fn missing_zeros(digits: usize, width: usize, every: usize) -> usize {
+    // With n digits there are (n - 1) / every separators.
+    let group = every + 1;
+    let most = width - width / group + usize::from(width > 0 && width % group == 0);
+    most.saturating_sub(digits)
 }
 
 fn grouped(digits: &str, separator: char, every: usize) -> String {
@@ -402,7 +414,10 @@ fn lookup(path: &str, args: &CallArgs, automatic: &mut Numbering) -> Res<Py> {
             value = attribute(&value, &tail[..end]);
             rest = &tail[end..];
         } else {
-            let Some((key, after)) = rest[1..].split_once(']') else {
+            let Some(tail) = rest.strip_prefix('[') else {
+                return runtime("format: only '.' or '[' may follow ']' in a field");
+            };
+            let Some((key, after)) = tail.split_once(']') else {
                 return runtime("format: expected ']'");
             };
             value = item(&value, key);

@@ -62,6 +62,7 @@ fn write(out: &mut String, value: &Py, layout: Layout<'_>, depth: usize) -> Res<
     if depth > 200 {
         return runtime("a structure nested too deeply for JSON");
     }
+    super::ops::check_length(Some(out.len()))?;
     match value {
         Py::None => out.push_str("null"),
         Py::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
@@ -79,10 +80,13 @@ fn write(out: &mut String, value: &Py, layout: Layout<'_>, depth: usize) -> Res<
     Ok(())
 }
 
+/// More blanks a level than anybody reads.
+const MAX_INDENT: usize = 100;
+
 fn break_line(out: &mut String, layout: Layout<'_>, depth: usize) {
     if let Some(indent) = layout.indent {
         out.push('\n');
-        out.extend(std::iter::repeat_n(' ', (indent * depth).min(10_000)));
+        out.extend(std::iter::repeat_n(' ', indent.min(MAX_INDENT) * depth));
     }
 }
 

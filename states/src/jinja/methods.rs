@@ -39,6 +39,8 @@ pub(super) fn has(object: &Py, name: &str) -> bool {
 
 /// Calls `receiver.name(args)`.
 pub(super) fn call(interp: &mut Interp<'_>, receiver: &Py, name: &str, args: CallArgs) -> Res<Py> {
+    super::ops::check_arguments(&args)?;
+    interp.charge(walked(receiver, name))?;
     match receiver {
         Py::Dict(d) => dict(d, name, args),
         Py::List(l) => list(interp, l, name, args),
@@ -68,6 +70,21 @@ pub(super) fn call(interp: &mut Interp<'_>, receiver: &Py, name: &str, args: Cal
     }
 }
 
+/// What a method walks through of its own value.
+fn walked(receiver: &Py, name: &str) -> usize {
+    match (receiver, name) {
+        (Py::List(_) | Py::Tuple(_), "count" | "index" | "remove" | "copy" | "sort" | "reverse") => {
+            super::eval::weight(receiver)
+        }
+        (Py::List(l), "insert" | "pop") => l.borrow().len() / 256,
+        (Py::Dict(d), "pop") => d.borrow().len() / 256,
+        (Py::Dict(_), "copy") | (Py::Str(_) | Py::Bytes(_) | Py::Range(..), _) => {
+            super::eval::weight(receiver)
+        }
+        _ => 0,
+    }
+}
+
 fn loop_method(state: &LoopState, name: &str, args: CallArgs) -> Res<Py> {
     if name == "cycle" {
         let count = args.positional.len();
@@ -83,7 +100,10 @@ fn loop_method(state: &LoopState, name: &str, args: CallArgs) -> Res<Py> {
 }
 
 /// A mapping may not come to contain itself: it could be neither printed nor freed.
-fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
+pub(super) fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
+    if !super::ops::is_container(value) {
+        return Ok(());
+    }
     let inside = |items: &[Py]| items.iter().try_for_each(|v| refuse_cycle(container, v, depth + 1));
     if depth == 0 {
         super::ops::check_weight(value)?;
@@ -92,9 +112,23 @@ fn refuse_cycle(container: &Py, value: &Py, depth: usize) -> Res<()> {
         return runtime("a structure nested too deeply");
     }
     match (container, value) {
-        (Py::Dict(a), Py::Dict(b)) if Rc::ptr_eq(a, b) => runtime("a mapping cannot contain itself"),
+        (Py::Dict(a), Py::Dict(b) | Py::DictView(_, b)) if Rc::ptr_eq(a, b) => {
+            runtime("a mapping cannot contain itself")
+        }
+        (Py::Namespace(a), Py::Namespace(b)) if Rc::ptr_eq(a, b) => {
+            runtime("a namespace cannot contain itself")
+        }
         (Py::List(a), Py::List(b)) if Rc::ptr_eq(a, b) => runtime("a list cannot contain itself"),
-        (_, Py::Dict(d)) => d.borrow().values().try_for_each(|v| refuse_cycle(container, v, depth + 1)),
+        (_, Py::Dict(d) | Py::DictView(_, d) | Py::Namespace(d)) => {
+            d.borrow().values().try_for_each(|v| refuse_cycle(container, v, depth + 1))
+        }
+        (_, Py::Gen(_, once)) => {
+            once.borrow().items.iter().try_for_each(|v| refuse_cycle(container, v, depth + 1))
+        }
+        (_, Py::Cycler(c)) => inside(&c.items),
+        (_, Py::Module(m)) => {
+            m.exports.borrow().values().try_for_each(|v| refuse_cycle(container, v, depth + 1))
+        }
         (_, Py::List(l)) => inside(&l.borrow()),
         (_, Py::Tuple(t) | Py::View(_, t)) => inside(t),
         _ => Ok(()),
@@ -298,19 +332,35 @@ pub(super) fn sort(items: &mut Vec<Py>, mut key: impl FnMut(&Py) -> Res<Py>, rev
     for item in items.drain(..) {
         keyed.push((key(&item)?, item));
     }
-    let mut failure = None;
-    keyed.sort_by(|(a, _), (b, _)| {
-        let order = super::ops::order(a, b, "<");
-        let order = order.unwrap_or_else(|e| {
-            failure.get_or_insert(e);
-            None
-        });
-        let order = order.unwrap_or(std::cmp::Ordering::Equal);
-        if reverse { order.reverse() } else { order }
-    });
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    items.extend(keyed.into_iter().map(|(_, item)| item));
+    let before = |(a, _): &(Py, Py), (b, _): &(Py, Py)| {
+        let (a, b) = if reverse { (b, a) } else { (a, b) };
+        super::ops::order(a, b, "<").map(|o| o == Some(std::cmp::Ordering::Less))
+    };
+    items.extend(merge_sorted(keyed, before)?.into_iter().map(|(_, item)| item));
     Ok(())
+}
+
+/// Sorts stably by what `before` says, until it fails. Values need not have an order that makes sense: a NaN is before
+/// nothing and behind nothing, which the standard library's sort takes for a mistake of ours.
+pub(super) fn merge_sorted<T: Clone>(
+    items: Vec<T>,
+    mut before: impl FnMut(&T, &T) -> Res<bool>,
+) -> Res<Vec<T>> {
+    let (mut sorted, mut width) = (items, 1);
+    while width < sorted.len() {
+        let mut next = Vec::with_capacity(sorted.len());
+        for pair in sorted.chunks(width.saturating_mul(2)) {
+            let (mut left, mut right) = pair.split_at(width.min(pair.len()));
+            while let (Some(a), Some(b)) = (left.first(), right.first()) {
+                let from = if before(b, a)? { &mut right } else { &mut left };
+                let (first, rest) = from.split_at(1);
+                next.extend_from_slice(first);
+                *from = rest;
+            }
+            next.extend(left.iter().chain(right).cloned());
+        }
+        sorted = next;
+        width = width.saturating_mul(2);
+    }
+    Ok(sorted)
 }

@@ -16,6 +16,8 @@ mod exec;
 mod filters;
 mod format;
 mod globals;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod lexer;
 mod loading;
@@ -25,6 +27,7 @@ mod parse_expr;
 mod parser;
 mod repr;
 mod scope;
+mod spent;
 mod text;
 #[cfg(test)]
 mod trials;
@@ -35,6 +38,7 @@ use std::rc::Rc;
 pub(crate) use args::{CallArgs, Res, flag, iterate, required, runtime, text_arg};
 pub(crate) use json::{Layout, parse as parse_json, text as json_text};
 pub(crate) use repr::{float as float_text, text};
+pub(crate) use spent::Spent;
 pub(crate) use value::{Dict, Key, Py, key_text};
 
 use crate::error::Error;
@@ -72,6 +76,14 @@ pub(crate) trait World {
     fn parsed(&self) -> Option<&Parsed> {
         None
     }
+    /// Where it is counted what renderings use up, those that a rendering starts included.
+    fn spent(&self) -> Option<&Spent> {
+        None
+    }
+    /// Whether the time for all renderings is over.
+    fn out_of_time(&self) -> bool {
+        false
+    }
     /// `salt['module.function'](…)`.
     fn call(&self, name: &str, args: CallArgs) -> Res<Py>;
     /// `'module.function' in salt`.
@@ -99,6 +111,9 @@ impl Default for Limits {
     }
 }
 
+/// How long all renderings of a compile may take together, in seconds; functions of the machine do not count.
+pub(crate) const SECONDS: u64 = 60;
+
 /// The stack that a rendering of [`Limits::default`] depth fits in, debug builds included.
 pub(crate) const STACK: usize = 512 << 20;
 
@@ -109,25 +124,29 @@ pub(crate) fn render(
     world: &dyn World,
     limits: Limits,
 ) -> Res<String> {
+    let own = Spent::default();
+    let spent = world.spent().unwrap_or(&own);
+    let running = spent.begin();
     let template = Rc::new(parse(&source.name, &source.text)?);
     let mut interp = Interp {
         world,
+        spent,
         limits,
         globals: scope::Scope::default(),
         loaded: indexmap::IndexMap::new(),
         modules: indexmap::IndexMap::new(),
         captured: scope::Captured::default(),
-        steps: 0,
-        depth: 0,
-        written: 0,
     };
+    if running.is_inner() {
+        interp.charge(source.text.len() / 16)?;
+    }
     for (name, value) in vars {
         interp.globals.set(name.into(), value);
     }
     let root = interp.root_scope();
     let frame = Frame::of(&template, scope::Scope::inside(&root), None);
     let mut out = String::new();
-    interp.run_template(&frame, &mut out).map_err(|e| placed(e, &template, 0))?;
+    interp.deeper(|me| me.run_template(&frame, &mut out)).map_err(|e| placed(e, &template, 0))?;
     // Jinja drops the last line break of a template; Salt puts it back.
     if source.text.ends_with('\n') {
         out.push('\n');

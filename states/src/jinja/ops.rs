@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use super::args::{Res, iterate, runtime, undefined};
+use super::args::{CallArgs, Res, iterate, runtime, undefined};
 use super::ast::{BinOp, CmpOp};
-use super::value::{Key, Py};
+use super::value::{Callable, Key, Py};
 use crate::error::{Error, Fault};
 
 /// The longest text or sequence that an operator may make.
@@ -23,28 +23,77 @@ pub(crate) fn check_length(length: Option<usize>) -> Res<()> {
     }
 }
 
+/// The most elements that a text may be cut into.
+const MAX_PIECES: usize = 1 << 20;
+
+/// Refuses to cut a text into too many pieces, each of which is a value of its own.
+pub(crate) fn check_pieces(count: usize) -> Res<()> {
+    if count > MAX_PIECES { Err(too_long()) } else { Ok(()) }
+}
+
 /// How much one value may hold, whatever it shares: elements, and text in pieces of sixteen bytes.
 const MAX_WEIGHT: usize = 2_000_000;
 
 /// Refuses a value that would take too long to walk through or to print: lists of the same lists of the same lists.
-pub(crate) fn check_weight(value: &Py) -> Res<()> {
+///
+/// The answer is what it holds.
+pub(crate) fn check_weight(value: &Py) -> Res<usize> {
     let mut left = MAX_WEIGHT;
-    if weighed(value, &mut left, 0) { Ok(()) } else { Err(too_long()) }
+    if weighed(value, &mut left, 0) { Ok(MAX_WEIGHT - left) } else { Err(too_long()) }
+}
+
+/// Whether there are other values in a value.
+pub(crate) fn is_container(value: &Py) -> bool {
+    match value {
+        Py::Call(call) => matches!(**call, Callable::Method(..)),
+        Py::List(_) | Py::Tuple(_) | Py::Dict(_) | Py::View(..) | Py::DictView(..) | Py::Gen(..) => true,
+        Py::Namespace(_) | Py::Module(_) | Py::Loop(_) | Py::Cycler(_) => true,
+        _ => false,
+    }
+}
+
+/// Refuses arguments that would take too long to walk through.
+pub(crate) fn check_arguments(args: &CallArgs) -> Res<()> {
+    let all = args.positional.iter().chain(args.named.iter().map(|(_, v)| v));
+    all.into_iter().filter(|v| is_container(v)).try_for_each(|v| check_weight(v).map(|_| ()))
 }
 
 fn weighed(value: &Py, left: &mut usize, depth: usize) -> bool {
-    let cost = 1 + value.as_str().map_or(0, |s| s.len() / 16);
+    let cost = 1 + own_bytes(value) / 16;
     if depth > 200 || *left < cost {
         return false;
     }
     *left -= cost;
+    let mut inside = |v: &Py| weighed(v, left, depth + 1);
     match value {
-        Py::List(l) => l.borrow().iter().all(|v| weighed(v, left, depth + 1)),
-        Py::Tuple(t) | Py::View(_, t) => t.iter().all(|v| weighed(v, left, depth + 1)),
-        Py::Dict(d) => {
-            d.borrow().iter().all(|(k, v)| weighed(k.value(), left, depth + 1) && weighed(v, left, depth + 1))
+        Py::List(l) => l.borrow().iter().all(inside),
+        Py::Tuple(t) | Py::View(_, t) => t.iter().all(inside),
+        Py::Dict(d) | Py::DictView(_, d) | Py::Namespace(d) => {
+            d.borrow().iter().all(|(k, v)| inside(k.value()) && inside(v))
         }
+        Py::Gen(_, once) => once.borrow().items.iter().all(inside),
+        Py::Module(m) => m.exports.borrow().values().all(inside),
+        Py::Cycler(c) => c.items.iter().all(inside),
+        Py::Loop(l) => {
+            (0..l.items.len()).filter_map(|i| l.items.get(i)).all(|v| inside(&v))
+                && l.last_changed.borrow().as_ref().is_none_or(inside)
+        }
+        Py::Call(call) => match &**call {
+            Callable::Method(receiver, _) if is_container(receiver) => inside(receiver),
+            _ => true,
+        },
         _ => true,
+    }
+}
+
+/// The bytes of text that a value is made of itself.
+fn own_bytes(value: &Py) -> usize {
+    match value {
+        Py::Str(s) => s.len(),
+        Py::Bytes(b) => b.len(),
+        Py::Module(m) => m.text.borrow().len(),
+        Py::Range(..) => value.len().unwrap_or(0).saturating_mul(16),
+        _ => 0,
     }
 }
 
@@ -66,6 +115,7 @@ pub(crate) fn binary(op: BinOp, a: &Py, b: &Py) -> Res<Py> {
             Ok(Py::list(all))
         }
         (BinOp::Add, Py::Tuple(a), Py::Tuple(b)) => {
+            check_length(a.len().checked_add(b.len()))?;
             Ok(Py::tuple(a.iter().chain(b.iter()).cloned().collect()))
         }
         (BinOp::Sub, Py::DictView(super::value::Part::Keys, _) | Py::View(..), other)
@@ -284,8 +334,11 @@ pub(crate) fn index(value: &Py, index: i64) -> Option<Py> {
 
 /// `sequence[start:stop:step]`.
 pub(crate) fn slice(value: &Py, start: Option<i64>, stop: Option<i64>, step: Option<i64>) -> Res<Py> {
+    if let Py::Str(s) = value {
+        return slice_text(s, start, stop, step.unwrap_or(1)).map(Py::str);
+    }
     let items = match value {
-        Py::Str(_) | Py::List(_) | Py::Tuple(_) | Py::Range(..) | Py::Bytes(_) => iterate(value)?,
+        Py::List(_) | Py::Tuple(_) | Py::Range(..) | Py::Bytes(_) => iterate(value)?,
         Py::Undefined(message) => return undefined(message),
         other => return runtime(format!("'{}' object is not subscriptable", other.type_name())),
     };
@@ -298,17 +351,30 @@ pub(crate) fn slice(value: &Py, start: Option<i64>, stop: Option<i64>, step: Opt
         let at = |i: usize| first + by * i64::try_from(i).unwrap_or(0);
         let from = all.next().map(at);
         let count = i64::try_from(all.count()).unwrap_or(0) + 1;
-        return Ok(from.map_or(Py::Range(0, 0, 1), |f| Py::Range(f, f + by * step * count, by * step)));
+        let stride = by.saturating_mul(step);
+        let end = |from: i64| from.saturating_add(stride.saturating_mul(count));
+        return Ok(from.map_or(Py::Range(0, 0, 1), |f| Py::Range(f, end(f), stride)));
     }
     let picked: Vec<Py> = slice_indices(items.len(), start, stop, step).map(|i| items[i].clone()).collect();
     Ok(match value {
-        Py::Str(_) => Py::str(picked.iter().filter_map(Py::as_str).collect::<String>()),
         Py::Tuple(_) => Py::Tuple(Rc::new(picked)),
         Py::Bytes(_) => {
             Py::Bytes(picked.iter().filter_map(Py::as_int).filter_map(|b| u8::try_from(b).ok()).collect())
         }
         _ => Py::list(picked),
     })
+}
+
+fn slice_text(text: &str, start: Option<i64>, stop: Option<i64>, step: i64) -> Res<String> {
+    if step == 0 {
+        return runtime("slice step cannot be zero");
+    }
+    if text.is_ascii() {
+        let bytes = text.as_bytes();
+        return Ok(slice_indices(bytes.len(), start, stop, step).map(|i| char::from(bytes[i])).collect());
+    }
+    let chars: Vec<char> = text.chars().collect();
+    Ok(slice_indices(chars.len(), start, stop, step).map(|i| chars[i]).collect())
 }
 
 fn slice_indices(

@@ -9,10 +9,23 @@ use super::parser::{Parsed, Parser};
 type Kind = ExprKind;
 
 fn node(at: At, kind: Kind) -> Expr {
-    Expr { at, kind }
+    Expr { at, height: 1 + kind.tallest(), kind }
 }
 
+/// How many operators, filters, calls and subscripts may stand one inside of the other, or one after the other.
+const MAX_HEIGHT: u32 = 1000;
+
 impl Parser {
+    /// One more link of a chain, which is evaluated and freed link inside of link.
+    fn link(&self, at: At, kind: Kind) -> Parsed<Expr> {
+        let link = node(at, kind);
+        if link.height > MAX_HEIGHT {
+            return self
+                .fail(format!("an expression of more than {MAX_HEIGHT} operators and filters in a row"));
+        }
+        Ok(link)
+    }
+
     /// One expression, with a condition (`a if b else c`).
     pub(super) fn expr(&mut self) -> Parsed<Expr> {
         self.nested(|p| {
@@ -21,7 +34,7 @@ impl Parser {
             while p.eat_name("if") {
                 let test = p.or()?;
                 let otherwise = if p.eat_name("else") { Some(Box::new(p.expr()?)) } else { None };
-                value = node(at, Kind::Cond(Box::new(test), Box::new(value), otherwise));
+                value = p.link(at, Kind::Cond(Box::new(test), Box::new(value), otherwise))?;
             }
             Ok(value)
         })
@@ -56,7 +69,8 @@ impl Parser {
         let at = self.at();
         let mut left = self.and()?;
         while self.eat_name("or") {
-            left = node(at, Kind::Or(Box::new(left), Box::new(self.and()?)));
+            let right = self.and()?;
+            left = self.link(at, Kind::Or(Box::new(left), Box::new(right)))?;
         }
         Ok(left)
     }
@@ -65,7 +79,8 @@ impl Parser {
         let at = self.at();
         let mut left = self.not()?;
         while self.eat_name("and") {
-            left = node(at, Kind::And(Box::new(left), Box::new(self.not()?)));
+            let right = self.not()?;
+            left = self.link(at, Kind::And(Box::new(left), Box::new(right)))?;
         }
         Ok(left)
     }
@@ -118,7 +133,8 @@ impl Parser {
                 _ => return Ok(left),
             };
             self.next();
-            left = node(at, Kind::Bin(op, Box::new(left), Box::new(self.concat()?)));
+            let right = self.concat()?;
+            left = self.link(at, Kind::Bin(op, Box::new(left), Box::new(right)))?;
         }
     }
 
@@ -147,7 +163,8 @@ impl Parser {
                 _ => return Ok(left),
             };
             self.next();
-            left = node(at, Kind::Bin(op, Box::new(left), Box::new(self.power()?)));
+            let right = self.power()?;
+            left = self.link(at, Kind::Bin(op, Box::new(left), Box::new(right)))?;
         }
     }
 
@@ -155,7 +172,8 @@ impl Parser {
         let at = self.at();
         let mut left = self.unary(true)?;
         while self.eat_op("**") {
-            left = node(at, Kind::Bin(BinOp::Pow, Box::new(left), Box::new(self.unary(true)?)));
+            let right = self.unary(true)?;
+            left = self.link(at, Kind::Bin(BinOp::Pow, Box::new(left), Box::new(right)))?;
         }
         Ok(left)
     }
@@ -265,13 +283,14 @@ impl Parser {
                     Token::Int(i) => Kind::Item(Box::new(value), Box::new(node(at, Kind::Int(i)))),
                     _ => return self.fail_at("expected a name after `.`", at),
                 };
-                value = node(at, kind);
+                value = self.link(at, kind)?;
             } else if self.eat_op("[") {
                 let at = value.at;
-                value = node(at, self.subscript(value)?);
+                let kind = self.subscript(value)?;
+                value = self.link(at, kind)?;
             } else if self.is_op("(") {
                 let args = self.call_args()?;
-                value = node(value.at, Kind::Call(Box::new(value), args));
+                value = self.link(value.at, Kind::Call(Box::new(value), args))?;
             } else {
                 return Ok(value);
             }
@@ -340,7 +359,7 @@ impl Parser {
                 value = self.test(value)?;
             } else if self.is_op("(") {
                 let args = self.call_args()?;
-                value = node(value.at, Kind::Call(Box::new(value), args));
+                value = self.link(value.at, Kind::Call(Box::new(value), args))?;
             } else {
                 return Ok(value);
             }
@@ -354,7 +373,7 @@ impl Parser {
             let at = self.at();
             let name = self.dotted_name()?;
             let args = if self.is_op("(") { self.call_args()? } else { Args::default() };
-            let filter = node(at, Kind::Filter(subject, name, args));
+            let filter = self.link(at, Kind::Filter(subject, name, args))?;
             if !self.eat_op("|") {
                 return Ok(filter);
             }
@@ -385,7 +404,7 @@ impl Parser {
             let argument = self.primary()?;
             args.positional.push(self.postfix(argument)?);
         }
-        let test = node(at, Kind::Test(Box::new(value), name, args));
+        let test = self.link(at, Kind::Test(Box::new(value), name, args))?;
         if negated { Ok(node(at, Kind::Not(Box::new(test)))) } else { Ok(test) }
     }
 

@@ -61,8 +61,11 @@ pub(crate) fn repr(value: &Py) -> String {
     out
 }
 
+/// No text of a value is longer; who can refuse a larger value does so before.
+const MAX_TEXT: usize = 4 * super::ops::MAX_LENGTH;
+
 fn repr_into(out: &mut String, value: &Py, style: Style, depth: usize) {
-    if depth > 200 {
+    if depth > 200 || out.len() > MAX_TEXT {
         out.push_str("...");
         return;
     }
@@ -131,6 +134,9 @@ fn bytes_into(out: &mut String, bytes: &[u8]) {
 fn sequence(out: &mut String, items: &[Py], (open, close): (&str, &str), style: Style, depth: usize) {
     out.push_str(open);
     for (i, item) in items.iter().enumerate() {
+        if out.len() > MAX_TEXT {
+            break;
+        }
         if i > 0 {
             out.push_str(", ");
         }
@@ -145,6 +151,9 @@ fn dict(out: &mut String, items: &Dict, style: Style, depth: usize) {
     }
     out.push('{');
     for (i, (key, value)) in items.iter().enumerate() {
+        if out.len() > MAX_TEXT {
+            break;
+        }
         if i > 0 {
             out.push_str(", ");
         }
@@ -168,6 +177,9 @@ fn dict(out: &mut String, items: &Dict, style: Style, depth: usize) {
 fn ordered(out: &mut String, items: &Dict, depth: usize) {
     out.push_str("OrderedDict(");
     for (i, (key, value)) in items.iter().enumerate() {
+        if out.len() > MAX_TEXT {
+            break;
+        }
         out.push_str(if i == 0 { "[(" } else { ", (" });
         repr_into(out, key.value(), Style::Plain, depth + 1);
         out.push_str(", ");

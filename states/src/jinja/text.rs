@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::args::{CallArgs, Res, flag, int_arg, iterate, required, runtime, text_arg};
-use super::ops::check_length;
+use super::ops::{check_length, check_pieces};
 use super::value::{Key, Py};
 
 pub(super) const METHODS: &[&str] = &[
@@ -102,6 +102,7 @@ pub(super) fn call(this: &Rc<str>, name: &str, args: CallArgs) -> Res<Py> {
         }
         "splitlines" => {
             let [keep] = args.bind(name, ["keepends"])?;
+            check_pieces(this.matches(LINE_ENDS).count())?;
             Ok(Py::list(lines(this, flag(keep.as_ref(), false)).into_iter().map(Py::str).collect()))
         }
         "expandtabs" => {
@@ -290,6 +291,7 @@ fn split(this: &str, name: &str, args: CallArgs) -> Res<Py> {
             }
         }
     };
+    check_pieces(parts.len())?;
     Ok(Py::list(parts.into_iter().map(Py::str).collect()))
 }
 
@@ -466,12 +468,14 @@ pub(super) fn replace(this: &str, old: &str, new: &str, count: Option<usize>) ->
     })
 }
 
+/// What ends a line.
+pub(super) const LINE_ENDS: &[char] =
+    &['\n', '\r', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// Python's `splitlines`, which knows ten ways to end a line.
 pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<String> {
-    const ENDS: &[char] =
-        &['\n', '\r', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\u{85}', '\u{2028}', '\u{2029}'];
     let mut all: Vec<String> = Vec::new();
-    for piece in text.split_inclusive(ENDS) {
+    for piece in text.split_inclusive(LINE_ENDS) {
         match all.last_mut() {
             Some(last) if piece == "\n" && last.ends_with('\r') => last.push('\n'),
             _ => all.push(piece.to_owned()),
@@ -481,7 +485,7 @@ pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<String> {
         return all;
     }
     let bare = |line: String| {
-        let line = line.strip_suffix("\r\n").or_else(|| line.strip_suffix(ENDS)).unwrap_or(&line);
+        let line = line.strip_suffix("\r\n").or_else(|| line.strip_suffix(LINE_ENDS)).unwrap_or(&line);
         line.to_owned()
     };
     all.into_iter().map(bare).collect()
@@ -497,7 +501,10 @@ fn translate(this: &str, args: CallArgs) -> Res<Py> {
         let key = Key::new(Py::Int(i64::from(u32::from(c)))).ok();
         match key.and_then(|k| table.borrow().get(&k).cloned()) {
             Some(Py::None) => {}
-            Some(Py::Str(s)) => out.push_str(&s),
+            Some(Py::Str(s)) => {
+                out.push_str(&s);
+                check_length(Some(out.len()))?;
+            }
             Some(Py::Int(i)) => out.extend(u32::try_from(i).ok().and_then(char::from_u32)),
             _ => out.push(c),
         }

@@ -27,7 +27,7 @@ impl World for Lone {
     }
 }
 
-fn run(text: &str) -> Result<String, Error> {
+pub(super) fn run(text: &str) -> Result<String, Error> {
     crate::render::on_stack(|| {
         let source = Source { name: "t".to_owned(), text: text.to_owned() };
         let limits = Limits { steps: 2_000_000, ..Limits::default() };

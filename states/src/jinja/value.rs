@@ -374,16 +374,16 @@ impl Py {
 
     /// Python's `==`.
     pub(crate) fn equals(&self, other: &Py) -> bool {
-        self.equals_within(other, 0)
+        self.equals_within(other, 0, &Cell::new(MAX_NODES))
     }
 
-    fn equals_within(&self, other: &Py, depth: usize) -> bool {
+    fn equals_within(&self, other: &Py, depth: usize, left: &Cell<usize>) -> bool {
         // A structure that contains itself is never equal to another, rather than a crash.
-        if depth > 200 {
+        if depth > 200 || !spend(left) {
             return false;
         }
         let all = |a: &[Py], b: &[Py]| {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals_within(b, depth + 1))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals_within(b, depth + 1, left))
         };
         match (self, other) {
             (Py::None, Py::None) | (Py::Void, Py::Void) => true,
@@ -392,7 +392,8 @@ impl Py {
             (Py::Tuple(a), Py::Tuple(b)) | (Py::View(_, a), Py::View(_, b)) => all(a, b),
             (Py::Dict(a), Py::Dict(b)) => {
                 let same = |a: &Dict, b: &Dict| {
-                    let has = |(k, v): (&Key, &Py)| b.get(k).is_some_and(|o| v.equals_within(o, depth + 1));
+                    let has =
+                        |(k, v): (&Key, &Py)| b.get(k).is_some_and(|o| v.equals_within(o, depth + 1, left));
                     a.len() == b.len() && a.iter().all(has)
                 };
                 Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow())
@@ -418,20 +419,20 @@ impl Py {
 
     /// A copy that shares nothing mutable with this.
     pub(crate) fn deep_copy(&self) -> Py {
-        self.deep_copy_within(0)
+        self.deep_copy_within(0, &Cell::new(MAX_NODES))
     }
 
-    fn deep_copy_within(&self, depth: usize) -> Py {
-        if depth > 200 {
+    fn deep_copy_within(&self, depth: usize, left: &Cell<usize>) -> Py {
+        if depth > 200 || !spend(left) {
             return Py::None;
         }
         match self {
-            Py::List(l) => Py::list(l.borrow().iter().map(|i| i.deep_copy_within(depth + 1)).collect()),
-            Py::Tuple(t) => Py::tuple(t.iter().map(|i| i.deep_copy_within(depth + 1)).collect()),
+            Py::List(l) => Py::list(l.borrow().iter().map(|i| i.deep_copy_within(depth + 1, left)).collect()),
+            Py::Tuple(t) => Py::tuple(t.iter().map(|i| i.deep_copy_within(depth + 1, left)).collect()),
             Py::Dict(d) => {
                 let d = d.borrow();
                 let mut copy: Dict =
-                    d.iter().map(|(k, v)| (k.clone(), v.deep_copy_within(depth + 1))).collect();
+                    d.iter().map(|(k, v)| (k.clone(), v.deep_copy_within(depth + 1, left))).collect();
                 copy.ordered = d.ordered;
                 Py::dict(copy)
             }
@@ -513,15 +514,24 @@ pub(crate) fn key_text(key: &Py) -> String {
 
 impl From<&Py> for Value {
     fn from(value: &Py) -> Self {
-        to_value(value, 0)
+        to_value(value, 0, &Cell::new(MAX_NODES))
     }
 }
 
-fn to_value(value: &Py, depth: usize) -> Value {
-    if depth > 200 {
+/// How many values inside of one are walked through; who can refuse a larger one does so before.
+const MAX_NODES: usize = 2_000_000;
+
+fn spend(left: &Cell<usize>) -> bool {
+    let rest = left.get();
+    left.set(rest.saturating_sub(1));
+    rest > 0
+}
+
+fn to_value(value: &Py, depth: usize, left: &Cell<usize>) -> Value {
+    if depth > 200 || !spend(left) {
         return Value::Null;
     }
-    let list = |items: &[Py]| Value::List(items.iter().map(|i| to_value(i, depth + 1)).collect());
+    let list = |items: &[Py]| Value::List(items.iter().map(|i| to_value(i, depth + 1, left)).collect());
     match value {
         Py::None | Py::Undefined(_) | Py::Void => Value::Null,
         Py::Bool(b) => Value::Bool(*b),
@@ -533,7 +543,7 @@ fn to_value(value: &Py, depth: usize) -> Value {
         Py::DictView(..) | Py::Range(..) | Py::Gen(..) => list(&value.elements().unwrap_or_default()),
         Py::Dict(d) | Py::Namespace(d) => {
             let pairs = d.borrow();
-            Value::Map(pairs.iter().map(|(k, v)| (key_text(&k.0), to_value(v, depth + 1))).collect())
+            Value::Map(pairs.iter().map(|(k, v)| (key_text(&k.0), to_value(v, depth + 1, left))).collect())
         }
         other => Value::Str(super::repr::text(other)),
     }

@@ -230,16 +230,16 @@ fn prefixed(digits: &str) -> Option<i64> {
 
 fn whole(s: &str, base: u32) -> Option<i64> {
     let s = s.replace('_', "");
-    let (sign, digits) = s.strip_prefix('-').map_or((1, s.as_str()), |d| (-1, d));
+    let (sign, digits) = s.strip_prefix('-').map_or((1_i64, s.as_str()), |d| (-1, d));
     let digits = digits.trim_start_matches('+');
     let bare = match base {
-        0 => return prefixed(digits).map(|i| sign * i),
+        0 => return prefixed(digits).and_then(|i| i.checked_mul(sign)),
         16 => digits.trim_start_matches("0x").trim_start_matches("0X"),
         8 => digits.trim_start_matches("0o"),
         2 => digits.trim_start_matches("0b"),
         _ => digits,
     };
-    let whole = i64::from_str_radix(bare, base).ok().map(|i| sign * i);
+    let whole = i64::from_str_radix(bare, base).ok().and_then(|i| i.checked_mul(sign));
     whole.or_else(|| s.parse().ok().and_then(truncated))
 }
 

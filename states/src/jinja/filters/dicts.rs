@@ -65,6 +65,8 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
         "compare_lists" | "compare_dicts" => {
             let [new] = args.bind(name, ["new"])?;
             let new = new.unwrap_or(Py::None);
+            let lengths = [&subject, &new].map(|side| side.len().unwrap_or(0));
+            interp.charge(lengths[0].saturating_mul(lengths[1]) / 16)?;
             if name == "compare_lists" { compared_lists(&subject, &new) } else { compared(&subject, &new) }
         }
         "exactly_one_true" | "exactly_n_true" => {
@@ -182,10 +184,30 @@ fn query(subject: &Py, expression: &str) -> Res<Py> {
     }
     let layout = crate::jinja::json::Layout::plain();
     let data = crate::jinja::json_text(subject, layout)?;
+    super::super::ops::check_length(copies(expression).checked_mul(data.len().max(expression.len())))?;
     let compiled = jmespath::compile(expression).or_else(|e| runtime(format!("json_query: {e}")))?;
     let data = jmespath::Variable::from_json(&data).or_else(|e| runtime(format!("json_query: {e}")))?;
     let found = compiled.search(data).or_else(|e| runtime(format!("json_query: {e}")))?;
     crate::jinja::parse_json(&found.to_string(), "json_query")
+}
+
+/// How often an expression can have its data in its answer at most: what is chosen together is so one inside of the
+/// other.
+fn copies(expression: &str) -> usize {
+    let (mut groups, mut quote, mut all) = (Vec::new(), None, 1usize);
+    let mut chars = expression.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', Some(_)) => _ = chars.next(),
+            (c, Some(open)) => quote = quote.filter(|_| c != open),
+            ('\'' | '"' | '`', None) => quote = Some(c),
+            ('[' | '{' | '(', None) => groups.push(1usize),
+            (',', None) => groups.iter_mut().next_back().into_iter().for_each(|n| *n += 1),
+            (']' | '}' | ')', None) => all = all.saturating_mul(groups.pop().unwrap_or(1)),
+            _ => {}
+        }
+    }
+    all
 }
 
 /// What the `mysql` client prints, as rows by one of their fields.

@@ -6,6 +6,14 @@ use super::super::value::Py;
 
 /// More values than this are not made at once.
 const MAX: usize = 200_000;
+/// More values inside of these are not made either.
+const MAX_INSIDE: usize = 2_000_000;
+/// More are not taken together.
+const MAX_TAKEN: usize = 10_000;
+
+fn check_inside(rows: usize, columns: usize) -> Res<()> {
+    check_length(rows.checked_mul(columns).filter(|n| *n <= MAX_INSIDE))
+}
 
 pub(super) fn apply(name: &str, items: &[Py], args: CallArgs) -> Res<Py> {
     let size = |value: Option<Py>, default: usize| -> Res<usize> {
@@ -51,6 +59,7 @@ fn zip(items: &[Py], args: &CallArgs, longest: bool) -> Res<Vec<Vec<Py>>> {
     let lengths = columns.iter().map(Vec::len);
     let rows = if longest { lengths.max() } else { lengths.min() }.unwrap_or(0);
     let fill = fill.unwrap_or(Py::None);
+    check_inside(rows, columns.len())?;
     let row = |i: usize| columns.iter().map(|c| c.get(i).cloned().unwrap_or_else(|| fill.clone())).collect();
     Ok((0..rows).map(row).collect())
 }
@@ -65,6 +74,7 @@ fn product(items: &[Py], args: &CallArgs) -> Res<Vec<Vec<Py>>> {
     let columns = || columns.iter().cycle().take(columns.len().saturating_mul(repeat).min(64));
     let size = columns().try_fold(1usize, |all, c| all.checked_mul(c.len()));
     check_length(size.filter(|s| *s <= MAX))?;
+    check_inside(size.unwrap_or(0), columns().count())?;
     Ok(columns().fold(vec![Vec::new()], |rows: Vec<Vec<Py>>, column| {
         let longer = |row: &Vec<Py>, value: &Py| [row.as_slice(), std::slice::from_ref(value)].concat();
         rows.iter().flat_map(|row| column.iter().map(move |v| longer(row, v))).collect()
@@ -74,7 +84,8 @@ fn product(items: &[Py], args: &CallArgs) -> Res<Vec<Vec<Py>>> {
 /// Every way to take `r` items one after the other, where `may` allows an index behind those taken.
 fn chosen(items: &[Py], r: usize, may: impl Fn(&[usize], usize) -> bool) -> Res<Vec<Vec<Py>>> {
     let mut rows: Vec<Vec<usize>> = vec![Vec::new()];
-    for _ in 0..r {
+    check_length(Some(r).filter(|r| *r <= MAX_TAKEN))?;
+    for taken in 1..=r {
         let mut longer = Vec::new();
         for row in &rows {
             for next in (0..items.len()).filter(|i| may(row, *i)) {
@@ -83,6 +94,7 @@ fn chosen(items: &[Py], r: usize, may: impl Fn(&[usize], usize) -> bool) -> Res<
                 longer.push(row);
             }
             check_length(Some(longer.len()).filter(|n| *n <= MAX))?;
+            check_inside(longer.len(), taken)?;
         }
         rows = longer;
         if rows.is_empty() {

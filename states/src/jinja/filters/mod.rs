@@ -95,6 +95,14 @@ pub(super) fn apply(
     let Some((_, run)) = group(name) else {
         return Err(Error::new(Fault::Syntax(format!("no filter named '{name}'"))));
     };
+    let cheap = matches!(name, "length" | "count" | "first" | "items");
+    if super::ops::is_container(&subject) && !cheap {
+        super::ops::check_weight(&subject)?;
+    }
+    super::ops::check_arguments(&args)?;
+    if let Py::Str(text) = &subject {
+        interp.charge(text.len() / 128)?;
+    }
     if SERIALISERS.contains(&name) {
         // Salt hands something undefined on, so that `default` can follow.
         if let Some(message) = undefined_within(&subject, 0) {
@@ -104,10 +112,9 @@ pub(super) fn apply(
     if let (Py::Undefined(message), false) = (&subject, matches!(name, "items" | "skip")) {
         return undefined(message);
     }
-    if matches!(subject, Py::List(_) | Py::Tuple(_) | Py::Dict(_)) && name != "length" {
-        super::ops::check_weight(&subject)?;
-    }
-    run(Call { interp, name, subject, args, frame })
+    let result = run(Call { interp: &mut *interp, name, subject, args, frame })?;
+    interp.charge(super::eval::weight(&result))?;
+    Ok(result)
 }
 
 /// Filters of Salt that answer something undefined with something undefined.

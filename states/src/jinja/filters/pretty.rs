@@ -22,12 +22,15 @@ fn sorted(value: &Py, depth: usize) -> Py {
         Py::Dict(d) => {
             let mut pairs: Vec<(Key, Py)> =
                 d.borrow().iter().map(|(k, v)| (k.clone(), sorted(v, depth + 1))).collect();
-            pairs.sort_by(|(a, _), (b, _)| {
+            let before = |(a, _): &(Key, Py), (b, _): &(Key, Py)| {
                 let by_type = || {
                     (a.value().type_name(), repr(a.value())).cmp(&(b.value().type_name(), repr(b.value())))
                 };
-                super::super::ops::order(a.value(), b.value(), "<").ok().flatten().unwrap_or_else(by_type)
-            });
+                let order = super::super::ops::order(a.value(), b.value(), "<").ok().flatten();
+                Ok(order.unwrap_or_else(by_type).is_lt())
+            };
+            // It never fails, so there is always an answer.
+            pairs = super::super::methods::merge_sorted(pairs, before).unwrap_or_default();
             Py::dict(pairs.into_iter().collect::<Dict>())
         }
         other => other.clone(),

@@ -111,7 +111,7 @@ fn without_tags(text: &str) -> Res<String> {
     }
     out.push_str(rest);
     let tags = pattern("<.*?>", false, false)?;
-    let bare = matched(crate::python::regex::replaced(&tags, &out, |_| String::new()))?;
+    let bare = crate::python::regex::replaced(&tags, &out, |_| String::new()).or_else(runtime)?;
     let bare = bare.split(is_space).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
     let entities = [
         ("&lt;", "<"),

@@ -110,7 +110,9 @@ fn shaped(call: Call<'_, '_>) -> Res<Py> {
                 _ => Py::once("list_reverseiterator", reversed),
             })
         }
-        "unique" if hashable_container(&call.subject) => Ok(set_of(items)),
+        "unique" if compares_all(call.interp, &items)? && hashable_container(&call.subject) => {
+            Ok(set_of(items))
+        }
         "unique" => Ok(Py::list(unique(items))),
         "flatten" => {
             let [levels, nulls] = call.args.bind("flatten", ["levels", "preserve_nulls"])?;
@@ -162,6 +164,13 @@ fn unique(items: Vec<Py>) -> Vec<Py> {
         }
     };
     items.into_iter().filter(new).collect()
+}
+
+/// Charges for what cannot be hashed: each is compared with each.
+fn compares_all(interp: &mut super::super::eval::Interp<'_>, items: &[Py]) -> Res<bool> {
+    let odd = items.iter().filter(|i| Key::new((*i).clone()).is_err()).count();
+    interp.charge(odd.saturating_mul(odd) / 16)?;
+    Ok(true)
 }
 
 /// What Python can hash, though it holds other values: of these Salt makes sets, of all else lists.
@@ -439,15 +448,19 @@ fn folded(call: Call<'_, '_>) -> Res<Py> {
         "join" => {
             let [separator, by] = call.args.bind("join", ["d", "attribute"])?;
             let separator = separator.map_or_else(String::new, |s| text(&s));
-            let mut parts = Vec::new();
-            for item in picked(by) {
-                if let Py::Undefined(message) = &item {
+            let mut joined = String::new();
+            for (index, item) in picked(by).iter().enumerate() {
+                if let Py::Undefined(message) = item {
                     return undefined(message);
                 }
-                parts.push(text(&item));
+                joined.push_str(if index > 0 { &separator } else { "" });
+                match item {
+                    Py::Str(part) => joined.push_str(part),
+                    other => joined.push_str(&text(other)),
+                }
+                super::super::ops::check_length(Some(joined.len()))?;
             }
-            super::super::ops::check_length(Some(parts.iter().map(|p| p.len() + separator.len()).sum()))?;
-            Ok(Py::str(parts.join(&separator)))
+            Ok(Py::str(joined))
         }
         "avg" if items.is_empty() => runtime("division by zero"),
         "avg" => {

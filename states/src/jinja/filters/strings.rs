@@ -285,9 +285,8 @@ fn regular(call: Call<'_, '_>) -> Res<Py> {
         )?;
         let value = text_arg(name, "val", value)?;
         let template = crate::python::regex::Template::parse(&value, &regex).or_else(runtime)?;
-        return Ok(Py::str(matched(crate::python::regex::replaced(&regex, &subject, |found| {
-            template.fill(found)
-        }))?));
+        let replaced = crate::python::regex::replaced(&regex, &subject, |found| template.fill(found));
+        return replaced.map(Py::str).or_else(runtime);
     }
     let [rgx, ignorecase, multiline] = call.args.bind(name, ["rgx", "ignorecase", "multiline"])?;
     let regex = pattern(
@@ -354,6 +353,10 @@ fn with_args(call: Call<'_, '_>) -> Res<Py> {
                 Some(Py::Str(s)) => s.to_string(),
                 _ => " ".repeat(usize_of(width, 4)?),
             };
+            let lines = subject.matches(crate::jinja::text::LINE_ENDS).count() + 1;
+            crate::jinja::ops::check_pieces(lines)?;
+            let longest = lines.checked_mul(indention.len()).and_then(|n| n.checked_add(subject.len()));
+            crate::jinja::ops::check_length(longest)?;
             indented(&subject, &indention, flag(first.as_ref(), false), flag(blank.as_ref(), false))
         }
     }))

@@ -1,15 +1,19 @@
 //! Replacing what a Python regular expression matches.
 
+/// Bytes of a text after replacing.
+const MAX_LENGTH: usize = 8 << 20;
+
 /// Replaces every match, as `re.sub` does: an empty match counts also right behind another match.
 pub(crate) fn replaced(
     regex: &fancy_regex::Regex,
     text: &str,
     mut with: impl FnMut(&fancy_regex::Captures<'_, str>) -> String,
-) -> Result<String, fancy_regex::Error> {
+) -> Result<String, String> {
+    let wrong = |e: fancy_regex::Error| format!("matching a regular expression: {e}");
     let mut out = String::new();
     let (mut copied, mut from, mut last_empty) = (0, 0, None);
     while from <= text.len() {
-        let Some(found) = regex.captures_from_pos(text, from)? else { break };
+        let Some(found) = regex.captures_from_pos(text, from).map_err(wrong)? else { break };
         let Some(all) = found.get(0) else { break };
         if all.start() == all.end() && last_empty == Some(all.start()) {
             from = all.end() + text[all.end()..].chars().next().map_or(1, char::len_utf8);
@@ -17,6 +21,9 @@ pub(crate) fn replaced(
         }
         out.push_str(&text[copied..all.start()]);
         out.push_str(&with(&found));
+        if out.len() > MAX_LENGTH {
+            return Err(format!("replacing makes a text longer than {MAX_LENGTH}"));
+        }
         (copied, from) = (all.end(), all.end());
         last_empty = (all.start() == all.end()).then_some(all.start());
         if last_empty.is_some() {
