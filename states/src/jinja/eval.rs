@@ -8,7 +8,7 @@ use super::context::Context;
 use super::ops;
 use super::repr::text;
 use super::scope::{Captured, Scope};
-use super::value::{Callable, Dict, Key, LoopState, Module, Py};
+use super::value::{Callable, Dict, Key, LoopState, Module, Part, Py};
 use super::{Limits, Spent, World};
 use crate::error::{Error, Fault};
 use crate::low::Origin;
@@ -248,19 +248,18 @@ impl<'w> Interp<'w> {
     /// Charges for what a comparison looks through.
     pub(super) fn compared(&mut self, op: CmpOp, left: &Py, right: &Py) -> Res<()> {
         let searched = matches!(op, CmpOp::In | CmpOp::NotIn);
-        let mut work = 1;
-        if searched && matches!(right, Py::Str(_) | Py::Range(..)) {
-            work += weight(right);
-        } else if !searched && !(ops::is_container(left) && ops::is_container(right)) {
-            work += weight(left).min(weight(right));
-        } else {
-            // A key is found without a search.
-            for side in [Some(left), (!searched || !matches!(right, Py::Dict(_))).then_some(right)] {
-                let Some(side) = side.filter(|s| ops::is_container(s)) else { continue };
-                work += ops::check_weight(side)? / 16;
+        let deep = |side: &Py| if ops::is_container(side) { ops::check_weight(side) } else { Ok(0) };
+        let work = match right {
+            Py::Str(_) | Py::Range(..) if searched => weight(right),
+            // A key is found without a search, or without a look at the values.
+            Py::Dict(_) if searched => deep(left)? / 16,
+            Py::DictView(Part::Keys, d) if searched => (deep(left)? + d.borrow().len()) / 16,
+            _ if searched || (ops::is_container(left) && ops::is_container(right)) => {
+                (deep(left)? + deep(right)?) / 16
             }
-        }
-        self.charge(work)
+            _ => weight(left).min(weight(right)),
+        };
+        self.charge(1 + work)
     }
 
     /// A variable, a global, or undefined.
