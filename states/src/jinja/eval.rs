@@ -105,6 +105,14 @@ impl<'w> Interp<'w> {
         Ok(())
     }
 
+    /// Charges for what a filter or a method made: what it makes longer can be made longer again.
+    pub(super) fn charge_text(&mut self, made: &Py) -> Res<()> {
+        if let Py::Str(text) = made {
+            ops::check_length(Some(text.len()))?;
+        }
+        self.charge(weight(made))
+    }
+
     /// Runs one level deeper.
     pub(super) fn deeper<T>(&mut self, run: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
         let depth = self.spent.depth.get();
@@ -360,7 +368,11 @@ impl<'w> Interp<'w> {
     fn call_callable(&mut self, callable: &Rc<Callable>, args: CallArgs, frame: &Frame) -> Res<Py> {
         let result = match &**callable {
             Callable::Macro(value) => return self.call_macro(value, args),
-            Callable::Method(receiver, name) => super::methods::call(self, receiver, name, args)?,
+            Callable::Method(receiver, name) => {
+                let result = super::methods::call(self, receiver, name, args)?;
+                self.charge_text(&result)?;
+                return Ok(result);
+            }
             Callable::Function(name) => {
                 let given = args.positional.iter().chain(args.named.iter().map(|(_, v)| v));
                 self.charge(100 + given.map(weight).sum::<usize>())?;
