@@ -67,6 +67,7 @@ const TITLE: &str = "THIS FILE IS MANAGED BY SALT - DO NOT EDIT";
 const TEXT: &str = "The contents of this file are managed by Salt. Any changes to this file may be overwritten \
                     automatically and without warning.";
 const MAX_WIDTH: i64 = 10_000;
+const MAX_TEXT: usize = 100_000;
 
 fn banner(call: &mut Call<'_>) -> Res<Py> {
     let names = ["width", "commentchar", "borderchar", "blockstart", "blockend", "title", "text", "newline"];
@@ -78,6 +79,10 @@ fn banner(call: &mut Call<'_>) -> Res<Py> {
     let mut block: Vec<String> = Vec::new();
     block.extend(start.filter(|s| !matches!(s, Py::None)).map(|s| text(&s)));
     block.extend([frame.border.clone(), frame.spacer.clone()]);
+    let long = |value: &Option<Py>| value.as_ref().is_some_and(|v| text(v).len() > MAX_TEXT);
+    if long(&title) || long(&body) {
+        return runtime(format!("a banner of more than {MAX_TEXT} bytes of text"));
+    }
     let lines = |value: Option<&Py>, default| textwrap::wrap(&text_or(value, default), frame.inner);
     block.extend(lines(title.as_ref(), TITLE).iter().map(|line| frame.line(&centered(line, frame.inner))));
     block.push(frame.spacer.clone());

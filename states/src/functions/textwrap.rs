@@ -49,11 +49,10 @@ fn pieces(word: &str) -> Vec<&str> {
 
 /// What is longer than a line is cut; the rest is the next line's begin.
 fn broken(piece: &str, width: usize, lines: &mut Vec<String>) -> String {
-    let mut rest: Vec<char> = piece.chars().collect();
-    while rest.len() > width {
-        lines.push(rest.drain(..width).collect());
-    }
-    rest.into_iter().collect()
+    let chars: Vec<char> = piece.chars().collect();
+    let whole = chars.len().saturating_sub(1) / width * width;
+    lines.extend(chars[..whole].chunks(width).map(|line| line.iter().collect::<String>()));
+    chars[whole..].iter().collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::ops;
 use super::repr::text;
 use super::scope::{Captured, Scope};
-use super::value::{Callable, Dict, Key, LoopState, Module, Py};
+use super::value::{Callable, Dict, Key, LoopState, Module, Part, Py};
 use super::{Limits, Spent, World};
 use crate::error::{Error, Fault};
 use crate::low::Origin;
@@ -103,6 +103,14 @@ impl<'w> Interp<'w> {
             return Err(Error::new(Fault::Limit(message)).help("look for a loop that never ends"));
         }
         Ok(())
+    }
+
+    /// Charges for what a filter or a method made: what it makes longer can be made longer again.
+    pub(super) fn charge_text(&mut self, made: &Py) -> Res<()> {
+        if let Py::Str(text) = made {
+            ops::check_length(Some(text.len()))?;
+        }
+        self.charge(weight(made))
     }
 
     /// Runs one level deeper.
@@ -248,19 +256,18 @@ impl<'w> Interp<'w> {
     /// Charges for what a comparison looks through.
     pub(super) fn compared(&mut self, op: CmpOp, left: &Py, right: &Py) -> Res<()> {
         let searched = matches!(op, CmpOp::In | CmpOp::NotIn);
-        let mut work = 1;
-        if searched && matches!(right, Py::Str(_) | Py::Range(..)) {
-            work += weight(right);
-        } else if !searched && !(ops::is_container(left) && ops::is_container(right)) {
-            work += weight(left).min(weight(right));
-        } else {
-            // A key is found without a search.
-            for side in [Some(left), (!searched || !matches!(right, Py::Dict(_))).then_some(right)] {
-                let Some(side) = side.filter(|s| ops::is_container(s)) else { continue };
-                work += ops::check_weight(side)? / 16;
+        let deep = |side: &Py| if ops::is_container(side) { ops::check_weight(side) } else { Ok(0) };
+        let work = match right {
+            Py::Str(_) | Py::Range(..) if searched => weight(right),
+            // A key is found without a search, or without a look at the values.
+            Py::Dict(_) if searched => deep(left)? / 16,
+            Py::DictView(Part::Keys, d) if searched => (deep(left)? + d.borrow().len()) / 16,
+            _ if searched || (ops::is_container(left) && ops::is_container(right)) => {
+                (deep(left)? + deep(right)?) / 16
             }
-        }
-        self.charge(work)
+            _ => weight(left).min(weight(right)),
+        };
+        self.charge(1 + work)
     }
 
     /// A variable, a global, or undefined.
@@ -361,7 +368,11 @@ impl<'w> Interp<'w> {
     fn call_callable(&mut self, callable: &Rc<Callable>, args: CallArgs, frame: &Frame) -> Res<Py> {
         let result = match &**callable {
             Callable::Macro(value) => return self.call_macro(value, args),
-            Callable::Method(receiver, name) => super::methods::call(self, receiver, name, args)?,
+            Callable::Method(receiver, name) => {
+                let result = super::methods::call(self, receiver, name, args)?;
+                self.charge_text(&result)?;
+                return Ok(result);
+            }
             Callable::Function(name) => {
                 let given = args.positional.iter().chain(args.named.iter().map(|(_, v)| v));
                 self.charge(100 + given.map(weight).sum::<usize>())?;

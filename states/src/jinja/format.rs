@@ -265,7 +265,7 @@ fn with_point(text: String) -> String {
 fn missing_zeros(digits: usize, width: usize, every: usize) -> usize {
     // With n digits there are (n - 1) / every separators.
     let group = every + 1;
-    let most = width - width / group + usize::from(width > 0 && width % group == 0);
+    let most = width - width / group + usize::from(width > 0 && width.is_multiple_of(group));
     most.saturating_sub(digits)
 }
 

@@ -111,6 +111,7 @@ fn numbers_at_the_end_of_what_there_is_are_no_panic() {
     }
     assert_eq!(run(&format!("{{{{ range(1, 10)[::{max}] | list }}}}")).unwrap(), "[1]");
     assert_eq!(run("{{ range(1, 10)[::3] | list }}").unwrap(), "[1, 4, 7]");
+    assert!(scene("{{ salt['slsutil.banner'](width=5, text='x' * 8000000) }}").is_err());
     for width in [i64::MIN + 1, i64::MAX] {
         assert!(scene(&format!("{{{{ salt['slsutil.banner'](width={width}) }}}}")).is_err());
     }
@@ -192,6 +193,10 @@ fn what_a_value_is_made_of_has_bounds() {
         "([0] * 1000) | map('default', 's' * 8000000, true) | join",
         "([''] * 1000) | map('default', 's' * 8000000, true) | join",
         "([0] * 8000000, [0] * 8000000, [0] * 8000000)",
+        "('a ' * 10000) | wordwrap(1, true, 'y' * 1000000)",
+        "('http://a.org ' * 1000) | urlize(rel='x' * 1000000)",
+        "('<' * 8000000) | escape",
+        "('\"' * 8000000) | tojson",
     ] {
         let error = run(&format!("{{{{ {expression} | length }}}}")).expect_err(expression);
         assert!(matches!(error.fault, Fault::Limit(_) | Fault::Runtime(_)), "{expression}\n{error}");

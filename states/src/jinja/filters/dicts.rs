@@ -64,10 +64,7 @@ pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
         }
         "compare_lists" | "compare_dicts" => {
             let [new] = args.bind(name, ["new"])?;
-            let new = new.unwrap_or(Py::None);
-            let lengths = [&subject, &new].map(|side| side.len().unwrap_or(0));
-            interp.charge(lengths[0].saturating_mul(lengths[1]) / 16)?;
-            if name == "compare_lists" { compared_lists(&subject, &new) } else { compared(&subject, &new) }
+            compare(interp, name, &subject, &new.unwrap_or(Py::None))
         }
         "exactly_one_true" | "exactly_n_true" => {
             let [amount] = args.bind(name, ["amount"])?;
@@ -118,6 +115,13 @@ fn placed(subject: &Py, keys: &str, delimiter: &str) -> Res<(Rc<RefCell<Dict>>, 
         place = inner;
     }
     Ok((place, Key::str(last)))
+}
+
+/// The difference between two lists, or two mappings.
+fn compare(interp: &mut super::super::eval::Interp<'_>, name: &str, old: &Py, new: &Py) -> Res<Py> {
+    let [old_len, new_len] = [old, new].map(|side| side.len().unwrap_or(0));
+    interp.charge(old_len.saturating_mul(new_len) / 16)?;
+    if name == "compare_lists" { compared_lists(old, new) } else { compared(old, new) }
 }
 
 fn compared_lists(old: &Py, new: &Py) -> Res<Py> {

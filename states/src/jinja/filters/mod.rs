@@ -113,7 +113,7 @@ pub(super) fn apply(
         return undefined(message);
     }
     let result = run(Call { interp: &mut *interp, name, subject, args, frame })?;
-    interp.charge(super::eval::weight(&result))?;
+    interp.charge_text(&result)?;
     Ok(result)
 }
 

@@ -192,9 +192,12 @@ impl Wrap {
     fn text(&self, text: &str, joint: &str) -> Res<String> {
         super::super::ops::check_length(Some(text.len().saturating_mul(16)))?;
         let chunks = pattern(CHUNKS, false, false)?;
+        let mut written = 0usize;
         let mut lines = Vec::new();
         for line in super::super::text::lines(text, false) {
             let wrapped = self.line(&line, &chunks)?;
+            written = written.saturating_add(joint.len().saturating_mul(wrapped.len().max(1)));
+            super::super::ops::check_length(written.checked_add(text.len()))?;
             lines.push(wrapped.join(joint));
         }
         Ok(lines.join(joint))
@@ -330,6 +333,7 @@ fn linked(subject: &str, args: super::super::args::CallArgs) -> Res<String> {
             middle.to_owned()
         };
         out.push_str(&format!("{head}{link}{tail}"));
+        super::super::ops::check_length(Some(out.len()))?;
     }
     Ok(out)
 }
