@@ -57,7 +57,8 @@ impl Host for Machine {
     }
 
     fn pause(&self, duration: Duration) {
-        let end = Instant::now() + duration;
+        // However long a tree asks for: an instance does not live longer than a day.
+        let end = Instant::now() + duration.min(Duration::from_secs(86_400));
         while !self.cancelled() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
