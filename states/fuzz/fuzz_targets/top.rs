@@ -29,7 +29,7 @@ static MINION: LazyLock<Minion> = LazyLock::new(|| {
         ("ipv4".to_owned(), addresses),
         ("ec2".to_owned(), ec2),
     ]);
-    Minion { id: "web1.example.com".into(), grains, pillar, saltenv: "base".into() }
+    Minion { id: "web1.example.com".into(), grains, pillar, ..Minion::default() }
 });
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
