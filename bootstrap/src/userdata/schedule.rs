@@ -107,8 +107,7 @@ fn weekday(text: &str) -> Result<u32, String> {
             Err(format!("day of week {number} is not within 0 to 7"))
         };
     }
-    let found =
-        NAMES.iter().position(|n| text.len() >= 3 && n.eq_ignore_ascii_case(&text[..3.min(text.len())]));
+    let found = NAMES.iter().position(|n| text.get(..3).is_some_and(|start| n.eq_ignore_ascii_case(start)));
     found.and_then(|p| u32::try_from(p).ok()).ok_or_else(|| format!("{text:?} is not a day of the week"))
 }
 
@@ -134,6 +133,11 @@ mod tests {
         let now = DateTime::parse_from_rfc3339(now).unwrap().to_utc();
         let next = Schedule::parse(text).unwrap().next(now, Duration::ZERO).unwrap();
         next.format("%a %F %T").to_string()
+    }
+
+    #[test]
+    fn a_day_in_other_letters_is_refused_and_no_panic() {
+        assert!(Schedule::parse("0 3 * * mo\u{458}-fri").is_err());
     }
 
     #[test]

@@ -84,6 +84,13 @@ fn sorted(d: &crate::jinja::Dict) -> Vec<(Py, Py)> {
     pairs
 }
 
+/// PyYAML writes keys from this length on with a mark of their own; a reader takes none of over 1,024 without.
+const LONG_KEY: usize = 128;
+
+fn is_long(key: &Py) -> bool {
+    key.as_str().is_some_and(|text| text.chars().count() >= LONG_KEY)
+}
+
 impl Writer {
     fn put(&mut self, text: &str) {
         self.out.push_str(text);
@@ -107,8 +114,10 @@ impl Writer {
                 self.put("{");
                 for (i, (key, value)) in sorted(&d.borrow()).iter().enumerate() {
                     self.separate(i, indent);
+                    let long = is_long(key);
+                    self.put(if long { "? " } else { "" });
                     self.scalar(key, indent, true, true)?;
-                    self.put(": ");
+                    self.put(if long { " : " } else { ": " });
                     self.flow(value, indent + 2, depth + 1)?;
                 }
                 self.put("}");
@@ -148,6 +157,10 @@ impl Writer {
                     if i > 0 || (depth > 0 && !in_sequence) {
                         self.indent(indent);
                     }
+                    if is_long(key) {
+                        self.long_pair(key, value, indent, depth)?;
+                        continue;
+                    }
                     self.scalar(key, indent, false, true)?;
                     self.put(":");
                     let list = matches!(value, Py::List(_) | Py::Tuple(_));
@@ -171,6 +184,15 @@ impl Writer {
             scalar => self.scalar(scalar, indent.max(2), false, false)?,
         }
         Ok(())
+    }
+
+    /// A key that is too long for one line of its own and its value: on two lines, each with its mark.
+    fn long_pair(&mut self, key: &Py, value: &Py, indent: usize, depth: usize) -> Res<()> {
+        self.put("? ");
+        self.scalar(key, indent + 2, false, true)?;
+        self.indent(indent);
+        self.put(": ");
+        self.block(value, indent + 2, depth + 1, true)
     }
 
     /// Whether a value is written over several lines.

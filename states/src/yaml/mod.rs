@@ -146,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn a_long_key_is_written_so_that_it_can_be_read_again() {
+        let long = "k".repeat(1100);
+        let inner: Dict = [(Key::str("a"), Py::Int(1))].into_iter().collect();
+        let keys: Dict =
+            [(Key::str(long.as_str()), Py::dict(inner)), (Key::str("z"), Py::Int(2))].into_iter().collect();
+        let value = Py::dict(keys);
+        let block = dump(&value, false).unwrap();
+        assert_eq!(block, format!("? {long}\n: a: 1\nz: 2\n"));
+        for text in [block, dump(&value, true).unwrap()] {
+            assert!(load(&text, "t").unwrap().to_py().equals(&value), "{text}");
+        }
+    }
+
+    #[test]
     fn plain_scalars_have_the_types_that_salt_gives_them() {
         for (text, expected) in [
             ("yes", Data::Bool(true)),
