@@ -2,6 +2,7 @@
 
 use super::{Call, Table};
 use crate::jinja::{Py, Res, runtime, text_arg};
+use crate::python::paths::normal;
 
 pub(super) const FUNCTIONS: Table = &[
     ("file.basename", basename),
@@ -56,27 +57,6 @@ fn join(call: &mut Call<'_>) -> Res<Py> {
 fn normpath(call: &mut Call<'_>) -> Res<Py> {
     let path = path(call)?;
     Ok(Py::str(normal(&path)))
-}
-
-/// Python's `posixpath.normpath`.
-pub(super) fn normal(path: &str) -> String {
-    let slashes = path.len() - path.trim_start_matches('/').len();
-    // POSIX lets two leading slashes mean something else; three mean one.
-    let root = match slashes {
-        0 => "",
-        2 => "//",
-        _ => "/",
-    };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
-        match (part, parts.last()) {
-            ("..", Some(last)) if *last != ".." => _ = parts.pop(),
-            ("..", None) if !root.is_empty() => {}
-            _ => parts.push(part),
-        }
-    }
-    let whole = format!("{root}{}", parts.join("/"));
-    if whole.is_empty() { ".".to_owned() } else { whole }
 }
 
 fn pardir(call: &mut Call<'_>) -> Res<Py> {

@@ -1,10 +1,11 @@
 //! `slsutil.*`: merging, rendering, serialising, banners, and what is in the tree.
 
-use super::paths::{normal, parent};
+use super::paths::parent;
 use super::{Call, Table, flag_of, int_or, text_or, textwrap};
 use crate::files;
 use crate::jinja::{self, Dict, Layout, Py, Res, iterate, runtime, text};
 use crate::merge;
+use crate::python::paths::normal;
 use crate::yaml;
 
 pub(super) const FUNCTIONS: Table = &[

@@ -1,9 +1,10 @@
-//! What trees know from Python's library, with Python's rules: addresses, digests, shell patterns, seeded randomness,
+//! What trees know from Python's library, with Python's rules: addresses, digests, paths, shell patterns, seeded randomness,
 //! regular expressions.
 
 pub(crate) mod addresses;
 pub(crate) mod digests;
 pub(crate) mod glob;
+pub(crate) mod paths;
 pub(crate) mod random;
 pub(crate) mod regex;
 pub(crate) mod sub;

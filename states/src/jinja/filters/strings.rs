@@ -7,6 +7,7 @@ use super::super::value::{Key, Py};
 use super::{Call, matched, pattern};
 use crate::jinja::json::Layout;
 use crate::jinja::json_text;
+use crate::python::paths::normal;
 
 pub(super) const NAMES: &[&str] = &[
     "capitalize",
@@ -78,25 +79,6 @@ pub(super) fn join_path(base: &str, part: &str) -> String {
         base if base.ends_with('/') => normal(&format!("{base}{part}")),
         base => normal(&format!("{base}/{part}")),
     }
-}
-
-/// `os.path.normpath`.
-fn normal(path: &str) -> String {
-    let root = match path.len() - path.trim_start_matches('/').len() {
-        0 => "",
-        2 => "//",
-        _ => "/",
-    };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
-        match (part, parts.last()) {
-            ("..", Some(last)) if *last != ".." => _ = parts.pop(),
-            ("..", None) if !root.is_empty() => {}
-            _ => parts.push(part),
-        }
-    }
-    let joined = format!("{root}{}", parts.join("/"));
-    if joined.is_empty() { ".".to_owned() } else { joined }
 }
 
 fn is_hex(s: &str) -> bool {
