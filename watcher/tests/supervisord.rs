@@ -90,6 +90,17 @@ fn a_program_that_does_not_stay_up_is_a_failure_that_says_why() {
 }
 
 #[test]
+fn a_program_that_cannot_be_spawned_is_a_failure_that_says_why() {
+    let daemon = Daemon::new();
+    let log = daemon.path("log");
+    std::fs::create_dir(&log).unwrap();
+    let more = format!("startretries=0\nstdout_logfile={}\n", log.display());
+    daemon.program("web", "exec sleep 1000", &more);
+    let error = daemon.supervisor.start("web").unwrap_err().to_string();
+    assert!(error.contains("EISDIR") && error.contains("see "), "{error}");
+}
+
+#[test]
 fn groups_of_several_processes_are_one_service() {
     let daemon = Daemon::new();
     daemon.program("web", "exec sleep 1000", "numprocs=2\nprocess_name=web_%(process_num)d\n");

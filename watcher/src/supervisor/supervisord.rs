@@ -23,6 +23,8 @@ const LOOK_LONGEST: Duration = Duration::from_millis(50);
 /// Fault codes of supervisord's `xmlrpc.py`.
 mod fault {
     pub(super) const BAD_NAME: i32 = 10;
+    /// It ended, or could not be made, before the call was over; the process's own record says why.
+    pub(super) const SPAWN_ERROR: i32 = 50;
     pub(super) const ALREADY_STARTED: i32 = 60;
     pub(super) const NOT_RUNNING: i32 = 70;
     pub(super) const ALREADY_ADDED: i32 = 90;
@@ -212,7 +214,8 @@ impl Supervisord {
     fn start_all(&self, processes: &[Process], service: &str, verb: &'static str) -> Result<(), Error> {
         for process in processes.iter().filter(|p| !p.is_up()) {
             match self.call("startProcess", vec![text(&process.full_name()), Value::Boolean(false)]) {
-                Err(CallError::Fault(f)) if f.code() == fault::ALREADY_STARTED => {}
+                Err(CallError::Fault(f))
+                    if [fault::ALREADY_STARTED, fault::SPAWN_ERROR].contains(&f.code()) => {}
                 other => _ = other.map_err(|e| self.wrong(e, service, verb))?,
             }
         }
