@@ -1,7 +1,7 @@
 //! One converge: a tree on disk and a minion, through the states library, into a report.
 
 use mayfly_states::compile;
-use mayfly_states::engine::{self, Context, Observer, Options, Render, TemplateRequest};
+use mayfly_states::engine::{self, Context, Observer, Options, Seen};
 use mayfly_states::error::Errors;
 use mayfly_states::execution::MachineFunctions;
 use mayfly_states::fsys::Owner;
@@ -9,9 +9,8 @@ use mayfly_states::host::Host;
 use mayfly_states::low::LowState;
 use mayfly_states::minion::Minion;
 use mayfly_states::modules::Registry;
-use mayfly_states::render::{self, TemplateContext};
 use mayfly_states::report::Report;
-use mayfly_states::session::{AnyState, Functions, Session};
+use mayfly_states::session::{AnyState, Session};
 use mayfly_states::tree::Tree;
 use std::sync::Arc;
 
@@ -54,31 +53,12 @@ impl Converge {
 
     /// Walks the low state.
     pub(crate) fn apply(&self, low: &LowState, options: Options, observer: &mut dyn Observer) -> Report {
-        let render = Templates { tree: &self.tree, minion: &self.minion, functions: &self.functions };
-        let context = Context { tree: &self.tree, minion: &self.minion, host: &*self.host, render: &render };
-        engine::run(low, &context, options, observer)
-    }
-}
-
-/// The language half's templates for the engine half.
-struct Templates<'a> {
-    tree: &'a Tree,
-    minion: &'a Minion,
-    functions: &'a dyn Functions,
-}
-
-impl Render for Templates<'_> {
-    fn template(&self, request: &TemplateRequest<'_>) -> Result<String, String> {
-        let context = TemplateContext {
-            tree: self.tree,
-            minion: self.minion,
-            pillar: request.pillar,
-            functions: self.functions,
-            saltenv: &request.chunk.env,
-            sls: &request.chunk.sls,
-            context: request.context,
-        };
-        render::template(request.source, request.name, &context).map_err(|e| e.to_string())
+        let Self { tree, minion, functions, .. } = self;
+        let seen = Seen { tree, minion, pillar: &low.pillar, functions };
+        engine::with_jinja(seen, |render| {
+            let context = Context { tree, minion, host: &*self.host, render };
+            engine::run(low, &context, options, observer)
+        })
     }
 }
 

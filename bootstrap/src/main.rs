@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 /// A compile is mostly small, short-lived values, made on a thread of its own: glibc grows such a thread's heap page by page.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()

@@ -17,41 +17,6 @@ use crate::tree::{Roots, Tree};
 use crate::value::{Map, Value};
 use crate::yaml::{self, Data, Node, Pos};
 
-/// What a template sees when the engine renders one (`file.managed` with `template: jinja`).
-#[derive(Clone, Copy)]
-pub struct TemplateContext<'a> {
-    /// Where `import` and `include` look.
-    pub tree: &'a Tree,
-    /// Grains and id.
-    pub minion: &'a Minion,
-    /// The compiled pillar ([`crate::low::LowState::pillar`]).
-    pub pillar: &'a Map,
-    /// Functions of the machine.
-    pub functions: &'a dyn Functions,
-    /// The environment (`base`).
-    pub saltenv: &'a str,
-    /// The SLS of the step (`__sls__`), for the variable `sls`.
-    pub sls: &'a str,
-    /// `defaults` of the step with `context` over them: extra variables.
-    pub context: &'a Map,
-}
-
-/// Renders a Jinja template as Salt's `file.managed` does.
-///
-/// `name` is the path relative to its file root (`web/files/app.conf`), used in errors and as `tplfile`.
-///
-/// # Errors
-/// The first fault of the template, with `name:line:column`.
-pub fn template(source: &str, name: &str, ctx: &TemplateContext<'_>) -> Result<String, Error> {
-    on_stack(|| {
-        let scene = Scene::new(ctx.tree, ctx.minion, ctx.functions, Py::from(ctx.pillar), ctx.saltenv, false);
-        let source = Source { name: name.to_owned(), text: source.to_owned() };
-        let mut extra = vec![("source".to_owned(), Py::str(format!("salt://{name}")))];
-        extra.extend(ctx.context.iter().map(|(k, v)| (k.clone(), Py::from(v))));
-        scene.text(&source, ctx.sls, &extra)
-    })
-}
-
 /// Runs a rendering on a stack that its limits fit in.
 pub(crate) fn on_stack<T: Send>(run: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
     let broken = |cause: &str| Error::new(Fault::Limit(format!("the renderer stopped: {cause}")));
@@ -106,7 +71,7 @@ impl<'a> Scene<'a> {
             lines: std::cell::RefCell::default(),
             parsed: jinja::Parsed::default(),
             spent: jinja::Spent::default(),
-            deadline: Cell::new(Instant::now() + Duration::from_secs(jinja::SECONDS)),
+            deadline: Cell::new(deadline()),
             saltenv: saltenv.to_owned(),
             pillar_rend,
         }
@@ -143,6 +108,18 @@ impl<'a> Scene<'a> {
         let mut vars = self.vars(&source.name, sls);
         vars.extend(extra.iter().map(|(k, v)| (k.as_str(), v.clone())));
         jinja::render(source, vars, self, Limits::default()).map_err(|e| jinja::in_file(e, &source.name))
+    }
+
+    /// Renders a template as Salt's `file.managed` does, with a time of its own.
+    ///
+    /// `name` is the path relative to its file root (`web/files/app.conf`), used in errors and as `tplfile`; `context`
+    /// are the variables of the step, `sls` its SLS.
+    pub(crate) fn template(&self, text: &str, name: &str, sls: &str, context: &Map) -> Res<String> {
+        self.deadline.set(deadline());
+        let source = Source { name: name.to_owned(), text: text.to_owned() };
+        let mut extra = vec![("source".to_owned(), Py::str(format!("salt://{name}")))];
+        extra.extend(context.iter().map(|(k, v)| (k.clone(), Py::from(v))));
+        self.text(&source, sls, &extra)
     }
 
     fn vars(&self, file: &str, sls: &str) -> Vec<(&'static str, Py)> {
@@ -198,6 +175,10 @@ impl<'a> Scene<'a> {
             }
         }
     }
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(jinja::SECONDS)
 }
 
 fn node(value: &Value, at: Pos) -> Node {

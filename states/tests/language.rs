@@ -6,10 +6,10 @@ use std::path::Path;
 
 use mayfly_states::compile;
 use mayfly_states::compile::high;
+use mayfly_states::engine::{Render, Seen, TemplateRequest, with_jinja};
 use mayfly_states::minion::Minion;
 use mayfly_states::modules::Registry;
 use mayfly_states::pillar;
-use mayfly_states::render::{TemplateContext, template};
 use mayfly_states::session::{AnyState, NoFunctions, Session, StateFunctions};
 use mayfly_states::top;
 use mayfly_states::tree::Tree;
@@ -49,6 +49,10 @@ impl Fixture {
     fn session<'a>(&'a self, states: &'a dyn StateFunctions) -> Session<'a> {
         Session { tree: &self.tree, minion: &self.minion, functions: &NoFunctions, states }
     }
+
+    fn seen<'a>(&'a self, pillar: &'a Map) -> Seen<'a> {
+        Seen { tree: &self.tree, minion: &self.minion, pillar, functions: &NoFunctions }
+    }
 }
 
 #[test]
@@ -66,16 +70,9 @@ fn the_starter_tree_compiles_for_every_role_with_states_that_exist() {
             let path =
                 chunk.arg("source").and_then(Value::as_str).unwrap().trim_start_matches("salt://").to_owned();
             let source = std::fs::read_to_string(root.join(&path)).unwrap();
-            let context = TemplateContext {
-                tree: &fixture.tree,
-                minion: &fixture.minion,
-                pillar: &low.pillar,
-                functions: &NoFunctions,
-                saltenv: "base",
-                sls: &chunk.sls,
-                context: &Map::new(),
-            };
-            let text = template(&source, &path, &context).unwrap_or_else(|e| panic!("{e}"));
+            let request = TemplateRequest { source: &source, name: &path, chunk, context: &Map::new() };
+            let text = with_jinja(fixture.seen(&low.pillar), |jinja| jinja.template(&request));
+            let text = text.unwrap_or_else(|e| panic!("{e}"));
             assert!(!text.contains("{{"), "{path}");
         }
     }
@@ -133,20 +130,26 @@ three:
 
 #[test]
 fn templates_see_context_grains_pillar_and_imports() {
-    let fixture = Fixture::new(&[("web/lib.jinja", "{% macro m(x) %}<{{ x }}>{% endmacro %}")]);
+    let fixture = Fixture::new(&[
+        ("web/lib.jinja", "{% macro m(x) %}<{{ x }}>{% endmacro %}"),
+        ("web/init.sls", "x: {test.nop: []}"),
+    ]);
     let source = "{% from './lib.jinja' import m %}{{ m(who) }} {{ grains.role }} {{ pillar.k }} {{ sls }} {{ tpldir }}\n";
-    let context = TemplateContext {
-        tree: &fixture.tree,
-        minion: &fixture.minion,
-        pillar: &map(&[("k", "v")]),
-        functions: &NoFunctions,
-        saltenv: "base",
-        sls: "web",
-        context: &map(&[("who", "me")]),
-    };
-    assert_eq!(template(source, "web/app.conf", &context).unwrap(), "<me> web v web web\n");
-    let error = template("ok\n{{ gone }}", "web/app.conf", &context).unwrap_err();
-    assert!(error.to_string().starts_with("web/app.conf:2:4: Jinja: 'gone' is undefined"), "{error}");
+    let low = compile::sls(&fixture.session(&AnyState), &["web".into()]).unwrap();
+    let pillar = map(&[("k", "v")]);
+    let context = map(&[("who", "me")]);
+    let request =
+        |source| TemplateRequest { source, name: "web/app.conf", chunk: &low.chunks[0], context: &context };
+    with_jinja(fixture.seen(&pillar), |jinja| {
+        assert_eq!(jinja.template(&request(source)).unwrap(), "<me> web v web web\n");
+        let error = jinja.template(&request("ok\n{{ gone }}")).unwrap_err();
+        assert!(error.starts_with("web/app.conf:2:4: Jinja: 'gone' is undefined"), "{error}");
+        let error = jinja.template(&request(
+            "{% for i in range(99999999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}",
+        ));
+        assert!(error.unwrap_err().contains("web/app.conf:1:"), "one template's fault is no other's");
+        assert_eq!(jinja.template(&request(source)).unwrap(), "<me> web v web web\n");
+    });
 }
 
 #[test]

@@ -11,7 +11,11 @@ pub(crate) mod step;
 mod template;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use crate::fsys;
 use crate::host::Host;
 use crate::low::{Chunk, LowState};
 use crate::minion::Minion;
@@ -21,7 +25,7 @@ use crate::modules::file::accumulated::Accumulators;
 use crate::report::{Outcome, Report, StepReport};
 use crate::tree::Tree;
 use crate::value::{Map, Value};
-pub use template::Jinja;
+pub use template::{Jinja, Seen, with_jinja};
 
 use requisites::{Kind, Past, Requisites, Verdict};
 use step::{Call, Return};
@@ -34,8 +38,6 @@ pub struct TemplateRequest<'a> {
     pub name: &'a str,
     /// The step that asks (`sls`, `saltenv`).
     pub chunk: &'a Chunk,
-    /// The compiled pillar.
-    pub pillar: &'a Map,
     /// `defaults` with `context` over them.
     pub context: &'a Map,
 }
@@ -89,13 +91,27 @@ impl Observer for Silent {}
 #[derive(Default)]
 pub(crate) struct Facts {
     /// The package database, until something changes it.
-    pub(crate) packages: RefCell<Option<std::rc::Rc<Packages>>>,
+    pub(crate) packages: RefCell<Option<Rc<Packages>>>,
     /// Whether the package lists were fetched in this run.
     pub(crate) refreshed: Cell<bool>,
+    /// Directories of the tree with their links resolved; no step changes the tree.
+    resolved: RefCell<HashMap<PathBuf, Rc<Path>>>,
     /// What `file.accumulated` has gathered for later steps.
     pub(crate) accumulators: RefCell<Accumulators>,
     /// Variables that `environ.setenv` has set for commands; `None` takes one away.
     pub(crate) environment: RefCell<std::collections::BTreeMap<String, Option<String>>>,
+}
+
+impl Facts {
+    /// A directory of the tree with its links resolved.
+    pub(crate) fn real(&self, directory: &Path) -> fsys::Result<Rc<Path>> {
+        if let Some(real) = self.resolved.borrow().get(directory) {
+            return Ok(real.clone());
+        }
+        let real: Rc<Path> = fsys::canonical(directory)?.into();
+        self.resolved.borrow_mut().insert(directory.to_owned(), real.clone());
+        Ok(real)
+    }
 }
 
 /// Walk `low` and report. Errors of steps are in the report; nothing here fails as a whole.
@@ -296,14 +312,16 @@ impl<'a> Run<'a> {
 
     /// In test mode a machine that is not ready may be made so by steps that were only rehearsed.
     fn soften(&self, ret: Return, test: bool) -> Return {
-        let waiting = self.report.steps.iter().rfind(|s| s.outcome == Outcome::WouldChange);
-        match waiting {
-            Some(step) if test && ret.lacking && ret.outcome == Outcome::Failed => {
+        if !(test && ret.lacking && ret.outcome == Outcome::Failed) {
+            return ret;
+        }
+        match self.report.steps.iter().rfind(|s| s.outcome == Outcome::WouldChange) {
+            Some(step) => {
                 let comment =
                     format!("Unknown until `{}` ({}) is applied: {}", step.id, step.origin, ret.comment);
                 Return { outcome: Outcome::WouldChange, comment, ..ret }
             }
-            _ => ret,
+            None => ret,
         }
     }
 

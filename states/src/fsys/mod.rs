@@ -10,6 +10,7 @@
 pub mod lock;
 pub mod relocate;
 
+use std::borrow::Cow;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -22,6 +23,8 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 const TEMP_PREFIX: &str = ".mayfly-tmp-";
+/// How much of a stream is in memory at once.
+const BLOCK: usize = 64 * 1024;
 
 /// Why the file system refused, with the path.
 #[derive(Debug, thiserror::Error)]
@@ -131,65 +134,143 @@ pub fn canonical(path: &Path) -> Result<PathBuf> {
 
 /// Open a regular file for reading; never blocks on a FIFO and never follows a link in the last place.
 pub fn open(path: &Path) -> Result<File> {
+    open_sized(path).map(|(file, _)| file)
+}
+
+/// The same, with its length in bytes.
+fn open_sized(path: &Path) -> Result<(File, u64)> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
     let file =
         OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Error::at("open", path))?;
     let meta = file.metadata().map_err(Error::at("look at", path))?;
     match meta.is_file() {
-        true => Ok(file),
+        true => Ok((file, meta.len())),
         false => Err(Error::at("read", path)(io::Error::other("not a regular file"))),
     }
 }
 
-/// The content of a regular file: its hash and length, and the bytes when there are no more than a limit.
+/// The content of a regular file: all of it, or when that is more than a limit what tells it from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    /// SHA-256 in hex.
-    pub sha256: String,
-    /// Bytes.
-    pub len: u64,
-    /// The bytes, unless they are more than the limit.
-    pub bytes: Option<Vec<u8>>,
+pub enum Content {
+    /// All bytes.
+    Whole(Vec<u8>),
+    /// Length in bytes and SHA-256 in hex.
+    Digest {
+        /// Bytes.
+        len: u64,
+        /// SHA-256 in hex.
+        sha256: String,
+    },
 }
 
 impl Content {
     /// The content that these bytes make.
     pub fn of(bytes: Vec<u8>) -> Self {
-        Self { sha256: hex::encode(Sha256::digest(&bytes)), len: bytes.len() as u64, bytes: Some(bytes) }
+        Self::Whole(bytes)
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Digest { len, .. } => *len,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, unless they are more than the limit.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(bytes) => Some(bytes),
+            Self::Digest { .. } => None,
+        }
+    }
+
+    /// The same, without a copy.
+    pub fn into_bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Whole(bytes) => Some(bytes),
+            Self::Digest { .. } => None,
+        }
+    }
+
+    /// SHA-256 in hex.
+    pub fn sha256(&self) -> Cow<'_, str> {
+        match self {
+            Self::Whole(bytes) => Cow::Owned(hex::encode(Sha256::digest(bytes))),
+            Self::Digest { sha256, .. } => Cow::Borrowed(sha256),
+        }
+    }
+
+    /// Whether both are the same bytes.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Whole(one), Self::Whole(two)) => one == two,
+            _ => self.len() == other.len() && self.sha256() == other.sha256(),
+        }
     }
 }
 
-/// Read a regular file once: hashed as it streams by, kept when it is no longer than `keep` bytes.
+/// Read a regular file once: kept when it is no longer than `keep` bytes, else hashed as it streams by.
 pub fn read(path: &Path, keep: usize) -> Result<Content> {
-    let mut file = open(path)?;
-    let mut hash = Sha256::new();
-    let mut kept = Some(Vec::new());
+    let (file, size) = open_sized(path)?;
+    read_open(file, size, keep).map_err(Error::at("read", path))
+}
+
+fn read_open(mut file: File, size: u64, keep: usize) -> io::Result<Content> {
+    let mut bytes = Vec::new();
+    if size <= keep as u64 {
+        let size = usize::try_from(size).unwrap_or(keep);
+        // A byte of room: a file that ends where it was said to end shows that by the first read.
+        bytes.resize(size.saturating_add(1), 0);
+        let mut len = file.read(&mut bytes)?;
+        bytes.truncate(len);
+        if len != size || len == 0 {
+            len += (&mut file).take((keep + 1).saturating_sub(len) as u64).read_to_end(&mut bytes)?;
+        }
+        if len <= keep {
+            return Ok(Content::Whole(bytes));
+        }
+    }
+    digest(&mut io::Cursor::new(bytes).chain(file))
+}
+
+fn digest(from: &mut dyn Read) -> io::Result<Content> {
     let mut len = 0_u64;
-    let mut block = vec![0_u8; 64 * 1024];
+    let sha256 = hashing(from, |bytes| {
+        len += bytes.len() as u64;
+        Ok(())
+    })?;
+    Ok(Content::Digest { len, sha256 })
+}
+
+/// SHA-256 in hex of a stream, each part of which is also given to `part`.
+fn hashing(from: &mut dyn Read, mut part: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut block = vec![0_u8; BLOCK];
     loop {
-        let n = match file.read(&mut block) {
-            Ok(0) => break,
+        let n = match from.read(&mut block) {
+            Ok(0) => return Ok(hex::encode(hash.finalize())),
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Error::at("read", path)(e)),
+            Err(e) => return Err(e),
         };
         let bytes = block.get(..n).unwrap_or_default();
         hash.update(bytes);
-        len += n as u64;
-        kept = kept.filter(|k| k.len() + n <= keep);
-        if let Some(kept) = &mut kept {
-            kept.extend_from_slice(bytes);
-        }
+        part(bytes)?;
     }
-    Ok(Content { sha256: hex::encode(hash.finalize()), len, bytes: kept })
 }
 
 /// Read a text file of at most `limit` bytes.
 pub fn read_text(path: &Path, limit: usize) -> Result<String> {
     let content = read(path, limit)?;
     let too_long = || Error::at("read", path)(io::Error::other(format!("longer than {limit} bytes")));
-    String::from_utf8(content.bytes.ok_or_else(too_long)?)
-        .map_err(|_| Error::at("read", path)(io::Error::other("not UTF-8 text")))
+    let Content::Whole(bytes) = content else { return Err(too_long()) };
+    String::from_utf8(bytes).map_err(|_| Error::at("read", path)(io::Error::other("not UTF-8 text")))
 }
 
 /// Permission bits and owner of a new file.
@@ -220,7 +301,8 @@ impl Staged {
         let dir = parent(dest);
         sweep(dir);
         let mut temp = create_temp(dir).map_err(Error::at("create a file in", dir))?;
-        let sha256 = copy_hashing(content, temp.as_file_mut()).map_err(Error::at("write", dest))?;
+        let sha256 = hashing(content, |bytes| temp.as_file_mut().write_all(bytes))
+            .map_err(Error::at("write", dest))?;
         dress(temp.as_file(), owner).map_err(Error::at("set owner and mode of", dest))?;
         temp.as_file().sync_all().map_err(Error::at("sync", dest))?;
         Ok(Self { temp, dest: dest.to_owned(), sha256 })
@@ -246,22 +328,6 @@ pub fn replace(dest: &Path, content: &[u8], owner: Owner) -> Result<()> {
 
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
-}
-
-fn copy_hashing(from: &mut dyn Read, to: &mut File) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut block = vec![0_u8; 64 * 1024];
-    loop {
-        let n = match from.read(&mut block) {
-            Ok(0) => return Ok(hex::encode(hash.finalize())),
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        let bytes = block.get(..n).unwrap_or_default();
-        hash.update(bytes);
-        to.write_all(bytes)?;
-    }
 }
 
 /// Owner first: changing it clears the set-id bits.

@@ -43,7 +43,7 @@ pub(crate) fn open(
             let failed = |e| Failure::machine(format!("cannot make a temporary directory: {e}"));
             let dir = tempfile::Builder::new().prefix("mayfly-archive-").tempdir().map_err(failed)?;
             let path = dir.path().join("archive");
-            fsys::replace(&path, &ready.content.bytes.unwrap_or_default(), roots(0o600))?;
+            fsys::replace(&path, ready.content.bytes().unwrap_or_default(), roots(0o600))?;
             (path, Some(std::rc::Rc::new(dir)))
         }
     };

@@ -82,7 +82,7 @@ fn observe(want: &Want, call: &Call<'_>) -> Result<Script, Failure> {
     cmd::check_cwd(&want.command, call)?;
     let ready =
         Source::Files(vec![want.source.clone()]).ready(want.template.as_ref(), &Check::default(), call)?;
-    let bytes = ready.and_then(|r| r.content.bytes);
+    let bytes = ready.and_then(|r| r.content.into_bytes());
     let too_long = || Failure::declaration(format!("{} is too long for a script", want.source));
     bytes.map(Script).ok_or_else(too_long)
 }

@@ -171,7 +171,7 @@ impl StateFn for SetFile {
             }
         };
         let ready = Source::Files(vec![source.clone()]).ready(context.as_ref(), &Check::default(), call)?;
-        let text = ready.and_then(|r| r.content.bytes).and_then(|b| String::from_utf8(b).ok());
+        let text = ready.and_then(|r| r.content.into_bytes()).and_then(|b| String::from_utf8(b).ok());
         let text = text.ok_or_else(|| Failure::declaration(format!("{source} is no text")))?;
         text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(selection).collect()
     }

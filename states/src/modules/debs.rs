@@ -69,7 +69,7 @@ fn deb(name: &str, source: &str, call: &Call<'_>) -> Result<Deb, Failure> {
             let failed = |e| Failure::machine(format!("cannot make a temporary directory: {e}"));
             let dir = tempfile::Builder::new().prefix("mayfly-deb-").tempdir().map_err(failed)?;
             let path = dir.path().join("package.deb");
-            fsys::replace(&path, &ready.content.bytes.unwrap_or_default(), roots(0o644))?;
+            fsys::replace(&path, ready.content.bytes().unwrap_or_default(), roots(0o644))?;
             (path, Some(Rc::new(dir)))
         }
     };

@@ -98,13 +98,7 @@ fn ask(source: &str, function: &Function, call: &Call<'_>) -> Result<String, Str
         ("module_kwargs".to_owned(), Value::Map(function.kwargs.clone())),
     ]);
     let name = call.chunk.origin.file.clone();
-    let request = TemplateRequest {
-        source,
-        name: &name,
-        chunk: call.chunk,
-        pillar: &call.low.pillar,
-        context: &context,
-    };
+    let request = TemplateRequest { source, name: &name, chunk: call.chunk, context: &context };
     call.context.render.template(&request)
 }
 

@@ -148,7 +148,7 @@ fn key(args: &Args<'_>, repo: &Repo, call: &Call<'_>) -> Result<Option<Key>, Fai
         (None, Some(text)) => (text.into_bytes(), "mayfly.asc".to_owned()),
         (Some(url), None) => {
             let ready = Source::Files(vec![url.clone()]).ready(None, &Check::default(), call)?;
-            let bytes = ready.and_then(|r| r.content.bytes).filter(|b| b.len() <= KEY_LIMIT);
+            let bytes = ready.and_then(|r| r.content.into_bytes()).filter(|b| b.len() <= KEY_LIMIT);
             let bytes = bytes.ok_or_else(|| Failure::declaration(format!("{url} is no key")))?;
             (bytes, url.rsplit('/').next().unwrap_or_default().to_owned())
         }
@@ -218,7 +218,7 @@ impl StateFn for Managed {
             Some(key) => {
                 let path = place(&key.path, call)?.path;
                 let there = fsys::stat(&path)?.kind == Kind::File;
-                there && fsys::read(&path, KEY_LIMIT)?.bytes.as_ref() == Some(&key.bytes)
+                there && fsys::read(&path, KEY_LIMIT)?.bytes() == Some(&key.bytes)
             }
         };
         Ok(Observed { files: files(Some(&want.file), call)?, key })

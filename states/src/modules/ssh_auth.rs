@@ -73,7 +73,7 @@ fn keys(args: &Args<'_>, call: &Call<'_>) -> Result<Vec<Key>, Failure> {
         return Ok(vec![defaults.key(&call.chunk.name)?]);
     };
     let ready = Source::Files(vec![source.clone()]).ready(None, &Check::default(), call)?;
-    let text = ready.and_then(|r| r.content.bytes).and_then(|b| String::from_utf8(b).ok());
+    let text = ready.and_then(|r| r.content.into_bytes()).and_then(|b| String::from_utf8(b).ok());
     let text = text.ok_or_else(|| Failure::declaration(format!("{source} holds no keys")))?;
     let keys: Vec<Key> = text.lines().filter_map(Key::parse).collect();
     let with_options = |mut key: Key| {

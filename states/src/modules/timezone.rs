@@ -114,7 +114,7 @@ fn is_zone(zone: &str, call: &Call<'_>) -> Result<bool, Failure> {
         }
         Kind::File => {
             let zone = fsys::canonical(&host.path(&format!("{ZONES}/{zone}")))?;
-            Ok(fsys::read(&path, ZONE_LIMIT)?.sha256 == fsys::read(&zone, ZONE_LIMIT)?.sha256)
+            Ok(fsys::read(&path, ZONE_LIMIT)?.is_same(&fsys::read(&zone, ZONE_LIMIT)?))
         }
         odd => Err(Failure::machine(format!("{LOCALTIME} is {odd}; it is left as it is"))),
     }

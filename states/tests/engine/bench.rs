@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use mayfly_states::engine::{self, Context, Jinja, Observer, Options, Silent};
+use mayfly_states::engine::{self, Context, Observer, Options, Seen, Silent};
 use mayfly_states::host::{Machine, ServiceState, Services};
 use mayfly_states::low::{Chunk, LowState, Origin};
 use mayfly_states::minion::Minion;
@@ -138,9 +138,11 @@ impl Bench {
         let minion = Minion { id: "m1".into(), grains: self.grains.clone(), ..Minion::default() };
         let machine =
             Machine::new(self.services.clone()).with_root(&self.root).with_cancel(self.cancel.clone());
-        let render = Jinja { tree: &tree, minion: &minion, functions: &NoFunctions };
-        let context = Context { tree: &tree, minion: &minion, host: &machine, render: &render };
-        engine::run(&low, &context, options, observer)
+        let seen = Seen { tree: &tree, minion: &minion, pillar: &low.pillar, functions: &NoFunctions };
+        engine::with_jinja(seen, |render| {
+            let context = Context { tree: &tree, minion: &minion, host: &machine, render };
+            engine::run(&low, &context, options, observer)
+        })
     }
 
     /// Run one step: a rehearsal that must change nothing below the root, the change itself, and again to no effect.

@@ -150,7 +150,7 @@ fn alike(source: &Path, from: &Stat, dest: &Path, now: &Stat) -> Result<bool, Fa
     match (from.kind, now.kind) {
         (Kind::File, Kind::File) => {
             let source = fsys::canonical(source)?;
-            Ok(from.len == now.len && fsys::read(&source, 0)?.sha256 == fsys::read(dest, 0)?.sha256)
+            Ok(from.len == now.len && fsys::read(&source, 0)?.is_same(&fsys::read(dest, 0)?))
         }
         (Kind::Directory, Kind::Directory) => trees_alike(&fsys::canonical(source)?, dest),
         _ => Ok(false),

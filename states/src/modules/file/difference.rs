@@ -15,14 +15,14 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A unified diff, or a sentence where one would not be readable.
 pub(crate) fn describe(old: &Content, new: &Content) -> String {
-    let (Some(a), Some(b)) = (&old.bytes, &new.bytes) else {
-        return format!("content differs: {} bytes, now {} bytes", old.len, new.len);
+    let (Some(a), Some(b)) = (old.bytes(), new.bytes()) else {
+        return format!("content differs: {} bytes, now {} bytes", old.len(), new.len());
     };
     let (Ok(a), Ok(b)) = (std::str::from_utf8(a), std::str::from_utf8(b)) else {
-        return format!("binary content differs: {} bytes, now {} bytes", old.len, new.len);
+        return format!("binary content differs: {} bytes, now {} bytes", old.len(), new.len());
     };
     if a.contains('\0') || b.contains('\0') {
-        return format!("binary content differs: {} bytes, now {} bytes", old.len, new.len);
+        return format!("binary content differs: {} bytes, now {} bytes", old.len(), new.len());
     }
     cut(unified(a, b))
 }

@@ -165,7 +165,7 @@ impl StateFn for Managed {
             if leave { None } else { want.source.ready(want.template.as_ref(), &want.check_source, call)? };
         let current = current(&target, &now, ready.as_ref())?;
         Ok(Observed {
-            parent: file::parent_exists(&target)?,
+            parent: now.kind != Kind::Missing || file::parent_exists(&target)?,
             ids: want.wish.ids(call)?,
             target,
             now,
@@ -237,8 +237,8 @@ fn backup(args: &Args<'_>) -> Result<bool, Failure> {
 /// The content as it is, unless there is nothing to compare it with or its size alone tells.
 fn current(target: &std::path::Path, now: &Stat, ready: Option<&Ready>) -> Result<Option<Content>, Failure> {
     let Some(ready) = ready.filter(|_| now.kind == Kind::File) else { return Ok(None) };
-    if now.len != ready.content.len && now.len > KEEP as u64 {
-        return Ok(Some(Content { sha256: String::new(), len: now.len, bytes: None }));
+    if now.len != ready.content.len() && now.len > KEEP as u64 {
+        return Ok(Some(Content::Digest { sha256: String::new(), len: now.len }));
     }
     Ok(Some(fsys::read(target, KEEP)?))
 }
@@ -251,7 +251,7 @@ fn mode(want: &Want, observed: &Observed) -> Option<u32> {
 fn existing(want: &Want, observed: &Observed) -> Diff<Plan> {
     let mut changes = Map::new();
     let differs = match (&observed.current, &observed.ready) {
-        (Some(current), Some(ready)) if current.sha256 != ready.content.sha256 => {
+        (Some(current), Some(ready)) if !current.is_same(&ready.content) => {
             let diff = match want.hidden {
                 true => "<hidden>".to_owned(),
                 false => difference::describe(current, &ready.content),
@@ -318,12 +318,12 @@ fn new_file(want: &Want, ready: &Ready) -> String {
 
 /// Write the new file beside the old one.
 fn stage(plan: &Plan, ready: &Ready) -> Result<Staged, Failure> {
-    let staged = match (&ready.file, &ready.content.bytes) {
+    let staged = match (&ready.file, ready.content.bytes()) {
         (Some(path), _) => Staged::write(&plan.target, &mut fsys::open(path)?, plan.owner)?,
-        (None, Some(bytes)) => Staged::write(&plan.target, &mut bytes.as_slice(), plan.owner)?,
+        (None, Some(bytes)) => Staged::write(&plan.target, &mut &*bytes, plan.owner)?,
         (None, None) => return Err(Failure::machine("the content was not kept")),
     };
-    match staged.sha256 == ready.content.sha256 {
+    match staged.sha256 == ready.content.sha256() {
         true => Ok(staged),
         false => Err(Failure::machine("the source changed while it was copied; run again")),
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
-use crate::fsys::{self, Content, Kind, Owner};
+use crate::fsys::{self, Kind, Owner};
 use crate::host::{Command, Output};
 use crate::modules::args::Args;
 use crate::modules::file::source::{Check, Source};
@@ -92,7 +92,7 @@ impl StateFn for Patch {
             return Ok(Observed::Odd(now.kind));
         }
         let ready = want.source.ready(want.template.as_ref(), &want.check, call)?;
-        let bytes = ready.and_then(|ready| ready.content.bytes);
+        let bytes = ready.and_then(|ready| ready.content.into_bytes());
         let patch = bytes.ok_or_else(|| Failure::machine("the patch is too long"))?;
         let file = temporary(&patch)?;
         let (output, content) = match now.kind {
@@ -195,7 +195,7 @@ fn rehearse_file(want: &Want, patch: &Path, call: &Call<'_>) -> Result<(Output, 
     if output.code != 0 {
         return Ok((output, Vec::new()));
     }
-    let Content { bytes, .. } = fsys::read(new.path(), LIMIT)?;
+    let bytes = fsys::read(new.path(), LIMIT)?.into_bytes();
     Ok((output, bytes.ok_or_else(|| Failure::machine("the file is too long to be patched"))?))
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::TemplateRequest;
 use crate::engine::step::{Call, Failure};
-use crate::fsys::{self, Content, Kind};
+use crate::fsys::{self, Content, Kind, Stat};
 use crate::modules::args::{Args, scalar};
 use crate::modules::file::Place;
 use crate::modules::file::dataset::Dataset;
@@ -176,6 +176,7 @@ pub(crate) fn look_up<'a>(
 /// A source file that exists.
 struct Found {
     path: PathBuf,
+    stat: Stat,
     /// Relative to the file root, else absolute.
     name: String,
 }
@@ -203,8 +204,8 @@ fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
         return Err(Failure::declaration(format!("{name}: {what}")));
     }
     let path = call.context.host.path(local);
-    let there = fsys::stat(&path)?.kind != Kind::Missing;
-    Ok(there.then(|| Found { path, name: local.to_owned() }))
+    let stat = fsys::stat(&path)?;
+    Ok((stat.kind != Kind::Missing).then(|| Found { path, stat, name: local.to_owned() }))
 }
 
 /// What stands behind `salt://`, taken apart.
@@ -239,27 +240,37 @@ fn in_tree(rest: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
     let address = Address::parse(rest, call)?;
     for root in roots(&address.env, call) {
         let path = root.join(&address.path);
-        if fsys::stat(&path)?.kind == Kind::Missing {
+        let stat = fsys::stat(&path)?;
+        if stat.kind == Kind::Missing {
             continue;
         }
-        let (inside, real) = (fsys::canonical(root)?, fsys::canonical(&path)?);
-        if !real.starts_with(&inside) {
+        let (inside, real) = (call.facts.real(root)?, real(&path, stat, call)?);
+        if !real.starts_with(&*inside) {
             return Err(Failure::declaration(format!(
                 "salt://{} is a link that leads out of the tree",
                 address.path
             )));
         }
-        return Ok(Some(Found { path: real, name: address.path }));
+        let stat = if stat.kind == Kind::Symlink { fsys::stat(&real)? } else { stat };
+        return Ok(Some(Found { path: real, stat, name: address.path }));
     }
     Ok(None)
 }
 
+/// The path with its links resolved. Most files are none: then the directory's answer holds, which is kept.
+fn real(path: &Path, stat: Stat, call: &Call<'_>) -> Result<PathBuf, Failure> {
+    match (stat.kind, path.parent(), path.file_name()) {
+        (Kind::Symlink, ..) | (_, None, _) | (.., None) => Ok(fsys::canonical(path)?),
+        (_, Some(above), Some(name)) => Ok(call.facts.real(above)?.join(name)),
+    }
+}
+
 impl Found {
     fn ready(self, template: Option<&Map>, call: &Call<'_>) -> Result<Ready, Failure> {
-        let mode = Some(fsys::stat(&self.path)?.mode);
+        let mode = Some(self.stat.mode);
         let Some(context) = template else {
             let content = fsys::read(&self.path, KEEP)?;
-            let file = content.bytes.is_none().then_some(self.path);
+            let file = content.bytes().is_none().then_some(self.path);
             return Ok(Ready { content, file, mode });
         };
         let text = render(&read_template(&self.path)?, &self.name, context, call)?;
@@ -272,7 +283,7 @@ fn read_template(path: &Path) -> Result<String, Failure> {
 }
 
 fn render(source: &str, name: &str, context: &Map, call: &Call<'_>) -> Result<String, Failure> {
-    let request = TemplateRequest { source, name, chunk: call.chunk, pillar: &call.low.pillar, context };
+    let request = TemplateRequest { source, name, chunk: call.chunk, context };
     call.context.render.template(&request).map_err(Failure::Declaration)
 }
 
