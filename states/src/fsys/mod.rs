@@ -134,18 +134,24 @@ pub fn canonical(path: &Path) -> Result<PathBuf> {
 
 /// Open a regular file for reading; never blocks on a FIFO and never follows a link in the last place.
 pub fn open(path: &Path) -> Result<File> {
-    open_sized(path).map(|(file, _)| file)
+    open_regular(path).map(|(file, _)| file)
 }
 
-/// The same, with its length in bytes.
-fn open_sized(path: &Path) -> Result<(File, u64)> {
+fn open_regular(path: &Path) -> Result<(File, Stat)> {
+    let file = open_any(path)?;
+    let stat = Stat::of(&file.metadata().map_err(Error::at("look at", path))?);
+    regular(path, &stat).map(|()| (file, stat))
+}
+
+fn open_any(path: &Path) -> Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let file =
-        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Error::at("open", path))?;
-    let meta = file.metadata().map_err(Error::at("look at", path))?;
-    match meta.is_file() {
-        true => Ok((file, meta.len())),
-        false => Err(Error::at("read", path)(io::Error::other("not a regular file"))),
+    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Error::at("open", path))
+}
+
+fn regular(path: &Path, stat: &Stat) -> Result<()> {
+    match stat.kind {
+        Kind::File => Ok(()),
+        _ => Err(Error::at("read", path)(io::Error::other("not a regular file"))),
     }
 }
 
@@ -217,8 +223,15 @@ impl Content {
 
 /// Read a regular file once: kept when it is no longer than `keep` bytes, else hashed as it streams by.
 pub fn read(path: &Path, keep: usize) -> Result<Content> {
-    let (file, size) = open_sized(path)?;
-    read_open(file, size, keep).map_err(Error::at("read", path))
+    let (file, stat) = open_regular(path)?;
+    read_open(file, stat.len, keep).map_err(Error::at("read", path))
+}
+
+/// The same for a file that was looked at a moment ago. Should something else stand there now, no link is followed and
+/// nothing is waited for.
+pub fn read_seen(path: &Path, stat: &Stat, keep: usize) -> Result<Content> {
+    regular(path, stat)?;
+    read_open(open_any(path)?, stat.len, keep).map_err(Error::at("read", path))
 }
 
 fn read_open(mut file: File, size: u64, keep: usize) -> io::Result<Content> {

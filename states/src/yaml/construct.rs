@@ -1,5 +1,6 @@
 //! Composed nodes to values, as PyYAML's safe constructor with Salt's changes: merge keys, duplicate keys, types.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -84,21 +85,16 @@ impl Constructor<'_> {
 
     fn map(&self, pairs: &Pairs) -> Result<Data, Error> {
         let flat = self.flattened(pairs)?;
-        // Keys of nodes are scalars: nothing in them can change.
-        #[allow(clippy::mutable_key_type)]
-        let mut seen = HashSet::with_capacity(flat.len());
         let mut made = Vec::with_capacity(flat.len());
-        for (key, value) in &flat {
-            let key = self.key(key)?;
-            let value = self.node(value)?;
-            let new = crate::jinja::Key::new(key.to_py()).is_ok_and(|k| seen.insert(k));
-            if !new {
-                return self
-                    .fail(format!("found conflicting ID '{}': the key is there twice", key.key()), key.at);
-            }
-            made.push((key, value));
+        for (key, value) in flat.iter() {
+            made.push((self.key(key)?, self.node(value)?));
         }
-        Ok(Data::Map(made))
+        match repeated(&made) {
+            Some(key) => {
+                self.fail(format!("found conflicting ID '{}': the key is there twice", key.key()), key.at)
+            }
+            None => Ok(Data::Map(made)),
+        }
     }
 
     /// A set is kept as a mapping to nothing.
@@ -123,21 +119,21 @@ impl Constructor<'_> {
 
     /// A mapping with its merge keys replaced by what they stand for, which comes first. What the mapping says itself
     /// wins; two sources that say the same are duplicates, as in Salt.
-    fn flattened(&self, pairs: &Pairs) -> Result<Pairs, Error> {
+    fn flattened<'p>(&self, pairs: &'p Pairs) -> Result<Cow<'p, Pairs>, Error> {
         if !pairs.iter().any(|(key, _)| key.tag == Tag::Merge) {
-            return Ok(pairs.clone());
+            return Ok(Cow::Borrowed(pairs));
         }
         let mut merged = Vec::new();
         let mut own = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
             match (&key.tag, &value.content) {
-                (Tag::Merge, Content::Map(pairs)) => merged.extend(self.flattened(pairs)?),
+                (Tag::Merge, Content::Map(pairs)) => merged.extend(self.flattened(pairs)?.into_owned()),
                 (Tag::Merge, Content::Seq(items)) => {
                     for item in items.iter().rev() {
                         let Content::Map(pairs) = &item.content else {
                             return self.fail(expected("a mapping for merging", &item.content), value.at);
                         };
-                        merged.extend(self.flattened(pairs)?);
+                        merged.extend(self.flattened(pairs)?.into_owned());
                     }
                 }
                 (Tag::Merge, content) => {
@@ -151,8 +147,20 @@ impl Constructor<'_> {
         let said: HashSet<String> = own.iter().filter_map(|(k, _)| text_of(k).map(str::to_owned)).collect();
         merged.retain(|(k, _)| text_of(k).is_none_or(|k| !said.contains(k)));
         merged.append(&mut own);
-        Ok(merged)
+        Ok(Cow::Owned(merged))
     }
+}
+
+/// The first key that is there a second time, by Python's equality.
+fn repeated(pairs: &[(Node, Node)]) -> Option<&Node> {
+    if pairs.len() < 2 {
+        return None;
+    }
+    // Keys of nodes are scalars: nothing in them can change.
+    #[allow(clippy::mutable_key_type)]
+    let mut seen = HashSet::with_capacity(pairs.len());
+    let mut keys = pairs.iter().map(|(key, _)| key);
+    keys.find(|key| !crate::jinja::Key::new(key.to_py()).is_ok_and(|key| seen.insert(key)))
 }
 
 fn text_of(node: &Composed) -> Option<&str> {

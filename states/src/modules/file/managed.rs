@@ -240,7 +240,7 @@ fn current(target: &std::path::Path, now: &Stat, ready: Option<&Ready>) -> Resul
     if now.len != ready.content.len() && now.len > KEEP as u64 {
         return Ok(Some(Content::Digest { sha256: String::new(), len: now.len }));
     }
-    Ok(Some(fsys::read(target, KEEP)?))
+    Ok(Some(fsys::read_seen(target, now, KEEP)?))
 }
 
 fn mode(want: &Want, observed: &Observed) -> Option<u32> {

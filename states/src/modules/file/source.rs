@@ -269,7 +269,7 @@ impl Found {
     fn ready(self, template: Option<&Map>, call: &Call<'_>) -> Result<Ready, Failure> {
         let mode = Some(self.stat.mode);
         let Some(context) = template else {
-            let content = fsys::read(&self.path, KEEP)?;
+            let content = fsys::read_seen(&self.path, &self.stat, KEEP)?;
             let file = content.bytes().is_none().then_some(self.path);
             return Ok(Ready { content, file, mode });
         };
