@@ -34,6 +34,12 @@ pub struct Seeded {
     pub pillar: Map<String, Value>,
     /// Merged over the computed grains: the tree may ask for them.
     pub grains: Map<String, Value>,
+    /// The environment of the tree, when it is to be one alone.
+    pub saltenv: Option<String>,
+    /// Names to compound matches, for top files.
+    pub nodegroups: Map<String, Value>,
+    /// Options of the minion that change a compile.
+    pub options: Map<String, Value>,
     /// `auto`, `supervisord`, `systemd`, `builtin`.
     pub supervisor: Option<String>,
 }
@@ -82,6 +88,9 @@ impl Seeded {
             states: self.states.clone(),
             pillar: self.pillar.clone(),
             grains: self.grains.clone(),
+            saltenv: self.saltenv.clone(),
+            nodegroups: self.nodegroups.clone(),
+            options: self.options.clone(),
             supervisor: self.supervisor.clone(),
             finish: Finish::PowerOff,
             ..UserData::default()
@@ -155,12 +164,15 @@ mod tests {
             states: States { url: "http://git/x.git".into(), ..States::default() },
             pillar: Map::new(),
             grains: Map::new(),
+            saltenv: Some("dev".into()),
+            nodegroups: Map::new(),
+            options: Map::from_iter([("state_top".to_owned(), "tops.sls".into())]),
             supervisor: None,
         }));
         let text = String::from_utf8(recipe.user_data().expect("fits")).expect("text");
         assert_eq!(
             text,
-            "#mayfly\nrole: web\nenvironment: production\nstates:\n  url: http://git/x.git\nfinish: poweroff\n"
+            "#mayfly\nrole: web\nenvironment: production\nstates:\n  url: http://git/x.git\nsaltenv: dev\noptions:\n  state_top: tops.sls\nfinish: poweroff\n"
         );
     }
 

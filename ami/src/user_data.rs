@@ -23,6 +23,10 @@ pub struct States {
     pub file_root: Option<String>,
     /// The folder of the pillar files.
     pub pillar_root: Option<String>,
+    /// Environment to folder, or a list of them, where there is more than `base`.
+    pub file_roots: Map<String, Value>,
+    /// The same for pillar files.
+    pub pillar_roots: Map<String, Value>,
     /// A file on the image with an HTTPS token.
     pub token_file: Option<String>,
     /// A private key on the image.
@@ -56,6 +60,12 @@ pub struct UserData {
     pub pillar: Map<String, Value>,
     /// Merged over the computed grains.
     pub grains: Map<String, Value>,
+    /// The environment of the tree, when it is to be one alone.
+    pub saltenv: Option<String>,
+    /// Names to compound matches, for top files.
+    pub nodegroups: Map<String, Value>,
+    /// Options of the minion that change a compile.
+    pub options: Map<String, Value>,
     /// Cron expression.
     pub schedule: Option<String>,
     /// Delay, as `30s`.
@@ -105,12 +115,11 @@ impl UserData {
         let mut entries = vec![("role", json!(self.role)), ("environment", json!(self.environment))];
         push(&mut entries, "deployment", self.deployment.as_ref());
         entries.push(("states", Value::Object(self.states.entries())));
-        if !self.pillar.is_empty() {
-            entries.push(("pillar", Value::Object(self.pillar.clone())));
-        }
-        if !self.grains.is_empty() {
-            entries.push(("grains", Value::Object(self.grains.clone())));
-        }
+        push_map(&mut entries, "pillar", &self.pillar);
+        push_map(&mut entries, "grains", &self.grains);
+        push(&mut entries, "saltenv", self.saltenv.as_ref());
+        push_map(&mut entries, "nodegroups", &self.nodegroups);
+        push_map(&mut entries, "options", &self.options);
         push(&mut entries, "schedule", self.schedule.as_ref());
         push(&mut entries, "splay", self.splay.as_ref());
         push(&mut entries, "listen", self.listen.as_ref());
@@ -135,6 +144,8 @@ impl States {
         }
         push(&mut entries, "file_root", self.file_root.as_ref());
         push(&mut entries, "pillar_root", self.pillar_root.as_ref());
+        push_map(&mut entries, "file_roots", &self.file_roots);
+        push_map(&mut entries, "pillar_roots", &self.pillar_roots);
         push(&mut entries, "token_file", self.token_file.as_ref());
         push(&mut entries, "ssh_key_file", self.ssh_key_file.as_ref());
         push(&mut entries, "known_hosts_file", self.known_hosts_file.as_ref());
@@ -163,6 +174,12 @@ pub fn fit(bytes: Vec<u8>) -> Result<Vec<u8>, UserDataError> {
 fn push(entries: &mut Vec<(&'static str, Value)>, key: &'static str, value: Option<&String>) {
     if let Some(value) = value {
         entries.push((key, json!(value)));
+    }
+}
+
+fn push_map(entries: &mut Vec<(&'static str, Value)>, key: &'static str, value: &Map<String, Value>) {
+    if !value.is_empty() {
+        entries.push((key, Value::Object(value.clone())));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The low state: the ordered list of steps that a compile gives and the engine walks.
 
+pub use crate::lines::Lines;
 use crate::value::{Map, Value};
 
 /// Where in the tree something was written.
@@ -43,7 +44,7 @@ pub struct Chunk {
     pub args: Map,
     /// References to listen to that the `listen_in` of other chunks adds; its own `listen` is in `args`.
     pub listens: Vec<Value>,
-    /// Where the id was declared.
+    /// Where the id was declared, in the rendered text.
     pub origin: Origin,
 }
 
@@ -82,7 +83,7 @@ impl Chunk {
 }
 
 /// What a compile gives: the chunks in run order, and the pillar that templates rendered at apply time need.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LowState {
     /// In run order.
     pub chunks: Vec<Chunk>,
@@ -93,4 +94,13 @@ pub struct LowState {
     pub warnings: Vec<crate::error::Error>,
     /// The compiled pillar.
     pub pillar: Map,
+    /// Where the lines of rendered files came from.
+    pub lines: Lines,
+}
+
+impl LowState {
+    /// Where the chunk's id was declared in the file as it is written: [`Chunk::origin`] is a place of the rendered text.
+    pub fn origin(&self, chunk: &Chunk) -> Origin {
+        self.lines.origin(&chunk.origin)
+    }
 }

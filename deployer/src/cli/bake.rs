@@ -59,6 +59,9 @@ async fn recipe(args: &BakeArgs, spec: &Spec) -> Result<Recipe, CliError> {
             states: plan::states(&spec.states, Some(commit(spec).await?)),
             pillar: spec.pillar.clone(),
             grains: spec.grains.clone(),
+            saltenv: spec.saltenv.clone(),
+            nodegroups: spec.nodegroups.clone(),
+            options: spec.options.clone(),
             supervisor: spec.supervisor.clone(),
         }))),
     }

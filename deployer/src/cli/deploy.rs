@@ -33,9 +33,9 @@ pub(super) async fn cloud(spec: &Spec) -> Arc<dyn Cloud> {
 
 /// The commit that the spec's branch points to now, asked where the deployer can reach the repository.
 pub(super) async fn commit(spec: &Spec) -> Result<String, CliError> {
-    let url = spec.states.deploy_url.as_ref().unwrap_or(&spec.states.url);
+    let url = spec.states.deploy_url.as_ref().unwrap_or(&spec.states.tree.url);
     let token = std::env::var("MAYFLY_GIT_TOKEN").ok().filter(|token| !token.is_empty());
-    Ok(git_ref::resolve(url, &spec.states.reference, token.as_deref()).await?)
+    Ok(git_ref::resolve(url, spec.states.reference(), token.as_deref()).await?)
 }
 
 async fn planned(cloud: &dyn Cloud, spec: &Spec, identity: &Identity) -> Result<Plan, CliError> {

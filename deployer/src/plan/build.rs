@@ -143,6 +143,9 @@ fn user_data(spec: &Spec, identity: &Identity) -> UserData {
         states: states(&spec.states, identity.commit.clone()),
         pillar: spec.pillar.clone(),
         grains: spec.grains.clone(),
+        saltenv: spec.saltenv.clone(),
+        nodegroups: spec.nodegroups.clone(),
+        options: spec.options.clone(),
         schedule: spec.schedule.clone(),
         splay: spec.splay.clone(),
         listen: spec.listen.clone(),
@@ -154,17 +157,7 @@ fn user_data(spec: &Spec, identity: &Identity) -> UserData {
 
 /// The state tree as instances are told.
 pub(crate) fn states(spec: &StatesSpec, commit: Option<String>) -> States {
-    States {
-        url: spec.url.clone(),
-        reference: Some(spec.reference.clone()),
-        commit,
-        follow: spec.follow,
-        file_root: spec.file_root.clone(),
-        pillar_root: spec.pillar_root.clone(),
-        token_file: spec.token_file.clone(),
-        ssh_key_file: spec.ssh_key_file.clone(),
-        known_hosts_file: spec.known_hosts_file.clone(),
-    }
+    States { commit, ..spec.tree.clone() }
 }
 
 /// Default subnets are narrowed to the zones that the balancer serves; subnets that the spec names are its own choice,

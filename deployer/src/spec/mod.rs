@@ -8,6 +8,7 @@ mod table;
 pub use error::{Problem, SpecError, nearest};
 pub use node::{At, Node};
 
+use mayfly_ami::user_data::States;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,6 +47,12 @@ pub struct Spec {
     pub pillar: Map<String, Value>,
     /// Grains.
     pub grains: Map<String, Value>,
+    /// Environment of the tree.
+    pub saltenv: Option<String>,
+    /// Nodegroups for top files.
+    pub nodegroups: Map<String, Value>,
+    /// Options of the minion.
+    pub options: Map<String, Value>,
     /// Cron expression of the instances' schedule.
     pub schedule: Option<String>,
     /// Their splay, as written.
@@ -80,27 +87,24 @@ pub enum ImageRef {
     },
 }
 
+/// The branch of the state tree when none is named.
+pub const DEFAULT_REFERENCE: &str = "main";
+
 /// The state tree as the spec names it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StatesSpec {
-    /// Address for the instances.
-    pub url: String,
-    /// Address for the deployer, when it differs.
+    /// As instances are told; the commit is found out when deploying.
+    pub tree: States,
+    /// Address for the deployer, when it differs from theirs.
     pub deploy_url: Option<String>,
-    /// Branch or tag, `main` when not said.
-    pub reference: String,
-    /// `Some(false)`: instances stay on the commit they were deployed with.
-    pub follow: Option<bool>,
-    /// Folder of the SLS files.
-    pub file_root: Option<String>,
-    /// Folder of the pillar files.
-    pub pillar_root: Option<String>,
-    /// Token file on the image.
-    pub token_file: Option<String>,
-    /// SSH key on the image.
-    pub ssh_key_file: Option<String>,
-    /// Known hosts on the image.
-    pub known_hosts_file: Option<String>,
+}
+
+impl StatesSpec {
+    /// The branch or tag that is deployed.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        self.tree.reference.as_deref().unwrap_or(DEFAULT_REFERENCE)
+    }
 }
 
 /// Which address of an instance is asked.

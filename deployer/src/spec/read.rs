@@ -3,12 +3,13 @@
 use super::error::{Problem, SpecError, nearest};
 use super::node::{At, Node, Value};
 use super::table::{Read, Table, Wrong, kind, text};
-use super::{Address, DEFAULT_ENVIRONMENT, ImageRef, Probe, Spec, StatesSpec, Timeouts};
+use super::{Address, DEFAULT_ENVIRONMENT, DEFAULT_REFERENCE, ImageRef, Probe, Spec, StatesSpec, Timeouts};
+use mayfly_ami::user_data::States;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The keys that an environment may override.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 26] = [
     "service",
     "role",
     "count",
@@ -22,6 +23,9 @@ const KEYS: [&str; 23] = [
     "states",
     "pillar",
     "grains",
+    "saltenv",
+    "nodegroups",
+    "options",
     "schedule",
     "splay",
     "listen",
@@ -33,13 +37,15 @@ const KEYS: [&str; 23] = [
     "region",
     "metadata",
 ];
-const STATES: [&str; 9] = [
+const STATES: [&str; 11] = [
     "url",
     "deploy_url",
     "ref",
     "follow",
     "file_root",
     "pillar_root",
+    "file_roots",
+    "pillar_roots",
     "token_file",
     "ssh_key_file",
     "known_hosts_file",
@@ -132,6 +138,9 @@ fn validated(node: &Node, environment: &str) -> Read<Spec> {
         states: states(&top)?,
         pillar: top.free("pillar")?,
         grains: top.free("grains")?,
+        saltenv: top.text("saltenv")?,
+        nodegroups: top.free("nodegroups")?,
+        options: top.free("options")?,
         schedule: top.text("schedule")?,
         splay: top.duration("splay")?.map(|splay| humantime::format_duration(splay).to_string()),
         listen: top.text("listen")?,
@@ -212,17 +221,25 @@ fn load_balancer(top: &Table<'_>) -> Read<Option<String>> {
 fn states(top: &Table<'_>) -> Read<StatesSpec> {
     let node = top.get("states").ok_or_else(|| top.missing("states"))?;
     let table = Table::open(node, "states", &STATES)?;
-    Ok(StatesSpec {
+    let tree = States {
         url: table.text("url")?.ok_or_else(|| table.missing("url"))?,
-        deploy_url: table.text("deploy_url")?,
-        reference: table.text("ref")?.unwrap_or_else(|| "main".to_owned()),
+        reference: Some(table.text("ref")?.unwrap_or_else(|| DEFAULT_REFERENCE.to_owned())),
+        commit: None,
         follow: table.flag("follow")?,
         file_root: table.text("file_root")?,
         pillar_root: table.text("pillar_root")?,
+        file_roots: table.free("file_roots")?,
+        pillar_roots: table.free("pillar_roots")?,
         token_file: table.text("token_file")?,
         ssh_key_file: table.text("ssh_key_file")?,
         known_hosts_file: table.text("known_hosts_file")?,
-    })
+    };
+    for [one, many] in [["file_root", "file_roots"], ["pillar_root", "pillar_roots"]] {
+        if table.get(one).is_some() && table.get(many).is_some() {
+            return Err(table.value(many, format!("give `{one}` or `{many}`, not both")));
+        }
+    }
+    Ok(StatesSpec { tree, deploy_url: table.text("deploy_url")? })
 }
 
 fn supervisor(top: &Table<'_>) -> Read<Option<String>> {
@@ -332,10 +349,10 @@ environments:
     fn an_environment_is_merged_over_the_rest() {
         let spec = Spec::parse(GOOD, "mayfly.yaml", "staging", &[]).expect("a spec");
         assert_eq!((spec.count, spec.probe, spec.role.as_str()), (1, None, "web"));
-        assert_eq!(spec.states.url, "https://github.com/acme/states.git");
-        assert_eq!(spec.states.reference, "staging");
+        assert_eq!(spec.states.tree.url, "https://github.com/acme/states.git");
+        assert_eq!(spec.states.reference(), "staging");
         let spec = Spec::parse(GOOD, "mayfly.yaml", "production", &[]).expect("a spec");
-        assert_eq!((spec.count, spec.states.reference.as_str()), (2, "main"));
+        assert_eq!((spec.count, spec.states.reference()), (2, "main"));
         assert_eq!(spec.load_balancer.as_deref(), Some("greeter"));
     }
 
@@ -396,6 +413,25 @@ environments:
         let text = error("service: greeter\ncount: [1\nrole: x\n");
         assert!(text.starts_with("mayfly.yaml:3:") || text.starts_with("mayfly.yaml:2:"), "{text}");
         assert_eq!(error("- a\n"), "mayfly.yaml:1:1: `the file` must be a mapping, but is a list");
+    }
+
+    #[test]
+    fn several_roots_and_options_reach_the_spec_and_one_kind_of_roots_is_enough() {
+        let roots = "url: u, file_roots: {base: [a, b], dev: c}, pillar_roots: {base: p}";
+        let text = GOOD.replace("url: \"https://github.com/acme/states.git\"", roots);
+        let more = "saltenv: dev\nnodegroups: {blue: 'web*'}\noptions: {state_top: t.sls}\n";
+        let spec = Spec::parse(&format!("{text}{more}"), "f", "production", &[]).expect("a spec");
+        let shown =
+            serde_json::json!([spec.states.tree.file_roots, spec.nodegroups, spec.options, spec.saltenv]);
+        let expected = serde_json::json!([
+            {"base": ["a", "b"], "dev": "c"}, {"blue": "web*"}, {"state_top": "t.sls"}, "dev"
+        ]);
+        assert_eq!(shown, expected);
+        let both = text.replace("url: u", "url: u, file_root: x");
+        assert_eq!(
+            error(&both),
+            "mayfly.yaml:5:43: `states.file_roots`: give `file_root` or `file_roots`, not both"
+        );
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(crate) enum Exclude {
 }
 
 /// All declarations of a run.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct High {
     pub(crate) decls: IndexMap<String, Decl>,
     pub(crate) extends: Vec<(String, Decl)>,

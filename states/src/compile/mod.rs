@@ -68,7 +68,8 @@ fn low(
             let compiled = gathered.and_then(|high| {
                 let lines = high.lines.clone();
                 let placed = |errors: Errors| Errors(errors.0.into_iter().map(|e| lines.place(e)).collect());
-                compile(session, high).map_err(placed)
+                let low = compile(session, high).map_err(placed)?;
+                Ok(LowState { lines: lines.clone(), ..low })
             });
             let compiled = compiled.map_err(|errors| errors.without(&secrets::secrets(&plain)))?;
             Ok(LowState { pillar: plain, ..compiled })
