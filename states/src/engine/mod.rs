@@ -13,6 +13,7 @@ pub(crate) mod retry;
 pub(crate) mod step;
 mod template;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
 use crate::host::Host;
@@ -20,6 +21,7 @@ use crate::low::{Chunk, LowState};
 use crate::minion::Minion;
 use crate::modules::dpkg::Packages;
 use crate::modules::file::accumulated::Accumulators;
+use crate::redact;
 use crate::report::{Outcome, Report, StepReport};
 use crate::tree::Tree;
 use crate::value::{Map, Value};
@@ -29,6 +31,9 @@ use beside::{Beside, Ended};
 use carry::Shared;
 use requisites::{Kind, Past, Requisites, Verdict};
 use step::Return;
+
+/// What stands for a name that `no_log` hides.
+const HIDDEN: &str = "<hidden>";
 
 /// What templates of `file.managed` are rendered with.
 pub struct TemplateRequest<'a> {
@@ -263,21 +268,21 @@ impl<'e> Run<'_, 'e, '_> {
     fn take(&mut self, i: usize) {
         let (n, total) = (self.report.steps.len(), self.total());
         let chunk = self.chunk(i);
-        self.observer.on_step_start(n, total, chunk);
+        self.observer.on_step_start(n, total, &shown(chunk));
         let started = self.shared.context.host.now();
         let verdict = self.judge(i);
         self.done[i] = Some(n);
         let watch = verdict == Verdict::RunThenWatch;
         let (ret, ran) = match verdict {
             Verdict::Run | Verdict::RunThenWatch if self.may_run_beside(chunk) => {
-                self.report.steps.push(empty(chunk, chunk.tag(), n, started));
+                self.report.steps.push(empty(chunk, n, started));
                 return self.beside.start(i, self.shared, &self.facts, watch);
             }
             Verdict::Run | Verdict::RunThenWatch => (self.call(i, self.options.test, watch), true),
             Verdict::Skip(why) => (Return::ok(why), false),
             Verdict::Fail(culprits) => self.kept_back(i, &culprits),
         };
-        self.report.steps.push(empty(chunk, chunk.tag(), n, started));
+        self.report.steps.push(empty(chunk, n, started));
         self.record(i, n, Ended { ret, ended: self.shared.context.host.now() }, ran);
     }
 
@@ -412,12 +417,12 @@ impl<'e> Run<'_, 'e, '_> {
         let listener =
             Chunk { id: format!("listener_{}", chunk.id), fun: "mod_watch".to_owned(), ..chunk.clone() };
         let n = self.report.steps.len();
-        self.observer.on_step_start(n, self.total(), &listener);
+        self.observer.on_step_start(n, self.total(), &shown(&listener));
         let started = self.shared.context.host.now();
         let ret = carry::hear(&self.shared.of(i, &self.facts, self.options.test));
         let ret = self.soften(ret, self.options.test);
         let ret = if is_set(chunk, "no_log") { ret.hidden() } else { ret };
-        self.report.steps.push(empty(&listener, listener.tag(), n, started));
+        self.report.steps.push(empty(&listener, n, started));
         self.fill(n, ret, self.shared.context.host.now(), true);
         self.stop_if_hard(chunk, n);
     }
@@ -431,10 +436,26 @@ impl<'e> Run<'_, 'e, '_> {
     }
 }
 
+/// A chunk as others may see it: without passwords of URLs, and with `no_log` without its name, unless that is the id. Ids are
+/// told everywhere.
+fn shown(chunk: &Chunk) -> Cow<'_, Chunk> {
+    let (id, name) = (redact::urls(&chunk.id), redact::urls(&chunk.name));
+    let hides = is_set(chunk, "no_log") && chunk.name != chunk.id;
+    if !hides && id == chunk.id.as_str() && name == chunk.name.as_str() {
+        return Cow::Borrowed(chunk);
+    }
+    let name = if hides { HIDDEN.to_owned() } else { name.into_owned() };
+    Cow::Owned(Chunk { id: id.into_owned(), name, ..chunk.clone() })
+}
+
 /// The report of a step that has begun.
-fn empty(chunk: &Chunk, tag: String, run_num: usize, started: f64) -> StepReport {
+fn empty(chunk: &Chunk, run_num: usize, started: f64) -> StepReport {
+    let chunk = shown(chunk);
+    // Several names below one id are still told apart.
+    let tagged = (chunk.name == HIDDEN)
+        .then(|| Chunk { name: format!("<hidden {run_num}>"), ..Chunk::clone(&chunk) }.tag());
     StepReport {
-        tag,
+        tag: tagged.unwrap_or_else(|| chunk.tag()),
         id: chunk.id.clone(),
         name: chunk.name.clone(),
         sls: chunk.sls.clone(),
@@ -455,5 +476,5 @@ fn is_set(chunk: &Chunk, key: &str) -> bool {
 }
 
 fn describe(chunk: &Chunk) -> String {
-    format!("{}.{} `{}` ({})", chunk.state, chunk.fun, chunk.id, chunk.origin)
+    format!("{}.{} `{}` ({})", chunk.state, chunk.fun, redact::urls(&chunk.id), chunk.origin)
 }

@@ -21,6 +21,7 @@ mod packages;
 mod repositories;
 mod requisites;
 mod salt;
+mod secrets;
 mod services;
 mod system;
 mod templates;
