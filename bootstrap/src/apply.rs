@@ -3,13 +3,15 @@
 use crate::cli::{ApplyArgs, ApplyOutput, SupervisorArg};
 use crate::converge::Converge;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
 use crate::services::SupervisedServices;
 use crate::{local, supervise, userdata};
-use mayfly_states::engine::{Observer, Options};
+use mayfly_states::engine::Options;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
 use mayfly_states::host::{Machine, NoServices, Services};
-use mayfly_states::report::{Outcome, Report, StepReport};
-use std::io::{IsTerminal, Write};
+use mayfly_states::report::Report;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +23,8 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
     let tree = local::tree(&args.tree)?;
     let minion = local::minion(&args.tree)?;
     let services = services(args.supervisor, &args.tree.root);
-    let machine = Machine::new(services).with_root(&args.tree.root);
+    let interrupt = Interrupt::listen()?;
+    let machine = Machine::new(services).with_root(&args.tree.root).with_cancel(interrupt.flag());
     let converge = Converge::new(tree, minion, Arc::new(machine));
     let low = match converge.compile(&args.sls) {
         Ok(low) => low,
@@ -40,10 +43,19 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
         Err(error) => return Err(error.into()),
     };
     let options = Options { test: args.test, failhard: args.failhard };
-    let mut progress = Progress { shown: std::io::stderr().is_terminal() };
+    let mut progress = Progress::new();
     let report = converge.apply(&low, options, &mut progress);
+    drop(progress);
     print(&report, args.output)?;
-    Ok(if report.ok() { Exit::Ok } else { Exit::StateFailed })
+    Ok(interrupt.exit().filter(|_| report.stopped.is_some()).unwrap_or_else(|| exit(&report, args)))
+}
+
+fn exit(report: &Report, args: &ApplyArgs) -> Exit {
+    match (report.ok(), report.changed() > 0) {
+        (false, _) => Exit::StateFailed,
+        (true, true) if args.test && args.detailed_exitcode => Exit::Pending,
+        (true, _) => Exit::Ok,
+    }
 }
 
 /// A dry run reads only, and needs no lock.
@@ -75,26 +87,11 @@ fn print(report: &Report, output: ApplyOutput) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match output {
         ApplyOutput::Text => write!(out, "{}", report.to_text())?,
-        ApplyOutput::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report.to_salt_json())?)?,
-    }
-    Ok(())
-}
-
-/// On a terminal, a line on stderr for each step as it ends.
-struct Progress {
-    shown: bool,
-}
-
-impl Observer for Progress {
-    fn on_step_end(&mut self, step: &StepReport, total: usize) {
-        let mark = match step.outcome {
-            Outcome::Failed => "failed",
-            Outcome::WouldChange => "would change",
-            Outcome::Ok if step.changes.is_empty() => "ok",
-            Outcome::Ok => "changed",
-        };
-        if self.shown {
-            eprintln!("[{}/{total}] {} {mark}", step.run_num + 1, step.name);
+        ApplyOutput::Json => {
+            writeln!(out, "{}", serde_json::to_string_pretty(&report.to_salt_json())?)?;
+            // Salt's schema has no place for it.
+            eprint!("{}", report.unfinished());
         }
     }
+    Ok(())
 }

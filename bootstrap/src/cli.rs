@@ -51,6 +51,9 @@ pub(crate) struct TreeArgs {
     /// JSON or YAML file with grains, in the place of the computed ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) grains: Option<PathBuf>,
+    /// JSON or YAML file with options of a minion's configuration that change a compile: `nodegroups`, merging strategies, ….
+    #[arg(long, value_name = "FILE")]
+    pub(crate) options: Option<PathBuf>,
     /// Pillar as JSON or YAML, merged over the tree's.
     #[arg(long, value_name = "JSON")]
     pub(crate) pillar: Option<String>,
@@ -89,8 +92,18 @@ impl std::str::FromStr for Root {
     }
 }
 
+const APPLY_EXITS: &str = "Exit codes:
+  0    all states are as asked (with --test: nothing failed)
+  1    the tree does not compile, or an argument or file is wrong; nothing was changed
+  2    a state failed
+  3    with --test --detailed-exitcode: something would change
+  7    another converge holds the lock
+  64   the command line cannot be read
+  130  ended by Ctrl-C, 143 by SIGTERM; the report says what was not run";
+
 /// `apply`.
 #[derive(Debug, Args)]
+#[command(after_help = APPLY_EXITS)]
 pub(crate) struct ApplyArgs {
     /// SLS names, such as `web.nginx`; none means the highstate of top.sls.
     #[arg(value_name = "SLS")]
@@ -98,6 +111,9 @@ pub(crate) struct ApplyArgs {
     /// Say what would change and change nothing.
     #[arg(long)]
     pub(crate) test: bool,
+    /// End with exit code 3 when something would change.
+    #[arg(long, requires = "test")]
+    pub(crate) detailed_exitcode: bool,
     /// Stop at the first failed step.
     #[arg(long)]
     pub(crate) failhard: bool,

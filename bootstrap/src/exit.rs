@@ -9,16 +9,22 @@ pub(crate) enum Exit {
     Compile = 1,
     /// A state failed.
     StateFailed = 2,
-    /// Another converge holds the lock.
-    Locked = 3,
+    /// `apply --test --detailed-exitcode`: nothing failed, and something would change.
+    Pending = 3,
     /// `status`: the instance answers and is not ready.
     NotReady = 4,
     /// `status`: nothing answers.
     NoAnswer = 5,
     /// `run` cannot work here at all (state directory, supervisor, address in use).
     Unable = 6,
+    /// Another converge holds the lock.
+    Locked = 7,
     /// The command line cannot be read (sysexits' EX_USAGE).
     Usage = 64,
+    /// `apply` was ended by Ctrl-C; the report says what was not run.
+    Interrupted = 130,
+    /// `apply` was ended by SIGTERM or SIGHUP; the report says what was not run.
+    Terminated = 143,
 }
 
 impl From<Exit> for std::process::ExitCode {

@@ -6,6 +6,7 @@ use crate::cli::{Root, TreeArgs};
 use crate::convert;
 use mayfly_states::grains::{self, facts::Facts};
 use mayfly_states::minion::Minion;
+use mayfly_states::options::Options;
 use mayfly_states::tree::{Roots, Tree};
 use mayfly_states::value::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ fn roots(argument: &'static str, given: &[Root]) -> Result<Roots, Error> {
 /// [`Error::Data`].
 pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
     let mut grains = match &args.grains {
-        Some(path) => given_grains(path)?,
+        Some(path) => mapping_file("grains", path)?,
         None => own_grains(&args.root),
     };
     let given = grains.get("id").and_then(Value::as_str).unwrap_or("localhost").to_owned();
@@ -77,7 +78,13 @@ pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
     }
     let pillar =
         args.pillar.as_deref().map_or_else(|| Ok(Map::new()), |text| mapping("pillar", "argument", text))?;
-    Ok(Minion { id, grains, pillar, saltenv: args.saltenv.clone().unwrap_or_default(), ..Minion::default() })
+    let options = args.options.as_deref().map_or_else(|| Ok(Options::default()), options)?;
+    Ok(Minion { id, grains, pillar, saltenv: args.saltenv.clone().unwrap_or_default(), options })
+}
+
+fn options(path: &Path) -> Result<Options, Error> {
+    Options::from_map(&mapping_file("options", path)?)
+        .map_err(|e| Error::Data { argument: "options", message: format!("{}: {e}", path.display()) })
 }
 
 /// This machine's grains; what could not be read of them is said.
@@ -87,10 +94,10 @@ fn own_grains(root: &Path) -> Map {
     grains::collect(&facts)
 }
 
-fn given_grains(path: &Path) -> Result<Map, Error> {
+fn mapping_file(argument: &'static str, path: &Path) -> Result<Map, Error> {
     let text = std::fs::read_to_string(path)
-        .map_err(|e| Error::Data { argument: "grains", message: format!("{}: {e}", path.display()) })?;
-    mapping("grains", &path.display().to_string(), &text)
+        .map_err(|e| Error::Data { argument, message: format!("{}: {e}", path.display()) })?;
+    mapping(argument, &path.display().to_string(), &text)
 }
 
 fn mapping(argument: &'static str, name: &str, text: &str) -> Result<Map, Error> {

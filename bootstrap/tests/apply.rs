@@ -87,7 +87,7 @@ fn a_failed_state_ends_with_2() {
 }
 
 #[test]
-fn a_held_lock_ends_with_3_and_names_the_holder() {
+fn a_held_lock_ends_with_7_and_names_the_holder() {
     let tree = Tree::new("slow:\n  cmd.run:\n    - name: touch BEGUN; read x < FIFO\n");
     let fifo = tree.dir.path().join("fifo");
     let begun = tree.dir.path().join("begun");
@@ -99,8 +99,8 @@ fn a_held_lock_ends_with_3_and_names_the_holder() {
         let first = scope.spawn(|| tree.boot(&["apply"]));
         wait_for(&begun);
         let second = tree.boot(&["apply"]);
-        assert_eq!(second.status.code(), Some(3), "{}", err(&second));
-        assert!(err(&second).contains("process "), "{}", err(&second));
+        assert_eq!(second.status.code(), Some(7), "{}", err(&second));
+        assert!(err(&second).contains("process ") && err(&second).contains(", since 20"), "{}", err(&second));
         fs::write(&fifo, "go\n").unwrap();
         assert_eq!(first.join().unwrap().status.code(), Some(0));
     });
@@ -147,4 +147,133 @@ fn wrong_arguments_are_named() {
     let output = tree.boot(&["apply", "--pillar", "[1]"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("--pillar"), "{}", err(&output));
+}
+
+#[test]
+fn pending_changes_end_with_3_only_when_asked_for() {
+    let tree = Tree::new(MOTD);
+    let detailed = || tree.boot(&["apply", "--test", "--detailed-exitcode"]).status.code();
+    assert_eq!(tree.boot(&["apply", "--test"]).status.code(), Some(0));
+    assert_eq!(detailed(), Some(3));
+    assert_eq!(tree.boot(&["apply"]).status.code(), Some(0));
+    assert_eq!(detailed(), Some(0));
+    let odd = tree.boot(&["apply", "--detailed-exitcode"]);
+    assert_eq!(odd.status.code(), Some(64), "{}", err(&odd));
+    tree.write("states/web.sls", "fails:\n  test.fail_without_changes: []\n");
+    assert_eq!(detailed(), Some(2));
+}
+
+#[test]
+fn options_of_a_file_change_the_compile_and_are_checked() {
+    let tree = Tree::new(MOTD);
+    tree.write("states/top.sls", "base:\n  mine:\n    - match: nodegroup\n    - web\n");
+    tree.write("options.yaml", "nodegroups:\n  mine: web-*\n");
+    let path = tree.dir.path().join("options.yaml");
+    let path = path.to_str().unwrap();
+    assert_eq!(tree.boot(&["apply", "--options", path]).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(tree.root("etc/motd")).unwrap(), "from the tree, web-1\n");
+    tree.write("options.yaml", "nodegruops: {}\n");
+    let refused = tree.boot(&["apply", "--options", path]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("did you mean `nodegroups`?"), "{}", err(&refused));
+}
+
+/// A tree whose second step waits for the reader of a FIFO; its children write their process id beside it.
+fn waiting() -> Tree {
+    let tree = Tree::new("");
+    let (fifo, begun) = (tree.dir.path().join("fifo"), tree.dir.path().join("begun"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let line = format!(
+        "sh -c 'echo $$ > {b}.new; mv {b}.new {b}; read x < {f}'",
+        b = begun.display(),
+        f = fifo.display()
+    );
+    let sls = format!("{MOTD}slow:\n  cmd.run:\n    - name: {line}\nlast:\n  test.nop: []\n");
+    tree.write("states/web.sls", &sls);
+    tree
+}
+
+fn interrupted(signal: nix::sys::signal::Signal, output: &str) -> (Tree, Output) {
+    let tree = waiting();
+    let (dir, root) = (tree.dir.path(), tree.root(""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"));
+    command
+        .args(["apply", "web", "--output", output, "--root"])
+        .arg(root)
+        .arg("--file-root")
+        .arg(dir.join("states"));
+    command.args(["--id", "web-1"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_for(&dir.join("begun"));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    let output = child.wait_with_output().unwrap();
+    // Gone, or dead and not yet collected by whoever inherited it.
+    let pid = fs::read_to_string(dir.join("begun")).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "a child of the command lives on: {stat}");
+    (tree, output)
+}
+
+#[test]
+fn an_interrupted_run_ends_its_command_and_says_what_was_not_run() {
+    use nix::sys::signal::Signal;
+    let (tree, output) = interrupted(Signal::SIGINT, "text");
+    assert_eq!(output.status.code(), Some(130), "{}{}", out(&output), err(&output));
+    let text = out(&output);
+    assert!(text.contains("stopped because the run was cancelled"), "{text}");
+    assert!(text.contains("stopped: the run was cancelled\nnot run: test.nop `last` (web.sls:"), "{text}");
+    assert!(tree.root("etc/motd").exists(), "what was done is kept");
+    let (_, output) = interrupted(Signal::SIGTERM, "json");
+    assert_eq!(output.status.code(), Some(143), "{}{}", out(&output), err(&output));
+    let returns: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(returns.as_object().unwrap().len(), 2);
+    assert!(err(&output).contains("not run: test.nop `last`"), "{}", err(&output));
+}
+
+/// What Salt 3008.3 prints for these states below `local`: the keys of each return in its order of names, and their kinds.
+#[test]
+fn returns_have_the_keys_and_kinds_of_salts() {
+    let sls = "ok:\n  file.managed:\n    - name: /etc/a\n    - contents: x\n\
+               bad:\n  test.fail_without_changes: []\n\
+               skipped:\n  test.nop:\n    - onchanges: [test: bad]\n\
+               warned:\n  cmd.run:\n    - name: 'true'\n    - bogus: 1\n";
+    let tree = Tree::new(sls);
+    let output = tree.boot(&["apply", "web", "--output", "json"]);
+    let returns: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let returns = returns.as_object().unwrap();
+    let always = [
+        "__id__",
+        "__run_num__",
+        "__sls__",
+        "changes",
+        "comment",
+        "duration",
+        "name",
+        "result",
+        "start_time",
+    ];
+    for (number, (tag, more)) in [
+        ("file_|-ok_|-/etc/a_|-managed", None),
+        ("test_|-bad_|-bad_|-fail_without_changes", None),
+        ("test_|-skipped_|-skipped_|-nop", Some("__state_ran__")),
+        ("cmd_|-warned_|-true_|-run", Some("warnings")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let one = returns[tag].as_object().unwrap();
+        let mut keys: Vec<&str> = one.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let mut wanted: Vec<&str> = always.into_iter().chain(more).collect();
+        wanted.sort_unstable();
+        assert_eq!(keys, wanted, "{tag}");
+        assert_eq!(one["__run_num__"], number);
+        assert!(one["changes"].is_object() && one["duration"].is_f64() && one["result"].is_boolean());
+        let time = one["start_time"].as_str().unwrap();
+        assert_eq!(
+            time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>(),
+            "00:00:00.000000"
+        );
+    }
+    assert_eq!(returns.keys().next().unwrap(), "file_|-ok_|-/etc/a_|-managed", "in the order of the run");
 }

@@ -199,6 +199,18 @@ pub enum CommandError {
     },
 }
 
+impl CommandError {
+    /// The same without what the command said.
+    pub fn without_words(self) -> Self {
+        match self {
+            Self::TimedOut { program, seconds, .. } => {
+                Self::TimedOut { program, seconds, tail: String::new() }
+            }
+            other => other,
+        }
+    }
+}
+
 /// The machine, as the engine and templates see it.
 pub trait Host: Send + Sync {
     /// The service manager in use.

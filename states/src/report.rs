@@ -47,6 +47,9 @@ pub struct StepReport {
     pub started: f64,
 }
 
+/// How many of the steps that were not run are named to people.
+const MOST_LEFT: usize = 20;
+
 /// A whole converge.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Report {
@@ -54,6 +57,8 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// Why the run ended before its last step; `None` when it did not.
     pub stopped: Option<String>,
+    /// What was not run because of that: `state.fun `id` (place)`.
+    pub left: Vec<String>,
 }
 
 impl StepReport {
@@ -74,12 +79,15 @@ impl StepReport {
             "comment": self.comment,
             "__sls__": self.sls,
             "__run_num__": self.run_num,
-            "__state_ran__": self.ran,
             "start_time": time_of_day(self.started),
             "duration": self.duration_ms,
             "__id__": self.id,
         });
-        if let (Some(object), false) = (step.as_object_mut(), self.warnings.is_empty()) {
+        let Some(object) = step.as_object_mut() else { return step };
+        if !self.ran {
+            object.insert("__state_ran__".to_owned(), false.into());
+        }
+        if !self.warnings.is_empty() {
             object.insert("warnings".to_owned(), self.warnings.clone().into());
         }
         step
@@ -123,10 +131,22 @@ impl Report {
         for step in self.steps.iter().filter(|s| s.is_news()) {
             step.describe(&mut text);
         }
-        if let Some(why) = &self.stopped {
-            let _ = writeln!(text, "stopped: {why}");
-        }
+        text.push_str(&self.unfinished());
         let _ = writeln!(text, "{}", self.totals());
+        text
+    }
+
+    /// Why the run ended early and what was not run; empty when it did not.
+    pub fn unfinished(&self) -> String {
+        let mut text = String::new();
+        let Some(why) = &self.stopped else { return text };
+        let _ = writeln!(text, "stopped: {why}");
+        for step in self.left.iter().take(MOST_LEFT) {
+            let _ = writeln!(text, "not run: {step}");
+        }
+        if self.left.len() > MOST_LEFT {
+            let _ = writeln!(text, "not run: {} more", self.left.len() - MOST_LEFT);
+        }
         text
     }
 
@@ -221,11 +241,14 @@ mod tests {
 
     #[test]
     fn salt_json_has_salts_keys() {
-        let report =
-            Report { steps: vec![step(Outcome::WouldChange, &[("diff", "New file")])], stopped: None };
+        let report = Report {
+            steps: vec![step(Outcome::WouldChange, &[("diff", "New file")])],
+            stopped: None,
+            left: Vec::new(),
+        };
         let expected = serde_json::json!({"file_|-conf_|-/etc/web.conf_|-managed": {
             "name": "/etc/web.conf", "changes": {"diff": "New file"}, "result": null, "comment": "a comment",
-            "__sls__": "web", "__run_num__": 0, "__state_ran__": true, "start_time": "01:01:01.000002",
+            "__sls__": "web", "__run_num__": 0, "start_time": "01:01:01.000002",
             "duration": 1.5, "__id__": "conf",
         }});
         assert_eq!(report.to_salt_json(), expected);
@@ -238,7 +261,7 @@ mod tests {
             step(Outcome::Ok, &[("diff", "-a\n+b")]),
             step(Outcome::Failed, &[]),
         ];
-        let text = Report { steps, stopped: None }.to_text();
+        let text = Report { steps, stopped: None, left: Vec::new() }.to_text();
         let expected = "changed: file.managed /etc/web.conf (web.sls:3:1)\n  a comment\n  diff:\n    -a\n    +b\n\
                         failed: file.managed /etc/web.conf (web.sls:3:1)\n  a comment\n\
                         3 steps: 1 changed, 1 failed (0.00 s)\n";
@@ -247,6 +270,13 @@ mod tests {
 
     #[test]
     fn a_run_that_was_stopped_is_not_ok() {
-        assert!(!Report { steps: vec![step(Outcome::Ok, &[])], stopped: Some("cancelled".to_owned()) }.ok());
+        assert!(
+            !Report {
+                steps: vec![step(Outcome::Ok, &[])],
+                stopped: Some("cancelled".to_owned()),
+                left: Vec::new()
+            }
+            .ok()
+        );
     }
 }

@@ -44,18 +44,27 @@ fn succeeds(line: &str, args: &Args<'_>, call: &Call<'_>) -> Result<bool, Failur
     Ok(call.context.host.run(&command)?.code == 0)
 }
 
-/// Ask `check_cmd` after a step that did not fail; its exit code decides the outcome.
+/// Ask `check_cmd` after a step; its exit code decides the outcome, of a failed one too. What is declared wrongly was not
+/// tried, and stays failed.
 pub(crate) fn check(ret: Return, call: &Call<'_>) -> Return {
     let args = Args::new(&call.chunk.args);
-    if call.test || ret.outcome == Outcome::Failed {
+    if call.test || ret.misdeclared {
         return ret;
     }
-    match args.list("check_cmd").and_then(|lines| first_failing(lines.unwrap_or_default(), &args, call)) {
-        Ok(None) => ret,
-        Ok(Some(why)) => {
-            Return { outcome: Outcome::Failed, comment: format!("{}; {why}", ret.comment), ..ret }
+    let lines = match args.list("check_cmd") {
+        Ok(Some(lines)) if !lines.is_empty() => lines,
+        Ok(_) => return ret,
+        Err(e) => return Return { outcome: Outcome::Failed, comment: e.to_string(), ..ret },
+    };
+    let failed = |why: String| Return { outcome: Outcome::Failed, comment: why, ..ret.clone() };
+    match first_failing(lines, &args, call) {
+        Ok(None) if ret.outcome == Outcome::Failed => {
+            let comment = format!("{}; its check_cmd says that all is well", ret.comment);
+            Return { outcome: Outcome::Ok, comment, ..ret }
         }
-        Err(e) => Return { outcome: Outcome::Failed, comment: e.to_string(), ..ret },
+        Ok(None) => ret,
+        Ok(Some(why)) => failed(format!("{}; {why}", ret.comment)),
+        Err(e) => failed(format!("{}; its check_cmd: {e}", ret.comment)),
     }
 }
 

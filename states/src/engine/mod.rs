@@ -2,14 +2,18 @@
 //!
 //! [`run`] takes the steps in their order. Before a step its requisites are run if they have not been (a compiled low
 //! state is already sorted so that they have), then [`requisites`] judges their outcomes, [`conditions`] asks `onlyif`,
-//! `unless` and `creates`, and the state function itself is performed (see [`step`]). `listen` is honoured at the end.
+//! `unless` and `creates`, and the state function itself is performed (see [`step`]). Steps that say `parallel` run beside the
+//! walk ([`beside`]); whoever depends on one waits for it. `listen` is honoured at the end.
 
+mod beside;
+mod carry;
 pub(crate) mod conditions;
 pub(crate) mod requisites;
 pub(crate) mod retry;
 pub(crate) mod step;
 mod template;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,16 +23,21 @@ use crate::fsys;
 use crate::host::Host;
 use crate::low::{Chunk, LowState};
 use crate::minion::Minion;
-use crate::modules;
 use crate::modules::dpkg::Packages;
 use crate::modules::file::accumulated::Accumulators;
+use crate::redact;
 use crate::report::{Outcome, Report, StepReport};
 use crate::tree::Tree;
 use crate::value::{Map, Value};
 pub use template::{Jinja, Seen, with_jinja};
 
+use beside::{Beside, Ended};
+use carry::Shared;
 use requisites::{Kind, Past, Requisites, Verdict};
-use step::{Call, Return};
+use step::Return;
+
+/// What stands for a name that `no_log` hides.
+const HIDDEN: &str = "<hidden>";
 
 /// What templates of `file.managed` are rendered with.
 pub struct TemplateRequest<'a> {
@@ -118,24 +127,28 @@ impl Facts {
 pub fn run(low: &LowState, context: &Context<'_>, options: Options, observer: &mut dyn Observer) -> Report {
     let total = low.chunks.len();
     let requisites: Vec<Requisites> = (0..total).map(|i| Requisites::resolve(low, i)).collect();
-    let mut run = Run {
-        low,
-        context,
-        options,
-        observer,
-        facts: Facts::default(),
-        before: before(&requisites),
-        requisites,
-        done: vec![None; total],
-        rehearsed: vec![None; total],
-        visiting: vec![false; total],
-        report: Report::default(),
-    };
-    for i in 0..total {
-        run.visit(i);
-    }
-    run.listen();
-    run.report
+    std::thread::scope(|scope| {
+        let mut run = Run {
+            shared: Shared { low, context },
+            options,
+            observer,
+            facts: Facts::default(),
+            beside: Beside::new(scope),
+            before: before(&requisites),
+            requisites,
+            done: vec![None; total],
+            rehearsed: vec![None; total],
+            visiting: vec![false; total],
+            report: Report::default(),
+        };
+        for i in 0..total {
+            run.visit(i);
+        }
+        run.settle_all();
+        run.listen();
+        run.tell_what_is_left();
+        run.report
+    })
 }
 
 /// By step: those that have it as their `prereq`.
@@ -149,27 +162,44 @@ fn before(requisites: &[Requisites]) -> Vec<Vec<usize>> {
     before
 }
 
-struct Run<'a> {
-    low: &'a LowState,
-    context: &'a Context<'a>,
+/// What a dry run for a `prereq` said.
+#[derive(Clone)]
+struct Rehearsal {
+    ret: Return,
+    ran: bool,
+}
+
+impl Rehearsal {
+    fn past(&self) -> Past {
+        Past::new(self.ret.outcome, &self.ret.changes, self.ran)
+    }
+}
+
+struct Run<'s, 'e, 'o> {
+    shared: Shared<'e>,
     options: Options,
-    observer: &'a mut dyn Observer,
+    observer: &'o mut dyn Observer,
     facts: Facts,
+    /// Steps that have begun and are not over.
+    beside: Beside<'s, 'e>,
     requisites: Vec<Requisites>,
     /// By chunk: the steps that have it as their `prereq`.
     before: Vec<Vec<usize>>,
     /// By chunk: its place in the report.
     done: Vec<Option<usize>>,
     /// By chunk: what a dry run for a `prereq` said.
-    rehearsed: Vec<Option<Past>>,
+    rehearsed: Vec<Option<Rehearsal>>,
     visiting: Vec<bool>,
     report: Report,
 }
 
-impl<'a> Run<'a> {
-    fn chunk(&self, i: usize) -> &'a Chunk {
-        // Indices come from this low state's own enumeration.
-        &self.low.chunks[i]
+impl<'e> Run<'_, 'e, '_> {
+    fn chunk(&self, i: usize) -> &'e Chunk {
+        self.shared.chunk(i)
+    }
+
+    fn total(&self) -> usize {
+        self.done.len()
     }
 
     /// Run step `i` after what it needs, unless it has run or the run is over.
@@ -188,16 +218,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Run what step `i` depends on, and the steps that want to come before it (`prereq`).
+    /// Run what step `i` depends on, and the steps that want to come before it (`prereq`), to their ends.
     fn visit_needs(&mut self, i: usize) {
         let needs = [self.requisites[i].needs(), self.before[i].clone()].concat();
+        for need in &needs {
+            self.visit(*need);
+        }
         for need in needs {
-            self.visit(need);
+            self.settle(need);
         }
     }
 
     fn is_over(&mut self) -> bool {
-        if self.report.stopped.is_none() && self.context.host.cancelled() {
+        if self.report.stopped.is_none() && self.shared.context.host.cancelled() {
             self.report.stopped = Some("the run was cancelled".to_owned());
         }
         self.report.stopped.is_some()
@@ -211,66 +244,104 @@ impl<'a> Run<'a> {
         self.visiting[i] = true;
         for need in self.requisites[i].needs() {
             self.visit(need);
+            self.settle(need);
         }
         for target in self.requisites[i].targets(Kind::Prereq) {
             self.rehearse(target);
         }
         self.visiting[i] = false;
-        let rehearsal = |ret: Return| Past::new(ret.outcome, &ret.changes);
-        let past = match self.judge(i) {
-            Verdict::Run => rehearsal(self.call(i, true, false)),
-            Verdict::RunThenWatch => rehearsal(self.call(i, true, true)),
-            Verdict::Fail(_) => Past::new(Outcome::Failed, &Map::new()),
-            Verdict::Skip(_) => Past::new(Outcome::Ok, &Map::new()),
+        let (ret, ran) = match self.judge(i) {
+            Verdict::Run => (self.call(i, true, false), true),
+            Verdict::RunThenWatch => (self.call(i, true, true), true),
+            Verdict::Fail(culprits) => (self.blocked(i, &culprits), false),
+            Verdict::Skip(why) => (Return::ok(why), false),
         };
-        self.rehearsed[i] = Some(past);
+        self.rehearsed[i] = Some(Rehearsal { ret, ran });
     }
 
     fn judge(&self, i: usize) -> Verdict {
         let past = |kind: Kind, j: usize| match kind {
-            Kind::Prereq => self.rehearsed[j].or_else(|| self.past(j)),
+            Kind::Prereq => self.rehearsed[j].as_ref().map(Rehearsal::past).or_else(|| self.past(j)),
             _ => self.past(j),
         };
-        let mut verdict = self.requisites[i].judge(&past);
-        // Whoever comes before this step because of a prereq must not have failed.
-        if matches!(verdict, Verdict::Run | Verdict::RunThenWatch) {
-            let before = self.before[i].iter().copied();
-            let failed: Vec<usize> = before.filter(|j| self.past(*j).is_some_and(Past::failed)).collect();
-            if !failed.is_empty() {
-                verdict = Verdict::Fail(failed);
+        match self.requisites[i].judge(&past) {
+            fail @ Verdict::Fail(_) => fail,
+            verdict => {
+                // Whoever comes before this step because of a prereq must not have failed.
+                let before = self.before[i].iter().copied();
+                let failed: Vec<usize> = before.filter(|j| self.past(*j).is_some_and(Past::failed)).collect();
+                if failed.is_empty() { verdict } else { Verdict::Fail(failed) }
             }
         }
-        verdict
     }
 
     fn past(&self, i: usize) -> Option<Past> {
         let step = self.report.steps.get(self.done[i]?)?;
-        Some(Past::new(step.outcome, &step.changes))
+        Some(Past::new(step.outcome, &step.changes, step.ran))
     }
 
     /// Judge, perform, record.
     fn take(&mut self, i: usize) {
-        let (n, total) = (self.report.steps.len(), self.low.chunks.len());
+        let (n, total) = (self.report.steps.len(), self.total());
         let chunk = self.chunk(i);
-        self.observer.on_step_start(n, total, chunk);
-        let started = self.context.host.now();
-        let (ret, ran) = match self.judge(i) {
-            Verdict::Run => (self.call(i, self.options.test, false), true),
-            Verdict::RunThenWatch => (self.call(i, self.options.test, true), true),
-            Verdict::Skip(why) => (Return::ok(why), false),
-            Verdict::Fail(culprits) => (self.blocked(i, &culprits), false),
-        };
-        let ret = if is_set(chunk, "no_log") { ret.hidden() } else { ret };
-        self.record(chunk, chunk.tag(), ret, ran, started);
+        self.observer.on_step_start(n, total, &shown(chunk));
+        let started = self.shared.context.host.now();
+        let verdict = self.judge(i);
         self.done[i] = Some(n);
+        let watch = verdict == Verdict::RunThenWatch;
+        let (ret, ran) = match verdict {
+            Verdict::Run | Verdict::RunThenWatch if self.may_run_beside(chunk) => {
+                self.report.steps.push(empty(chunk, n, started));
+                return self.beside.start(i, self.shared, &self.facts, watch);
+            }
+            Verdict::Run | Verdict::RunThenWatch => (self.call(i, self.options.test, watch), true),
+            Verdict::Skip(why) => (Return::ok(why), false),
+            Verdict::Fail(culprits) => self.kept_back(i, &culprits),
+        };
+        self.report.steps.push(empty(chunk, n, started));
+        self.record(i, n, Ended { ret, ended: self.shared.context.host.now() }, ran);
+    }
+
+    /// A rehearsal takes one step after the other: there is nothing to be gained.
+    fn may_run_beside(&self, chunk: &Chunk) -> bool {
+        !self.options.test && is_set(chunk, "parallel") && beside::is_independent(chunk)
+    }
+
+    /// Wait for step `i`, where it still runs.
+    fn settle(&mut self, i: usize) {
+        if let (Some(n), Some(ended)) = (self.done[i], self.beside.wait(i)) {
+            self.record(i, n, ended, true);
+        }
+    }
+
+    fn settle_all(&mut self) {
+        (0..self.total()).for_each(|i| self.settle(i));
+    }
+
+    /// What came of step `i`, into its place in the report.
+    fn record(&mut self, i: usize, n: usize, ended: Ended, ran: bool) {
+        let chunk = self.chunk(i);
+        let ret = if is_set(chunk, "no_log") { ended.ret.hidden() } else { ended.ret };
+        self.fill(n, ret, ended.ended, ran);
         self.stop_if_hard(chunk, n);
     }
 
     fn stop_if_hard(&mut self, chunk: &Chunk, n: usize) {
         let asked = chunk.arg("failhard").and_then(Value::as_bool).unwrap_or(self.options.failhard);
         let failed = self.report.steps.get(n).is_some_and(|s| s.outcome == Outcome::Failed);
-        if asked && failed && !self.options.test {
+        if asked && failed && !self.options.test && self.report.stopped.is_none() {
             self.report.stopped = Some(format!("{} failed, and failhard is set", describe(chunk)));
+        }
+    }
+
+    /// The return of a step that cannot be run, and whether its function ran. One that was rehearsed and would have
+    /// changed nothing, or failed, has told all that there is to say.
+    fn kept_back(&self, i: usize, culprits: &[usize]) -> (Return, bool) {
+        match &self.rehearsed[i] {
+            Some(rehearsal) if rehearsal.ran && rehearsal.ret.outcome != Outcome::WouldChange => {
+                (rehearsal.ret.clone(), true)
+            }
+            _ => (self.blocked(i, culprits), false),
         }
     }
 
@@ -295,18 +366,8 @@ impl<'a> Run<'a> {
         ))
     }
 
-    /// Call the state function of step `i`, and its mod_watch when what it watches has changed and it did not change itself.
     fn call(&mut self, i: usize, test: bool, watch: bool) -> Return {
-        let chunk = self.chunk(i);
-        let Some(entry) = modules::find(&chunk.state, &chunk.fun) else {
-            return Return::failed(modules::unknown(&chunk.state, &chunk.fun));
-        };
-        let call = Call { chunk, low: self.low, context: self.context, facts: &self.facts, test };
-        let mut ret = retry::perform(&call, entry);
-        ret.warnings.extend(modules::misspelt(entry, &chunk.args));
-        if watch && still(entry, &ret) {
-            ret = react(&call, entry, ret);
-        }
+        let ret = self.shared.carry_out(i, &self.facts, test, watch);
         self.soften(ret, test)
     }
 
@@ -325,66 +386,107 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn record(&mut self, chunk: &Chunk, tag: String, ret: Return, ran: bool, started: f64) {
-        let step = StepReport {
-            tag,
-            id: chunk.id.clone(),
-            name: chunk.name.clone(),
-            sls: chunk.sls.clone(),
-            origin: chunk.origin.clone(),
-            outcome: ret.outcome,
-            changes: ret.changes,
-            comment: ret.comment,
-            warnings: ret.warnings,
-            ran,
-            run_num: self.report.steps.len(),
-            duration_ms: ((self.context.host.now() - started) * 1e6).round().max(0.0) / 1e3,
-            started,
-        };
-        self.observer.on_step_end(&step, self.low.chunks.len());
-        self.report.steps.push(step);
+    fn fill(&mut self, n: usize, ret: Return, ended: f64, ran: bool) {
+        let Some(step) = self.report.steps.get_mut(n) else { return };
+        step.outcome = ret.outcome;
+        step.changes = ret.changes;
+        step.comment = ret.comment;
+        step.warnings = ret.warnings;
+        step.ran = ran;
+        step.duration_ms = ((ended - step.started) * 1e6).round().max(0.0) / 1e3;
+        self.observer.on_step_end(step, self.done.len());
     }
 
-    /// At the end: mod_watch of each step that listens to one that changed, once each.
+    /// At the end: mod_watch of each step that listens to one that changed, once each. After `failhard` too: what has
+    /// changed will not change again in the next run.
     fn listen(&mut self) {
-        for i in 0..self.low.chunks.len() {
-            let targets = self.requisites[i].targets(Kind::Listen);
-            if targets.iter().any(|t| self.past(*t).is_some_and(|p| p.changed && !p.failed()))
-                && !self.is_over()
-            {
+        let mut heard = vec![false; self.total()];
+        for (i, targets) in self.listeners() {
+            let changed = targets.iter().any(|t| self.past(*t).is_some_and(|p| p.changed));
+            if changed && !heard[i] && !self.shared.context.host.cancelled() {
+                heard[i] = true;
                 self.hear(i);
             }
         }
+        // Cancelled meanwhile?
+        self.is_over();
+    }
+
+    /// Who listens to whom, in Salt's order: a step that says `listen` in its own place, and one to which another says
+    /// `listen_in` in that one's.
+    fn listeners(&self) -> Vec<(usize, Vec<usize>)> {
+        let mut told = vec![Vec::new(); self.total()];
+        for (i, own) in self.requisites.iter().enumerate() {
+            own.targets(Kind::ListenIn).into_iter().for_each(|target| told[target].push(i));
+        }
+        let mut all = Vec::new();
+        for (i, own) in self.requisites.iter().enumerate() {
+            all.push((i, own.targets(Kind::Listen)));
+            all.extend(told[i].iter().map(|listener| (*listener, vec![i])));
+        }
+        all
     }
 
     fn hear(&mut self, i: usize) {
         let chunk = self.chunk(i);
-        let Some(react) = modules::find(&chunk.state, &chunk.fun).and_then(|e| e.watch) else { return };
+        if !carry::can_react(chunk) {
+            return;
+        }
         let listener =
             Chunk { id: format!("listener_{}", chunk.id), fun: "mod_watch".to_owned(), ..chunk.clone() };
-        self.observer.on_step_start(self.report.steps.len(), self.low.chunks.len(), &listener);
-        let started = self.context.host.now();
-        let call =
-            Call { chunk, low: self.low, context: self.context, facts: &self.facts, test: self.options.test };
-        let ret = react(&call);
+        let n = self.report.steps.len();
+        self.observer.on_step_start(n, self.total(), &shown(&listener));
+        let started = self.shared.context.host.now();
+        let ret = carry::hear(&self.shared.of(i, &self.facts, self.options.test));
         let ret = self.soften(ret, self.options.test);
-        self.record(&listener, listener.tag(), ret, true, started);
+        let ret = if is_set(chunk, "no_log") { ret.hidden() } else { ret };
+        self.report.steps.push(empty(&listener, n, started));
+        self.fill(n, ret, self.shared.context.host.now(), true);
+        self.stop_if_hard(chunk, n);
+    }
+
+    /// What was not run because the run was stopped.
+    fn tell_what_is_left(&mut self) {
+        if self.report.stopped.is_some() {
+            let left = (0..self.total()).filter(|i| self.done[*i].is_none());
+            self.report.left = left.map(|i| describe(self.chunk(i))).collect();
+        }
     }
 }
 
-/// Whether a step left the thing itself alone, so that its mod_watch is due. To be enabled at boot is no restart.
-fn still(entry: &modules::Entry, ret: &Return) -> bool {
-    let alone = |key: &String| entry.state == "service" && key == "enabled";
-    ret.outcome != Outcome::Failed && !ret.skip_watch && ret.changes.keys().all(alone)
+/// A chunk as others may see it: without passwords of URLs, and with `no_log` without its name, unless that is the id. Ids are
+/// told everywhere.
+fn shown(chunk: &Chunk) -> Cow<'_, Chunk> {
+    let (id, name) = (redact::urls(&chunk.id), redact::urls(&chunk.name));
+    let hides = is_set(chunk, "no_log") && chunk.name != chunk.id;
+    if !hides && id == chunk.id.as_str() && name == chunk.name.as_str() {
+        return Cow::Borrowed(chunk);
+    }
+    let name = if hides { HIDDEN.to_owned() } else { name.into_owned() };
+    Cow::Owned(Chunk { id: id.into_owned(), name, ..chunk.clone() })
 }
 
-/// The return of mod_watch, with what the step itself had to say.
-fn react(call: &Call<'_>, entry: &modules::Entry, own: Return) -> Return {
-    let Some(watch) = entry.watch else { return own };
-    let mut ret = watch(call);
-    ret.warnings.extend(own.warnings);
-    ret.changes.extend(own.changes);
-    ret
+/// The report of a step that has begun.
+fn empty(chunk: &Chunk, run_num: usize, started: f64) -> StepReport {
+    let chunk = shown(chunk);
+    // Several names below one id are still told apart.
+    let tagged = (chunk.name == HIDDEN)
+        .then(|| Chunk { name: format!("<hidden {run_num}>"), ..Chunk::clone(&chunk) }.tag());
+    StepReport {
+        tag: tagged.unwrap_or_else(|| chunk.tag()),
+        id: chunk.id.clone(),
+        name: chunk.name.clone(),
+        sls: chunk.sls.clone(),
+        origin: chunk.origin.clone(),
+        outcome: Outcome::Ok,
+        changes: Map::new(),
+        comment: String::new(),
+        warnings: Vec::new(),
+        ran: true,
+        run_num,
+        duration_ms: 0.0,
+        started,
+    }
 }
 
 fn is_set(chunk: &Chunk, key: &str) -> bool {
@@ -392,5 +494,5 @@ fn is_set(chunk: &Chunk, key: &str) -> bool {
 }
 
 fn describe(chunk: &Chunk) -> String {
-    format!("{}.{} `{}` ({})", chunk.state, chunk.fun, chunk.id, chunk.origin)
+    format!("{}.{} `{}` ({})", chunk.state, chunk.fun, redact::urls(&chunk.id), chunk.origin)
 }

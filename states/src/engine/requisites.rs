@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Prereq,
     /// Changes call mod_watch when the run is over.
     Listen,
+    /// The same, as the target said it (`listen_in`).
+    ListenIn,
 }
 
 /// How many targets must be as asked.
@@ -34,7 +36,7 @@ enum Quantity {
     All,
 }
 
-const KEYS: [(&str, Kind, Quantity); 11] = [
+const KEYS: [(&str, Kind, Quantity); 12] = [
     ("require", Kind::Require, Quantity::Plain),
     ("require_any", Kind::Require, Quantity::Any),
     ("watch", Kind::Watch, Quantity::Plain),
@@ -46,6 +48,7 @@ const KEYS: [(&str, Kind, Quantity); 11] = [
     ("onfail_all", Kind::Onfail, Quantity::All),
     ("prereq", Kind::Prereq, Quantity::Plain),
     ("listen", Kind::Listen, Quantity::Plain),
+    ("listen_in", Kind::ListenIn, Quantity::Plain),
 ];
 
 #[derive(Debug, Clone, PartialEq)]
@@ -67,13 +70,16 @@ pub(crate) struct Requisites {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Past {
     pub(crate) outcome: Outcome,
+    /// It changed something, a failed one perhaps too.
     pub(crate) changed: bool,
+    /// Its function ran.
+    pub(crate) ran: bool,
 }
 
 impl Past {
     /// What would change counts as changed: a rehearsal goes the way that the run will.
-    pub(crate) fn new(outcome: Outcome, changes: &Map) -> Self {
-        Self { outcome, changed: !changes.is_empty() || outcome == Outcome::WouldChange }
+    pub(crate) fn new(outcome: Outcome, changes: &Map, ran: bool) -> Self {
+        Self { outcome, changed: !changes.is_empty() || outcome == Outcome::WouldChange, ran }
     }
 
     pub(crate) fn failed(self) -> bool {
@@ -100,9 +106,9 @@ impl Requisites {
         let mut found = Self::default();
         let Some(chunk) = low.chunks.get(i) else { return found };
         for (key, kind, quantity) in KEYS {
-            let listened = || Value::List(chunk.listened());
-            let heard = (kind == Kind::Listen).then(listened);
-            let Some(value) = heard.as_ref().or_else(|| chunk.arg(key)) else { continue };
+            // What the chunk itself says there is for others; those who said it of this one are noted by the compiler.
+            let said = (kind == Kind::ListenIn).then(|| Value::List(chunk.listens.clone()));
+            let Some(value) = said.as_ref().or_else(|| chunk.arg(key)) else { continue };
             let mut targets = Vec::new();
             for reference in references(value) {
                 let hits = reference.find(low, i);
@@ -127,50 +133,72 @@ impl Requisites {
 
     /// The steps that must be over before this one.
     pub(crate) fn needs(&self) -> Vec<usize> {
-        let apart = [Kind::Prereq, Kind::Listen];
+        let apart = [Kind::Prereq, Kind::Listen, Kind::ListenIn];
         self.groups.iter().filter(|g| !apart.contains(&g.kind)).flat_map(|g| g.targets.clone()).collect()
     }
 
     /// What the outcomes mean. `past` knows how a target stands; `None` is one that could not be run before this step.
     pub(crate) fn judge(&self, past: &dyn Fn(Kind, usize) -> Option<Past>) -> Verdict {
         let findings: Vec<Finding> = self.groups.iter().map(|g| g.finding(past)).collect();
-        let mut culprits: Vec<usize> =
-            findings.iter().filter_map(Finding::culprits).flatten().copied().collect();
+        let mut culprits: Vec<usize> = findings.iter().flat_map(|f| f.failed.iter().copied()).collect();
         culprits.dedup();
         if !culprits.is_empty() || !self.missing.is_empty() {
             return Verdict::Fail(culprits);
         }
-        if let Some(why) = findings.iter().find_map(Finding::skip) {
-            return Verdict::Skip(why);
-        }
-        match findings.contains(&Finding::Changed) {
-            true => Verdict::RunThenWatch,
-            false => Verdict::Run,
-        }
+        Finding::together(&findings).verdict()
     }
 }
 
-/// What one group says.
-#[derive(Debug, Clone, PartialEq)]
-enum Finding {
-    Met,
-    Changed,
-    NotNow(&'static str),
-    Failed(Vec<usize>),
+/// What the targets of one group, or of all, add up to.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Finding {
+    /// Targets that failed or could not be run, and are not excused.
+    failed: Vec<usize>,
+    /// `watch`: one has changed.
+    changed: bool,
+    /// `onchanges`: one has changed; one has not.
+    stirred: bool,
+    quiet: bool,
+    /// `onfail`: one is well, and that is not outweighed by one that failed.
+    well: bool,
+    /// `prereq`: one is about to change; one is not.
+    due: bool,
+    idle: bool,
 }
 
 impl Finding {
-    fn culprits(&self) -> Option<&Vec<usize>> {
-        match self {
-            Finding::Failed(who) => Some(who),
-            _ => None,
+    fn together(all: &[Finding]) -> Self {
+        let any = |of: fn(&Finding) -> bool| all.iter().any(of);
+        Self {
+            failed: Vec::new(),
+            changed: any(|f| f.changed),
+            stirred: any(|f| f.stirred),
+            quiet: any(|f| f.quiet),
+            well: any(|f| f.well),
+            due: any(|f| f.due),
+            idle: any(|f| f.idle),
         }
     }
 
-    fn skip(&self) -> Option<&'static str> {
-        match self {
-            Finding::NotNow(why) => Some(why),
-            _ => None,
+    /// Salt's order of precedence, where kinds of requisites contradict each other.
+    fn verdict(&self) -> Verdict {
+        match (self.idle, self.due) {
+            (true, true) => return Verdict::Run,
+            (true, false) => {
+                return Verdict::Skip("Not run, because nothing in its prereq is about to change");
+            }
+            (false, _) => {}
+        }
+        if self.well && !self.stirred {
+            return Verdict::Skip("Not run, because nothing in its onfail has failed");
+        }
+        if self.quiet && !self.stirred {
+            return Verdict::Skip("Not run, because nothing in its onchanges has changed");
+        }
+        match (self.changed, self.well) {
+            (true, _) => Verdict::RunThenWatch,
+            (false, true) => Verdict::Skip("Not run, because nothing in its onfail has failed"),
+            (false, false) => Verdict::Run,
         }
     }
 }
@@ -179,52 +207,49 @@ impl Group {
     fn finding(&self, past: &dyn Fn(Kind, usize) -> Option<Past>) -> Finding {
         let known: Vec<(usize, Option<Past>)> =
             self.targets.iter().map(|t| (*t, past(self.kind, *t))).collect();
+        let lost: Vec<usize> = known.iter().filter(|(_, p)| p.is_none()).map(|(t, _)| *t).collect();
+        let listens = matches!(self.kind, Kind::Listen | Kind::ListenIn);
+        if !lost.is_empty() && !listens {
+            return Finding { failed: lost, ..Finding::default() };
+        }
+        let known: Vec<(usize, Past)> = known.into_iter().filter_map(|(t, p)| Some((t, p?))).collect();
         match self.kind {
-            Kind::Listen => Finding::Met,
+            Kind::Listen | Kind::ListenIn => Finding::default(),
             Kind::Require | Kind::Watch => self.needed(&known),
-            Kind::Onchanges => match known.iter().any(|(_, p)| p.is_some_and(|p| p.changed && !p.failed())) {
-                true => Finding::Met,
-                false => Finding::NotNow("Not run, because nothing in its onchanges has changed"),
-            },
+            Kind::Onchanges => onchanges(&known),
             Kind::Onfail => self.onfail(&known),
             Kind::Prereq => prereq(&known),
         }
     }
 
-    fn needed(&self, known: &[(usize, Option<Past>)]) -> Finding {
-        let bad = |p: &Option<Past>| p.is_none_or(Past::failed);
-        let failed: Vec<usize> = known.iter().filter(|(_, p)| bad(p)).map(|(t, _)| *t).collect();
-        let excused = self.quantity == Quantity::Any && failed.len() < known.len();
-        if !failed.is_empty() && !excused {
-            return Finding::Failed(failed);
-        }
-        let changed = known.iter().any(|(_, p)| p.is_some_and(|p| p.changed && !p.failed()));
-        if self.kind == Kind::Watch && changed { Finding::Changed } else { Finding::Met }
+    fn needed(&self, known: &[(usize, Past)]) -> Finding {
+        let changed = self.kind == Kind::Watch && known.iter().any(|(_, p)| p.changed && !p.failed());
+        let met = changed || known.iter().any(|(_, p)| p.ran && !p.failed());
+        let excused = self.quantity == Quantity::Any && met;
+        let failed = if excused { Vec::new() } else { failures(known) };
+        Finding { failed, changed, ..Finding::default() }
     }
 
-    fn onfail(&self, known: &[(usize, Option<Past>)]) -> Finding {
-        let failed = known.iter().filter(|(_, p)| p.is_some_and(Past::failed)).count();
-        let met = match self.quantity {
-            Quantity::All => failed == known.len(),
-            _ => failed > 0,
-        };
-        match met {
-            true => Finding::Met,
-            false => Finding::NotNow("Not run, because nothing in its onfail has failed"),
-        }
+    /// One that was not run counts neither as failed nor as well when it is not well because of others.
+    fn onfail(&self, known: &[(usize, Past)]) -> Finding {
+        let well = known.iter().any(|(_, p)| !p.failed());
+        let broken = known.iter().any(|(_, p)| p.failed() && p.ran);
+        Finding { well: well && (self.quantity == Quantity::All || !broken), ..Finding::default() }
     }
 }
 
-fn prereq(known: &[(usize, Option<Past>)]) -> Finding {
-    let failed: Vec<usize> =
-        known.iter().filter(|(_, p)| p.is_some_and(Past::failed)).map(|(t, _)| *t).collect();
-    if !failed.is_empty() {
-        return Finding::Failed(failed);
-    }
-    match known.iter().any(|(_, p)| p.is_some_and(|p| p.changed)) {
-        true => Finding::Met,
-        false => Finding::NotNow("Not run, because nothing in its prereq is about to change"),
-    }
+fn failures(known: &[(usize, Past)]) -> Vec<usize> {
+    known.iter().filter(|(_, p)| p.failed()).map(|(t, _)| *t).collect()
+}
+
+fn onchanges(known: &[(usize, Past)]) -> Finding {
+    let stirred = known.iter().any(|(_, p)| p.changed && !p.failed());
+    Finding { stirred, quiet: !stirred, ..Finding::default() }
+}
+
+fn prereq(known: &[(usize, Past)]) -> Finding {
+    let (due, idle) = (known.iter().any(|(_, p)| p.changed), known.iter().any(|(_, p)| !p.changed));
+    Finding { failed: failures(known), due, idle, ..Finding::default() }
 }
 
 /// One reference of a requisite.
@@ -324,10 +349,12 @@ mod tests {
         Requisites::resolve(&low, 2).judge(&|_, i| Some(if i == 0 { one } else { two }))
     }
 
-    const OK: Past = Past { outcome: Outcome::Ok, changed: false };
-    const CHANGED: Past = Past { outcome: Outcome::Ok, changed: true };
-    const WOULD: Past = Past { outcome: Outcome::WouldChange, changed: true };
-    const FAILED: Past = Past { outcome: Outcome::Failed, changed: false };
+    const OK: Past = Past { outcome: Outcome::Ok, changed: false, ran: true };
+    const CHANGED: Past = Past { outcome: Outcome::Ok, changed: true, ran: true };
+    const WOULD: Past = Past { outcome: Outcome::WouldChange, changed: true, ran: true };
+    const FAILED: Past = Past { outcome: Outcome::Failed, changed: false, ran: true };
+    const SKIPPED: Past = Past { outcome: Outcome::Ok, changed: false, ran: false };
+    const BLOCKED: Past = Past { outcome: Outcome::Failed, changed: false, ran: false };
 
     #[test]
     fn every_kind_of_requisite_has_its_verdict() {
@@ -349,6 +376,13 @@ mod tests {
         assert_eq!(verdict("prereq", OK, WOULD), Run);
         assert!(matches!(verdict("prereq", OK, OK), Verdict::Skip(_)));
         assert_eq!(verdict("listen", FAILED, CHANGED), Run);
+        assert_eq!(
+            verdict("require_any", SKIPPED, FAILED),
+            Fail(vec![1]),
+            "one that was not run excuses none"
+        );
+        assert_eq!(verdict("onfail", BLOCKED, BLOCKED), Run);
+        assert!(matches!(verdict("onfail", OK, BLOCKED), Verdict::Skip(_)));
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub(crate) struct Return {
     pub(crate) warnings: Vec<String>,
     /// Failed for want of something on the machine: in test mode an earlier step may bring it.
     pub(crate) lacking: bool,
+    /// Failed because of how it was declared.
+    pub(crate) misdeclared: bool,
     /// A condition said that nothing is to be done, mod_watch included.
     pub(crate) skip_watch: bool,
 }
@@ -123,6 +125,7 @@ impl Return {
             comment: comment.into(),
             warnings: Vec::new(),
             lacking: false,
+            misdeclared: false,
             skip_watch: false,
         }
     }
@@ -138,8 +141,9 @@ impl Return {
         Self { changes, comment: "<hidden by no_log>".to_owned(), ..self }
     }
 
-    fn from_failure(failure: &Failure) -> Self {
-        Self { lacking: matches!(failure, Failure::Machine(_)), ..Self::failed(failure.to_string()) }
+    pub(crate) fn from_failure(failure: &Failure) -> Self {
+        let lacking = matches!(failure, Failure::Machine(_));
+        Self { lacking, misdeclared: !lacking, ..Self::failed(failure.to_string()) }
     }
 }
 

@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another run has it.
-    #[error("another converge is running here (process {holder}); the lock is {}", path.display())]
+    #[error("another converge is running here (process {holder}, since {since}); the lock is {}", path.display())]
     Held {
         /// The process id that the holder wrote, or `unknown`.
         holder: String,
+        /// When it took the lock, in UTC, or `an unknown time`.
+        since: String,
         /// The lock file.
         path: PathBuf,
     },
@@ -51,13 +53,21 @@ impl ConvergeLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { holder: holder(&mut file), path: path.to_owned() });
+                let (holder, since) = (holder(&mut file), since(&file));
+                return Err(LockError::Held { holder, since, path: path.to_owned() });
             }
             Err(TryLockError::Error(e)) => return Err(io(e)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
         Ok(Self { _file: file })
     }
+}
+
+/// When the holder wrote its process id.
+fn since(file: &File) -> String {
+    let written = file.metadata().and_then(|meta| meta.modified());
+    let text = |time| chrono::DateTime::<chrono::Utc>::from(time).format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    written.map_or_else(|_| "an unknown time".to_owned(), text)
 }
 
 fn holder(file: &mut File) -> String {
@@ -79,7 +89,9 @@ mod tests {
         let path = dir.path().join("converge.lock");
         let first = ConvergeLock::acquire(&path).unwrap();
         let refused = ConvergeLock::acquire(&path).unwrap_err().to_string();
-        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        let now = chrono::Utc::now().format("%Y-").to_string();
+        let told = format!("process {}, since {now}", std::process::id());
+        assert!(refused.contains(&told), "{refused}");
         drop(first);
         ConvergeLock::acquire(&path).unwrap();
     }

@@ -18,6 +18,7 @@ use std::os::unix::fs::{
     DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown, symlink,
 };
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -352,10 +353,18 @@ fn dress(file: &File, owner: Owner) -> io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(owner.mode))
 }
 
+/// Held by whoever makes something temporary until it is marked as in use or has its name, and by whoever sweeps: steps
+/// that run at once write to the same directories.
+fn births() -> MutexGuard<'static, ()> {
+    static BIRTHS: Mutex<()> = Mutex::new(());
+    BIRTHS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn create_temp(dir: &Path) -> io::Result<NamedTempFile> {
+    let _births = births();
     for _ in 0..16 {
         let temp = tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(dir).map_err(plain)?;
-        // A sweeper may have taken it for a leftover between creation and lock.
+        // A sweeper of another process may have taken it for a leftover between creation and lock.
         if temp.as_file().try_lock().is_ok() && temp.as_file().metadata()?.nlink() == 1 {
             return Ok(temp);
         }
@@ -375,6 +384,7 @@ fn source_code(error: &io::Error) -> Option<i32> {
 
 /// Remove temporary files whose writer is dead. Failures are left to the next one.
 fn sweep(dir: &Path) {
+    let _births = births();
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     let ours =
         entries.flatten().filter(|e| e.file_name().as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes()));
@@ -455,12 +465,14 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
 pub fn replace_symlink(path: &Path, target: &str, owner: Option<(u32, u32)>) -> Result<()> {
     let dir = parent(path);
     sweep(dir);
+    let births = births();
     let named = tempfile::Builder::new().prefix(TEMP_PREFIX).make_in(dir, |temp| symlink(target, temp));
     let temp = named.map_err(plain).map_err(Error::at("make a link in", dir))?.into_temp_path();
     if let Some((uid, gid)) = owner {
         set_owner(&temp, uid, gid)?;
     }
     temp.persist(path).map_err(|e| Error::at("replace", path)(e.error))?;
+    drop(births);
     sync_dir(dir)
 }
 

@@ -13,8 +13,8 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
 use super::{
-    Error, Kind, Owner, Result, Stat, TEMP_PREFIX, copy, parent, plain, read_link, remove, replace_symlink,
-    set_mode, set_owner, stat, sweep, sync_dir, walk,
+    Error, Kind, Owner, Result, Stat, TEMP_PREFIX, births, copy, parent, plain, read_link, remove,
+    replace_symlink, set_mode, set_owner, stat, sweep, sync_dir, walk,
 };
 
 /// More than this below one directory is not copied.
@@ -61,10 +61,12 @@ fn copy_link(source: &Path, dest: &Path, owner: Option<(u32, u32)>) -> Result<()
 pub fn hard_link(target: &Path, path: &Path) -> Result<()> {
     let dir = parent(path);
     sweep(dir);
+    let births = births();
     let named =
         tempfile::Builder::new().prefix(TEMP_PREFIX).make_in(dir, |temp| std::fs::hard_link(target, temp));
     let temp = named.map_err(plain).map_err(Error::at("make a link in", dir))?.into_temp_path();
     temp.persist(path).map_err(|e| Error::at("replace", path)(e.error))?;
+    drop(births);
     sync_dir(dir)
 }
 
@@ -107,11 +109,13 @@ pub fn copy_tree(source: &Path, dest: &Path, owner: Option<(u32, u32)>) -> Resul
         return Err(failed()(io::Error::other("it cannot be copied into itself")));
     }
     sweep(dir);
+    let births = births();
     let temp = tempfile::Builder::new().prefix(TEMP_PREFIX).tempdir_in(dir);
     let temp = temp.map_err(plain).map_err(Error::at("make a directory in", dir))?;
     // Marks it as in use: see `sweep`.
     let lock = File::open(temp.path()).map_err(failed())?;
     lock.try_lock().map_err(|e| failed()(e.into()))?;
+    drop(births);
     let below = walk(source)?;
     if below.len() > MOST_ENTRIES {
         return Err(failed()(io::Error::other(format!("it holds more than {MOST_ENTRIES} entries"))));

@@ -150,6 +150,7 @@ pub(crate) fn carry_out(want: &Want, command: &Command, call: &Call<'_>) -> Resu
     let started = call.context.host.run(command);
     let output = match started {
         Err(crate::host::CommandError::TimedOut { .. }) if want.ignore_timeout => Output::default(),
+        Err(error) if want.hide_output => return Err(error.without_words().into()),
         other => other?,
     };
     let failed = !want.success.contains(&output.code);

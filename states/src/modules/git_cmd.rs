@@ -40,6 +40,8 @@ impl Git {
         }
         argv.extend(args.iter().map(|a| (*a).to_owned()));
         let mut command = Command::argv(argv).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C.UTF-8");
+        // To look at a clone writes nothing to it, not even its index.
+        command = command.env("GIT_OPTIONAL_LOCKS", "0");
         // Variables of a surrounding git would send it to another repository.
         command.env.extend(["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"].map(|v| (v.to_owned(), None)));
         let keys: String = self

@@ -4,7 +4,7 @@ use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::modules::args::Args;
 use crate::value::{Map, Value};
 
-pub(crate) const ARGS: &[&str] = &["changes", "result", "comment", "text"];
+pub(crate) const ARGS: &[&str] = &["changes", "result", "comment", "text", "allow_test_mode_failure"];
 
 /// What a test state is to return.
 pub(crate) struct Want {
@@ -29,9 +29,9 @@ macro_rules! test_state {
             type Observed = ();
             type Plan = ();
 
-            fn want(args: &Args<'_>, _: &Call<'_>) -> Result<Want, Failure> {
-                let build: fn(&Args<'_>) -> Result<Want, Failure> = $want;
-                build(args)
+            fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
+                let build: fn(&Args<'_>, &Call<'_>) -> Result<Want, Failure> = $want;
+                build(args, call)
             }
 
             fn observe(_: &Want, _: &Call<'_>) -> Result<(), Failure> {
@@ -53,43 +53,63 @@ macro_rules! test_state {
     };
 }
 
-fn fixed(args: &Args<'_>, changes: bool, fails: bool) -> Result<Want, Failure> {
+fn fixed(args: &Args<'_>, call: &Call<'_>, changes: bool, fails: bool) -> Result<Want, Failure> {
     let default = if fails { "Failure!" } else { "Success!" };
-    Ok(Want { changes, fails, comment: args.text("comment")?.unwrap_or_else(|| default.to_owned()) })
+    let comment = args.text("comment")?.unwrap_or_else(|| default.to_owned());
+    // In test mode nothing that another step may bring would make it succeed.
+    match call.test && fails && !changes {
+        true => Err(Failure::declaration(comment)),
+        false => Ok(Want { changes, fails, comment }),
+    }
+}
+
+/// Without `allow_test_mode_failure` a rehearsal does not fail.
+fn configurable(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
+    let (changes, result) = (chance(args, "changes")?, chance(args, "result")?);
+    let quiet = call.test && !args.flag("allow_test_mode_failure", false)?;
+    fixed(args, call, changes, !result && !quiet)
+}
+
+/// A truth value, or `Random`.
+fn chance(args: &Args<'_>, key: &str) -> Result<bool, Failure> {
+    match args.get(key) {
+        Some(Value::Str(word)) if word.eq_ignore_ascii_case("random") => Ok(rand::random()),
+        _ => args.flag(key, true),
+    }
 }
 
 test_state!(
     /// `test.nop` and `test.succeed_without_changes`.
     Nop,
-    |args| fixed(args, false, false)
+    |args, call| fixed(args, call, false, false)
 );
 test_state!(
     /// `test.succeed_with_changes`.
     SucceedWithChanges,
-    |args| fixed(args, true, false)
+    |args, call| fixed(args, call, true, false)
 );
 test_state!(
     /// `test.fail_without_changes`.
     Fail,
-    |args| fixed(args, false, true)
+    |args, call| fixed(args, call, false, true)
 );
 test_state!(
     /// `test.fail_with_changes`.
     FailWithChanges,
-    |args| fixed(args, true, true)
+    |args, call| fixed(args, call, true, true)
 );
 test_state!(
     /// `test.configurable_test_state`: `changes` and `result` decide.
     Configurable,
-    |args| fixed(args, args.flag("changes", true)?, !args.flag("result", true)?)
+    configurable
 );
 test_state!(
     /// `test.show_notification`: says `text`.
     Notify,
-    |args| Ok(Want { changes: false, fails: false, comment: args.text("text")?.unwrap_or_default() })
+    |args, _| Ok(Want { changes: false, fails: false, comment: args.text("text")?.unwrap_or_default() })
 );
 test_state!(
     /// mod_watch of all of them.
     React,
-    |_| Ok(Want { changes: true, fails: false, comment: "Watch statement fired.".to_owned() })
+    |_, _| Ok(Want { changes: true, fails: false, comment: "Watch statement fired.".to_owned() })
 );

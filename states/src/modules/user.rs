@@ -210,12 +210,13 @@ fn shadow(user: &str, call: &Call<'_>) -> Result<Option<String>, Failure> {
 
 /// By way of chpasswd's standard input: an argument would be seen in the process list.
 fn set_password(user: &str, hash: &str, call: &Call<'_>) -> Result<(), Failure> {
-    if call.context.host.root() != std::path::Path::new("/") {
-        return Err(Failure::machine(
-            "passwords cannot be set below another root: chpasswd only knows this machine",
-        ));
+    let mut argv = vec!["chpasswd".to_owned(), "-e".to_owned()];
+    let root = call.context.host.root();
+    if root != std::path::Path::new("/") {
+        // It knows no --prefix; what it needs is loaded before it goes there.
+        argv.extend(["--root".to_owned(), root.to_string_lossy().into_owned()]);
     }
-    let mut command = Command::argv(["chpasswd", "-e"]);
+    let mut command = Command::argv(argv);
     command.stdin = format!("{user}:{hash}\n").into_bytes();
     command.timeout = TOOL_TIMEOUT;
     let output = call.context.host.run(&command)?;

@@ -185,24 +185,40 @@ impl Bench {
 
     /// Everything below the root: path, kind, mode, owner, content. Empty when the root is the machine's.
     pub(crate) fn snapshot(&self) -> Vec<String> {
-        use std::os::unix::fs::MetadataExt;
-        if self.root == std::path::Path::new("/") {
-            return Vec::new();
+        match self.root == std::path::Path::new("/") {
+            true => Vec::new(),
+            false => walk(&self.root, |_| String::new()),
         }
-        let mut all = Vec::new();
-        for entry in walkdir::WalkDir::new(&self.root).sort_by_file_name() {
-            let entry = entry.unwrap();
-            let meta = entry.path().symlink_metadata().unwrap();
-            let content = match meta.file_type() {
-                t if t.is_file() => hex::encode(std::fs::read(entry.path()).unwrap()),
-                t if t.is_symlink() => std::fs::read_link(entry.path()).unwrap().display().to_string(),
-                _ => String::new(),
-            };
-            let path = entry.path().display();
-            all.push(format!("{path} {:o} {}:{} {content}", meta.mode(), meta.uid(), meta.gid()));
-        }
-        all
     }
+
+    /// The same with inode and time of change, so that what was written anew is seen even when it is the same.
+    pub(crate) fn listing(&self) -> Vec<String> {
+        listing(&self.root)
+    }
+}
+
+/// Everything below a directory with inodes and times of change.
+pub(crate) fn listing(root: &std::path::Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    walk(root, |meta| format!("{} {}.{:09} ", meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
+fn walk(root: &std::path::Path, more: impl Fn(&std::fs::Metadata) -> String) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mut all = Vec::new();
+    for entry in walkdir::WalkDir::new(root).sort_by_file_name() {
+        let entry = entry.unwrap();
+        let meta = entry.path().symlink_metadata().unwrap();
+        let content = match meta.file_type() {
+            t if t.is_file() => hex::encode(std::fs::read(entry.path()).unwrap()),
+            t if t.is_symlink() => std::fs::read_link(entry.path()).unwrap().display().to_string(),
+            _ => String::new(),
+        };
+        let path = entry.path().display();
+        let more = more(&meta);
+        all.push(format!("{path} {:o} {}:{} {more}{content}", meta.mode(), meta.uid(), meta.gid()));
+    }
+    all
 }
 
 /// The one step of a report.

@@ -11,7 +11,7 @@ use mayfly_states::report::Outcome;
 use mayfly_states::value::Value;
 
 /// Lay a writable layer over the directories that apt and dpkg write to, and make a repository the only source.
-fn with_repository(body: impl FnOnce(&Bench) + Send) {
+pub(crate) fn with_repository(body: impl FnOnce(&Bench) + Send) {
     in_mount_namespace(|| {
         let bench = Bench::on_this_machine();
         let layers = layer(&bench);

@@ -9,10 +9,10 @@ use crate::value::Value;
 pub(crate) const ARGS: &[&str] = &["filename", "text"];
 
 /// Texts by file and accumulator; a run's memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Accumulators(IndexMap<String, IndexMap<String, Accumulator>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Accumulator {
     texts: Vec<Value>,
     /// Ids and names of the states that wait for it.
