@@ -3,7 +3,9 @@
 use crate::cli::{ApplyArgs, ApplyOutput, SupervisorArg};
 use crate::converge::Converge;
 use crate::exit::Exit;
+use crate::http::Cancel;
 use crate::services::SupervisedServices;
+use crate::web::{Environment, Web};
 use crate::{local, supervise, userdata};
 use mayfly_states::engine::{Observer, Options};
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
@@ -21,7 +23,8 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
     let tree = local::tree(&args.tree)?;
     let minion = local::minion(&args.tree)?;
     let services = services(args.supervisor, &args.tree.root);
-    let machine = Machine::new(services).with_root(&args.tree.root);
+    let web = Web::new(&args.imds, Environment::read(), Cancel::default());
+    let machine = Machine::new(services).with_root(&args.tree.root).with_network(Arc::new(web));
     let converge = Converge::new(tree, minion, Arc::new(machine));
     let low = match converge.compile(&args.sls) {
         Ok(low) => low,

@@ -34,6 +34,7 @@ pub mod modules;
 pub mod options;
 pub mod pillar;
 mod python;
+mod redact;
 pub mod render;
 pub mod report;
 pub mod session;

@@ -18,6 +18,7 @@ use crate::minion::Minion;
 use crate::modules;
 use crate::modules::dpkg::Packages;
 use crate::modules::file::accumulated::Accumulators;
+use crate::redact;
 use crate::report::{Outcome, Report, StepReport};
 use crate::tree::Tree;
 use crate::value::{Map, Value};
@@ -308,10 +309,11 @@ impl<'a> Run<'a> {
     }
 
     fn record(&mut self, chunk: &Chunk, tag: String, ret: Return, ran: bool, started: f64) {
+        // Names and ids may be addresses with passwords in them.
         let step = StepReport {
-            tag,
-            id: chunk.id.clone(),
-            name: chunk.name.clone(),
+            tag: redact::users(&tag),
+            id: redact::users(&chunk.id),
+            name: redact::users(&chunk.name),
             sls: chunk.sls.clone(),
             origin: chunk.origin.clone(),
             outcome: ret.outcome,
@@ -374,5 +376,5 @@ fn is_set(chunk: &Chunk, key: &str) -> bool {
 }
 
 fn describe(chunk: &Chunk) -> String {
-    format!("{}.{} `{}` ({})", chunk.state, chunk.fun, chunk.id, chunk.origin)
+    format!("{}.{} `{}` ({})", chunk.state, chunk.fun, redact::users(&chunk.id), chunk.origin)
 }

@@ -9,6 +9,7 @@
 
 pub mod lock;
 pub mod relocate;
+pub mod scratch;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};

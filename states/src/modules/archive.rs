@@ -8,15 +8,21 @@ use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind};
 use crate::modules::archive_file::{self, Archive, Format, program, stripped, tops};
 use crate::modules::args::Args;
+use crate::modules::file::remote::{is_remote, path_of};
 use crate::modules::file::source::Check;
 use crate::modules::file::{Ids, Wish};
 use crate::modules::textfile::{place, roots};
+use crate::redact;
 use crate::value::{Map, Value};
 
 pub(crate) const ARGS: &[&str] = &[
     "source",
     "source_hash",
     "source_hash_name",
+    "source_hash_sig",
+    "signature",
+    "skip_verify",
+    "use_etag",
     "archive_format",
     "options",
     "user",
@@ -31,7 +37,6 @@ pub(crate) const ARGS: &[&str] = &[
 ];
 pub(crate) const IGNORED: &[&str] = &[
     "source_hash_update",
-    "skip_verify",
     "skip_files_list_verify",
     "list_options",
     "keep",
@@ -39,7 +44,6 @@ pub(crate) const IGNORED: &[&str] = &[
     "use_cmd_unzip",
     "extract_perms",
     "enforce_ownership_on",
-    "use_etag",
     "tar_options",
     "zip_options",
 ];
@@ -89,7 +93,10 @@ pub(crate) struct Plan {
 }
 
 fn format(args: &Args<'_>, source: &str) -> Result<Format, Failure> {
-    let lower = source.to_lowercase();
+    let lower = match is_remote(source) {
+        true => path_of(source).to_lowercase(),
+        false => source.to_lowercase(),
+    };
     let given = args.text("archive_format")?;
     let tar = [
         ".tar",
@@ -113,7 +120,10 @@ fn format(args: &Args<'_>, source: &str) -> Result<Format, Failure> {
         }
         None if tar.iter().any(|end| lower.ends_with(end)) => Ok(Format::Tar),
         None if lower.ends_with(".zip") || lower.ends_with(".jar") => Ok(Format::Zip),
-        None => Err(Failure::declaration(format!("{source} does not say its kind; give `archive_format`"))),
+        None => Err(Failure::declaration(format!(
+            "{} does not say its kind; give `archive_format`",
+            redact::url(source)
+        ))),
     }
 }
 
@@ -174,7 +184,7 @@ impl StateFn for Extracted {
             args.text("if_missing")?.map(|p| Ok::<_, Failure>(place(&p, call)?.path)).transpose()?;
         Ok(Want {
             options: options(args, format)?,
-            check: Check::read(args)?,
+            check: Check::read(args)?.keeping(),
             wish: Wish { user: args.text("user")?, group: args.text("group")?, mode: None },
             if_missing: missing,
             overwrite: args.flag("overwrite", false)?,
@@ -246,7 +256,11 @@ impl StateFn for Extracted {
             strange: now.strange.clone(),
             files: archive.entries.clone(),
         };
-        Diff::Change { plan, changes, would: format!("{} would be extracted to {}", want.source, want.name) }
+        Diff::Change {
+            plan,
+            changes,
+            would: format!("{} would be extracted to {}", redact::url(&want.source), want.name),
+        }
     }
 
     fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
@@ -254,7 +268,7 @@ impl StateFn for Extracted {
             extract(want, archive, call)?;
             own_all(want, &plan)?;
             fsys::remove(&mark(want, call))?;
-            return Ok(Applied::done(format!("{} extracted to {}", want.source, want.name)));
+            return Ok(Applied::done(format!("{} extracted to {}", redact::url(&want.source), want.name)));
         }
         for path in &plan.strange {
             own(path, plan.ids)?;

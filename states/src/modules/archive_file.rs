@@ -7,8 +7,10 @@ use crate::engine::step::{Call, Failure};
 use crate::fsys;
 use crate::host::Command;
 use crate::modules::cmd::last_words;
+use crate::modules::file::remote::Held;
 use crate::modules::file::source::{Check, Source};
 use crate::modules::textfile::roots;
+use crate::redact;
 
 /// Unpacking something large takes long; a stuck disk must still end.
 const TIMEOUT: Duration = Duration::from_secs(1800);
@@ -25,6 +27,7 @@ pub(crate) struct Archive {
     pub(crate) path: PathBuf,
     pub(crate) entries: Vec<String>,
     _keep: Option<std::rc::Rc<tempfile::TempDir>>,
+    _held: Option<Held>,
 }
 
 /// Get the archive, check it, and read what is in it.
@@ -35,8 +38,9 @@ pub(crate) fn open(
     strip: usize,
     call: &Call<'_>,
 ) -> Result<Archive, Failure> {
-    let ready = Source::Files(vec![source.to_owned()]).ready(None, check, call)?;
-    let ready = ready.ok_or_else(|| Failure::machine(format!("{} is not there", source)))?;
+    let ready = Source::file(source.to_owned()).ready(None, check, call)?;
+    let ready = ready.ok_or_else(|| Failure::machine(format!("{} is not there", redact::url(source))))?;
+    let held = ready.held;
     let (path, keep) = match ready.file {
         Some(path) => (path, None),
         None => {
@@ -55,9 +59,10 @@ pub(crate) fn open(
     let text = program(&argv, call)?;
     let entries = text.lines().filter_map(|l| inside(l, strip)).collect::<Vec<_>>();
     if let Some(bad) = text.lines().find(|l| l.starts_with('/') || l.split('/').any(|p| p == "..")) {
-        return Err(Failure::declaration(format!("{} holds {bad:?}, which leads out of it", source)));
+        let shown = redact::url(source);
+        return Err(Failure::declaration(format!("{shown} holds {bad:?}, which leads out of it")));
     }
-    Ok(Archive { path, entries, _keep: keep })
+    Ok(Archive { path, entries, _keep: keep, _held: held })
 }
 
 /// A path of the archive as it will be in the directory.

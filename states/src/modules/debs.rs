@@ -10,8 +10,10 @@ use crate::modules::apt::{package_name, versions};
 use crate::modules::args::{Args, scalar};
 use crate::modules::cmd::tool;
 use crate::modules::dpkg::{Packages, compare};
+use crate::modules::file::remote::Held;
 use crate::modules::file::source::{Check, Source};
 use crate::modules::textfile::roots;
+use crate::redact;
 use crate::value::Value;
 
 /// A package file at hand.
@@ -22,6 +24,7 @@ pub(crate) struct Deb {
     pub(crate) path: PathBuf,
     /// The directory that it was copied to goes when nobody needs it any more.
     _keep: Option<Rc<tempfile::TempDir>>,
+    _held: Option<Held>,
 }
 
 impl PartialEq for Deb {
@@ -61,8 +64,10 @@ pub(crate) fn look(sources: &[(String, String)], call: &Call<'_>) -> Result<Vec<
 }
 
 fn deb(name: &str, source: &str, call: &Call<'_>) -> Result<Deb, Failure> {
-    let ready = Source::Files(vec![source.to_owned()]).ready(None, &Check::default(), call)?;
-    let ready = ready.ok_or_else(|| Failure::machine(format!("{source} is not there")))?;
+    let ready = Source::file(source.to_owned()).ready(None, &Check::default(), call)?;
+    let ready = ready.ok_or_else(|| Failure::machine(format!("{} is not there", redact::url(source))))?;
+    let held = ready.held;
+    let shown = redact::url(source);
     let (path, keep) = match ready.file {
         Some(path) => (path, None),
         None => {
@@ -78,11 +83,9 @@ fn deb(name: &str, source: &str, call: &Call<'_>) -> Result<Deb, Failure> {
     let told = tool(call, &argv, Duration::from_secs(60))?.out();
     match told.lines().collect::<Vec<_>>().as_slice() {
         [package, version] if *package == name => {
-            Ok(Deb { name: name.to_owned(), version: (*version).to_owned(), path, _keep: keep })
+            Ok(Deb { name: name.to_owned(), version: (*version).to_owned(), path, _keep: keep, _held: held })
         }
-        [package, _] => {
-            Err(Failure::declaration(format!("{source} holds the package {package}, not {name}")))
-        }
-        _ => Err(Failure::declaration(format!("{source} is no package"))),
+        [package, _] => Err(Failure::declaration(format!("{shown} holds the package {package}, not {name}"))),
+        _ => Err(Failure::declaration(format!("{shown} is no package"))),
     }
 }
