@@ -27,6 +27,7 @@ pub(crate) mod git_more;
 pub(crate) mod gone;
 pub(crate) mod group;
 pub(crate) mod host;
+pub(crate) mod http;
 pub(crate) mod ini;
 pub(crate) mod ini_file;
 pub(crate) mod locale;

@@ -322,7 +322,7 @@ fn created(want: &Want, observed: &Observed, ready: &Ready, owner: &Owner) -> Ma
     let own = Ids::default().fresh(owner.mode);
     let now = Stat { mode: own.mode, uid: own.uid, gid: own.gid, ..observed.now };
     file::dress_changes(&now, owner, &want.wish, &mut changes);
-    if matches!(want.source, Source::Files(_)) && want.wish.mode.is_none() {
+    if matches!(want.source, Source::Files(_)) {
         changes.insert("mode".to_owned(), file::octal(owner.mode));
     }
     changes
