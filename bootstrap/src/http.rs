@@ -43,6 +43,8 @@ pub(crate) enum Peer {
     Tls,
     /// Any server of files, over TLS or not.
     Web,
+    /// The same on this machine itself: never through a proxy.
+    Near,
     /// The same where no certificate authorities are installed: without TLS.
     PlainWeb,
 }
@@ -93,17 +95,18 @@ impl Http {
             .map_err(|e| Error::Failed(format!("cannot start the network runtime: {e}")))?;
         let mut builder = reqwest::Client::builder()
             .user_agent(match peer {
-                Peer::Web | Peer::PlainWeb => concat!("mayfly-boot/", env!("CARGO_PKG_VERSION")),
+                Peer::Web | Peer::Near | Peer::PlainWeb => concat!("mayfly-boot/", env!("CARGO_PKG_VERSION")),
                 _ => concat!("git/2.40 (mayfly-boot ", env!("CARGO_PKG_VERSION"), ")"),
             })
             .connect_timeout(CONNECT.min(stall))
             .read_timeout(stall);
-        if !matches!(peer, Peer::Tls | Peer::Web) {
+        if !matches!(peer, Peer::Tls | Peer::Web | Peer::Near) {
             // Nothing is verified here, so that a machine without certificate authorities can still fetch.
             builder = builder.tls_certs_only([]);
         }
         builder = match peer {
             Peer::Local => builder.no_proxy().redirect(Policy::none()),
+            Peer::Near => builder.no_proxy().redirect(Policy::custom(follow_files)),
             Peer::Web => builder.redirect(Policy::custom(follow_files)),
             Peer::PlainWeb | Peer::Plain | Peer::Tls => builder.redirect(Policy::custom(follow)),
         };

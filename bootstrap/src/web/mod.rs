@@ -23,6 +23,7 @@ pub(crate) struct Web {
     stall: Duration,
     cancel: Cancel,
     secure: OnceLock<Result<Http, String>>,
+    near: OnceLock<Result<Http, String>>,
     plain: OnceLock<Result<Http, String>>,
     s3: S3,
 }
@@ -31,13 +32,23 @@ impl Web {
     /// With the metadata service at `imds` for credentials, and what the environment says of them.
     pub(crate) fn new(imds: &str, environment: Environment, cancel: Cancel) -> Self {
         let s3 = S3::new(imds, environment, cancel.clone());
-        Self { stall: STALL, cancel, secure: OnceLock::new(), plain: OnceLock::new(), s3 }
+        Self {
+            stall: STALL,
+            cancel,
+            secure: OnceLock::new(),
+            near: OnceLock::new(),
+            plain: OnceLock::new(),
+            s3,
+        }
     }
 
     /// The client for an address. Where no certificate authorities are installed, plain addresses can still be asked.
     fn client(&self, url: &str) -> Result<&Http, FetchError> {
         let made = |peer| Http::new(peer, self.stall, self.cancel.clone()).map_err(|e| e.to_string());
-        let secure = self.secure.get_or_init(|| made(Peer::Web));
+        let secure = match is_near(url) {
+            true => self.near.get_or_init(|| made(Peer::Near)),
+            false => self.secure.get_or_init(|| made(Peer::Web)),
+        };
         let chosen = match secure {
             Err(_) if url.starts_with("http://") => self.plain.get_or_init(|| made(Peer::PlainWeb)),
             other => other,
@@ -126,6 +137,14 @@ impl Web {
             _ => Ok(first),
         }
     }
+}
+
+/// Whether an address is one of this machine's own, as those of health checks are.
+fn is_near(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn url_is_s3(request: &Request) -> bool {

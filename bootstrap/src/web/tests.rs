@@ -263,3 +263,14 @@ fn aws_itself_is_asked_at_the_host_of_the_bucket() {
     assert_eq!(s3.elsewhere("b/k", "eu-west-1").unwrap(), None);
     assert_eq!(s3.elsewhere("b/k", "evil.org/").unwrap(), None);
 }
+
+#[test]
+fn only_this_machine_is_near() {
+    for near in ["http://127.0.0.1:8080/x", "https://localhost/", "http://[::1]:1/", "http://me:x@127.9.9.9/"]
+    {
+        assert!(is_near(near), "{near}");
+    }
+    for far in ["http://10.0.0.1/", "http://127.0.0.1.evil.org/", "https://x@localhost.org/", "nonsense"] {
+        assert!(!is_near(far), "{far}");
+    }
+}

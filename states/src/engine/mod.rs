@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
             Verdict::Fail(culprits) => (self.blocked(i, &culprits), false),
         };
         let ret = if is_set(chunk, "no_log") { ret.hidden() } else { ret };
-        self.record(chunk, chunk.tag(), ret, ran, started);
+        self.record(chunk, &chunk.tag(), ret, ran, started);
         self.done[i] = Some(n);
         self.stop_if_hard(chunk, n);
     }
@@ -308,10 +308,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn record(&mut self, chunk: &Chunk, tag: String, ret: Return, ran: bool, started: f64) {
+    fn record(&mut self, chunk: &Chunk, tag: &str, ret: Return, ran: bool, started: f64) {
         // Names and ids may be addresses with passwords in them.
         let step = StepReport {
-            tag: redact::users(&tag),
+            tag: redact::users(tag),
             id: redact::users(&chunk.id),
             name: redact::users(&chunk.name),
             sls: chunk.sls.clone(),
@@ -352,7 +352,7 @@ impl<'a> Run<'a> {
             Call { chunk, low: self.low, context: self.context, facts: &self.facts, test: self.options.test };
         let ret = react(&call);
         let ret = self.soften(ret, self.options.test);
-        self.record(&listener, listener.tag(), ret, true, started);
+        self.record(&listener, &listener.tag(), ret, true, started);
     }
 }
 

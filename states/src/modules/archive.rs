@@ -6,9 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind};
-use crate::modules::archive_file::{self, Archive, Format, program, stripped, tops};
+use crate::modules::archive_file::{self, Archive, Format, stripped, tops};
 use crate::modules::args::Args;
-use crate::modules::file::remote::{is_remote, path_of};
 use crate::modules::file::source::Check;
 use crate::modules::file::{Ids, Wish};
 use crate::modules::textfile::{place, roots};
@@ -93,37 +92,16 @@ pub(crate) struct Plan {
 }
 
 fn format(args: &Args<'_>, source: &str) -> Result<Format, Failure> {
-    let lower = match is_remote(source) {
-        true => path_of(source).to_lowercase(),
-        false => source.to_lowercase(),
-    };
-    let given = args.text("archive_format")?;
-    let tar = [
-        ".tar",
-        ".tgz",
-        ".tbz",
-        ".tbz2",
-        ".txz",
-        ".tlz",
-        ".tzst",
-        ".tar.gz",
-        ".tar.bz2",
-        ".tar.xz",
-        ".tar.zst",
-        ".tar.lzma",
-    ];
-    match given.as_deref() {
+    match args.text("archive_format")?.as_deref() {
         Some("tar") => Ok(Format::Tar),
         Some("zip") => Ok(Format::Zip),
         Some(other) => {
             Err(Failure::declaration(format!("`archive_format: {other}` is not supported; tar and zip are")))
         }
-        None if tar.iter().any(|end| lower.ends_with(end)) => Ok(Format::Tar),
-        None if lower.ends_with(".zip") || lower.ends_with(".jar") => Ok(Format::Zip),
-        None => Err(Failure::declaration(format!(
-            "{} does not say its kind; give `archive_format`",
-            redact::url(source)
-        ))),
+        None => archive_file::format_of(source).ok_or_else(|| {
+            let shown = redact::url(source);
+            Failure::declaration(format!("{shown} does not say its kind; give `archive_format`"))
+        }),
     }
 }
 
@@ -356,24 +334,5 @@ fn extract(want: &Want, archive: &Archive, call: &Call<'_>) -> Result<(), Failur
         }
     }
     fsys::make_dirs(&want.path, roots(0o755))?;
-    let (file, dir) = (archive.path.display().to_string(), want.path.display().to_string());
-    let mut argv = match want.format {
-        // A link to a directory stays one; what is taken out never belongs to a number of another machine.
-        Format::Tar => vec![
-            "tar",
-            "--extract",
-            "--keep-directory-symlink",
-            "--no-same-owner",
-            "--directory",
-            &dir,
-            "--file",
-            &file,
-        ],
-        Format::Zip => vec!["unzip", "-q", "-o", "-d", &dir],
-    };
-    argv.extend(want.options.iter().map(String::as_str));
-    if want.format == Format::Zip {
-        argv.push(&file);
-    }
-    program(&argv, call).map(drop)
+    archive_file::extract(&archive.file.path, want.format, &want.path, &want.options, call)
 }

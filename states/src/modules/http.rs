@@ -121,7 +121,9 @@ fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
 fn request(url: &str, args: &Args<'_>) -> Result<Request, Failure> {
     if !url.starts_with("http://") && !url.starts_with("https://") {
         let url = redact::url(url);
-        return Err(Failure::declaration(format!("{url} is no address that begins with https:// or http://")));
+        return Err(Failure::declaration(format!(
+            "{url} is no address that begins with https:// or http://"
+        )));
     }
     let mut request = Request {
         method: args.text("method")?.unwrap_or_else(|| "GET".to_owned()).to_uppercase(),
@@ -193,9 +195,8 @@ impl Query {
     /// That an address answers with a success.
     pub(crate) fn healthy(url: &str, timeout: Duration) -> Self {
         let request = Request { any_status: true, limit: LIMIT, timeout, ..Request::get(url) };
-        let success = regex::build("^2..$", false, false).map(|regex| {
-            Expect::Like("^2..$".to_owned(), Box::new(regex))
-        });
+        let success = regex::build("^2..$", false, false)
+            .map(|regex| Expect::Like("^2..$".to_owned(), Box::new(regex)));
         Self { request, text: None, status: success.ok(), raise: true }
     }
 
@@ -251,7 +252,7 @@ fn rehearsal(want: &Want) -> Diff<()> {
     Diff::Change { plan: (), changes: Map::new(), would: format!("{} would be asked", want.name) }
 }
 
-fn applied(want: &Want, judged: Judged) -> Applied {
+fn applied(want: &Want, judged: &Judged) -> Applied {
     let comment = format!("{}: {}", want.name, judged.comment);
     Applied { comment, changes: Some(Map::new()), failed: !judged.good }
 }
@@ -282,7 +283,7 @@ impl StateFn for Once {
             None => want.query.ask(None, call)?,
             Some(wait) => want.query.until(wait, want.interval, call)?,
         };
-        Ok(applied(want, judged))
+        Ok(applied(want, &judged))
     }
 }
 
@@ -308,6 +309,6 @@ impl StateFn for Wait {
 
     fn apply(want: &Want, (): (), call: &Call<'_>) -> Result<Applied, Failure> {
         let judged = want.query.until(want.wait.unwrap_or(WAIT), want.interval, call)?;
-        Ok(applied(want, judged))
+        Ok(applied(want, &judged))
     }
 }

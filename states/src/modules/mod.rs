@@ -38,6 +38,7 @@ pub(crate) mod pkg_held;
 pub(crate) mod pkg_removed;
 pub(crate) mod pkg_uptodate;
 pub(crate) mod pkgrepo;
+pub(crate) mod release;
 pub(crate) mod service;
 pub(crate) mod service_boot;
 pub(crate) mod ssh_auth;

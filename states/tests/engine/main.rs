@@ -16,6 +16,7 @@ mod judged;
 mod mounts;
 mod odd;
 mod packages;
+mod releases;
 mod remote;
 mod repositories;
 mod salt;

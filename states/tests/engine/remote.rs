@@ -20,7 +20,8 @@ fn bench() -> Bench {
 
 fn managed(args: serde_json::Value) -> mayfly_states::low::Chunk {
     let mut all = json!({"name": "/etc/app.conf", "source": APP});
-    all.as_object_mut().unwrap().extend(args.as_object().unwrap().clone());
+    let serde_json::Value::Object(args) = args else { panic!("arguments are a mapping") };
+    all.as_object_mut().unwrap().extend(args);
     step("file.managed", "app", all)
 }
 
@@ -190,6 +191,27 @@ fn a_copy_is_kept_and_forgotten_as_asked() {
     assert_eq!(gone.changes["deleted"], value(json!(true)));
     assert_eq!(kept(&bench), [""; 0]);
     assert!(bench.refuses(&cached).contains("connection refused"));
+}
+
+#[test]
+fn a_question_is_sent_as_it_is_asked() {
+    let bench = bench();
+    let url = "https://api.test/hook?a=1&b=x+%26&c=%C3%BC";
+    bench.web.put(url, "done");
+    let args = json!({"method": "post", "params": {"b": "x &", "c": "ü"}, "data": {"k": "v w"}, "match": "done",
+        "header_dict": {"X-One": 1}, "header_list": ["X-Two: 2"], "username": "me", "password": "s3cret", "timeout": 5});
+    let step = step("http.query", "https://api.test/hook?a=1", args);
+    assert_eq!(only(bench.test(std::slice::from_ref(&step))).outcome, Outcome::WouldChange);
+    assert_eq!(bench.web.asked(), [""; 0], "a rehearsal asks nobody");
+    let done = only(bench.run(std::slice::from_ref(&step)));
+    assert_eq!((done.outcome, done.changes.len()), (Outcome::Ok, 0), "{}", done.comment);
+    let sent = bench.web.requests().pop().unwrap();
+    assert_eq!((sent.method.as_str(), sent.url.as_str(), sent.body.as_slice()), ("POST", url, &b"k=v+w"[..]));
+    assert_eq!(sent.timeout.as_secs(), 5);
+    let headers: Vec<String> = sent.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let wanted = ["X-One: 1", "X-Two: 2", "Authorization: Basic bWU6czNjcmV0"];
+    assert_eq!(headers[..3], wanted);
+    assert_eq!(headers[3..], ["Content-Type: application/x-www-form-urlencoded"]);
 }
 
 #[test]

@@ -132,6 +132,16 @@ impl Kept {
 /// Get a source with this digest, from what is kept or from its server. Without a digest the server is always asked, if
 /// only whether anything has changed.
 pub(crate) fn get(url: &str, wanted: Option<&SourceHash>, call: &Call<'_>) -> Result<Fetched, Missed> {
+    get_with(&[], url, wanted, call)
+}
+
+/// The same with headers, which say who asks.
+pub(crate) fn get_with(
+    headers: &[(String, String)],
+    url: &str,
+    wanted: Option<&SourceHash>,
+    call: &Call<'_>,
+) -> Result<Fetched, Missed> {
     let kept = Kept::of(url, call);
     if wanted.is_some()
         && let Some(Seen { content, wrong: None, .. }) = kept.read(wanted)?
@@ -139,7 +149,7 @@ pub(crate) fn get(url: &str, wanted: Option<&SourceHash>, call: &Call<'_>) -> Re
         return Ok(kept.found(content));
     }
     let version = if wanted.is_none() { kept.version()? } else { None };
-    let mut request = Request::get(url);
+    let mut request = Request { headers: headers.to_vec(), ..Request::get(url) };
     if let Some((etag, _)) = &version {
         request = request.header("If-None-Match", etag);
     }

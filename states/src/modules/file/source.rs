@@ -45,6 +45,32 @@ impl Named {
     }
 }
 
+/// A source as a file of this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OnDisk {
+    pub(crate) path: PathBuf,
+    /// Where it has been read already.
+    content: Option<Content>,
+    _held: Option<Held>,
+}
+
+impl OnDisk {
+    /// Its SHA-256 in hex.
+    pub(crate) fn sha256(&self) -> Result<String, Failure> {
+        match &self.content {
+            Some(content) => Ok(content.sha256.clone()),
+            None => Ok(fsys::read(&self.path, 0)?.sha256),
+        }
+    }
+}
+
+impl From<remote::Fetched> for OnDisk {
+    fn from(fetched: remote::Fetched) -> Self {
+        let (path, content, held) = fetched.place();
+        Self { path, content: Some(content), _held: held }
+    }
+}
+
 /// Content ready to be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ready {
@@ -87,6 +113,12 @@ impl Source {
     /// Whether the source is there and has the digest that it must have; a directory has none.
     pub(crate) fn at(name: &str, check: &Check, call: &Call<'_>) -> Result<(), Failure> {
         first(&[Named::new(name)], check, false, call).map(drop)
+    }
+
+    /// The file itself, for programs that read files: where it is, and what must be held for as long as it is read.
+    pub(crate) fn on_disk(name: &str, check: &Check, call: &Call<'_>) -> Result<OnDisk, Failure> {
+        let found = first(&[Named::new(name)], check, check.keep, call)?;
+        Ok(OnDisk { path: found.path, content: found.content, _held: found.held })
     }
 
     /// The content that stands at `path`, when it has the digest that a source on another machine must have: then
@@ -389,6 +421,11 @@ impl Check {
         let hash = args.text("source_hash")?.filter(|hash| !hash.is_empty() && !skip);
         let strict = !skip && !args.flag("use_etag", false)?;
         Ok(Self { hash, name: args.text("source_hash_name")?, strict, keep: false })
+    }
+
+    /// That a source has this digest; without one, that it is of this machine unless `open`.
+    pub(crate) fn of(hash: Option<String>, open: bool) -> Self {
+        Self { hash, strict: !open, ..Self::default() }
     }
 
     /// The same, with a copy of what is fetched kept.
