@@ -122,8 +122,15 @@ fn a_release_that_does_not_come_up_is_taken_back() {
     assert!(failed.comment.contains("releases/1 is the current release again, and app has come up"));
     assert_eq!(current(&bench), "releases/1");
     assert_eq!(bench.services.asked(), ["restart app", "restart app"]);
-    assert_eq!(shelf(&bench), [".1.json", ".broken.json", "1", "broken"]);
+    assert_eq!(shelf(&bench), [".1.json", ".broken.json", ".failed", "1", "broken"]);
     bench.same(&release(&bench, "1", json!({})));
+    let again = bench.refuses(&release(&bench, "broken", json!({})));
+    assert!(again.contains("was tried in /srv/app and did not come up: `! grep -q broken"), "{again}");
+    assert_eq!(bench.services.asked(), [""; 0], "what does not come up is not tried again and again");
+    assert_eq!(run(&bench, &release(&bench, "broken", json!({"attempt": 2}))).outcome, Outcome::Failed);
+    assert_eq!(bench.services.asked(), ["restart app", "restart app"]);
+    works(&bench, &release(&bench, "2", json!({})));
+    assert_eq!(shelf(&bench), [".1.json", ".2.json", ".broken.json", "1", "2", "broken"]);
 }
 
 #[test]

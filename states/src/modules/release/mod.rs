@@ -17,7 +17,7 @@ use crate::value::{Map, Value};
 use health::Service;
 use install::Pack;
 use origin::{Artefact, From};
-use store::{Record, Shelf, Store, target};
+use store::{Failed, Record, Shelf, Store, target};
 
 pub(crate) const ARGS: &[&str] = &[
     "source",
@@ -39,6 +39,7 @@ pub(crate) const ARGS: &[&str] = &[
     "user",
     "group",
     "keep",
+    "attempt",
     "service",
     "health_url",
     "health_cmd",
@@ -56,6 +57,8 @@ pub(crate) struct Want {
     wish: Wish,
     /// How many old releases stay.
     keep: usize,
+    /// Another number has a release that did not come up tried again.
+    attempt: u32,
     service: Service,
 }
 
@@ -96,6 +99,7 @@ impl StateFn for Active {
             pack: Pack::read(args)?,
             wish: Wish { user: args.text("user")?, group: args.text("group")?, mode: None },
             keep: usize::try_from(keep).unwrap_or(usize::MAX),
+            attempt: args.number("attempt")?.unwrap_or(1),
             service: Service::read(args)?,
         })
     }
@@ -121,6 +125,12 @@ impl StateFn for Active {
             let current = now.shelf.current.as_deref().map(shown).unwrap_or_default();
             return Diff::Same(format!("{current} is the current release in {name}"));
         };
+        if let Some(failed) = now.shelf.given_up(&artefact.version, want.attempt) {
+            return Diff::Refuse(format!(
+                "{} was tried in {name} and did not come up: {}; it is tried again when `version` or `attempt` changes",
+                failed.version, failed.why
+            ));
+        }
         let old = match &now.shelf.unfinished {
             Some(unfinished) => unfinished.old.clone(),
             None => now.shelf.current.clone(),
@@ -187,7 +197,9 @@ fn back(want: &Want, plan: &Plan, why: &str, call: &Call<'_>) -> Result<Applied,
             Err(why) => format!("{old} is the current release again, but did not come up either: {why}"),
         },
     };
-    want.store.end()?;
+    // Where nothing runs, nothing is broken by trying again.
+    let given_up = Failed { version: version.clone(), attempt: want.attempt, why: why.to_owned() };
+    want.store.give_up(plan.old.as_ref().map(|_| &given_up))?;
     Ok(failed(rest))
 }
 
@@ -227,6 +239,12 @@ impl Shelf {
     fn is_settled(&self, version: &str) -> bool {
         let current = self.current.as_deref() == Some(target(version).as_str());
         current && self.unfinished.is_none() && self.record(version).is_some()
+    }
+
+    /// That a version did not come up, and that nothing has changed since.
+    fn given_up(&self, version: &str, attempt: u32) -> Option<&Failed> {
+        let settled = self.unfinished.is_none() && self.current.is_some();
+        self.failed.as_ref().filter(|f| settled && f.version == version && f.attempt == attempt)
     }
 
     /// Releases that go once `new` is there: all but the last `keep`, and never the one that was the current one.

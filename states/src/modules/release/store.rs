@@ -37,6 +37,15 @@ pub(crate) struct Unfinished {
     pub(crate) old: Option<String>,
 }
 
+/// A release that was taken back: to try it again and again would break the service again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failed {
+    pub(crate) version: String,
+    /// `attempt`, as it was then.
+    pub(crate) attempt: u32,
+    pub(crate) why: String,
+}
+
 /// The directory of an application.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -51,6 +60,8 @@ pub(crate) struct Shelf {
     /// What `current` points to, as written in the link.
     pub(crate) current: Option<String>,
     pub(crate) unfinished: Option<Unfinished>,
+    /// The release that was taken back last, if none has come up since.
+    pub(crate) failed: Option<Failed>,
     /// Complete releases, the one that was activated last first.
     pub(crate) releases: Vec<(String, Record)>,
 }
@@ -74,6 +85,10 @@ impl Store {
 
     fn marker(&self) -> PathBuf {
         self.dir.join(".activating")
+    }
+
+    fn failed(&self) -> PathBuf {
+        self.dir.join(".failed")
     }
 
     fn record(&self, version: &str) -> PathBuf {
@@ -100,11 +115,8 @@ impl Store {
                 )));
             }
         };
-        let unfinished = match fsys::stat(&self.marker())?.kind {
-            Kind::Missing => None,
-            _ => Some(parsed(&self.marker())?),
-        };
-        Ok(Shelf { current, unfinished, releases: self.complete()? })
+        let (unfinished, failed) = (parsed(&self.marker())?, parsed(&self.failed())?);
+        Ok(Shelf { current, unfinished, failed, releases: self.complete()? })
     }
 
     fn complete(&self) -> Result<Vec<(String, Record)>, Failure> {
@@ -117,7 +129,9 @@ impl Store {
                 continue;
             }
             let when = entry.metadata().and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-            found.push((when, version.to_owned(), parsed(&entry.path())?));
+            if let Some(record) = parsed(&entry.path())? {
+                found.push((when, version.to_owned(), record));
+            }
         }
         found.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
         Ok(found.into_iter().map(|(_, version, record)| (version, record)).collect())
@@ -155,8 +169,17 @@ impl Store {
         save(&self.marker(), &Unfinished { old })
     }
 
-    /// All is well, be it with the new or with the old.
+    /// All is well with the new.
     pub(crate) fn end(&self) -> Result<(), Failure> {
+        fsys::remove(&self.failed())?;
+        Ok(fsys::remove(&self.marker())?)
+    }
+
+    /// The old is back, or there was none; what failed is remembered.
+    pub(crate) fn give_up(&self, failed: Option<&Failed>) -> Result<(), Failure> {
+        if let Some(failed) = failed {
+            save(&self.failed(), failed)?;
+        }
         Ok(fsys::remove(&self.marker())?)
     }
 
@@ -208,11 +231,15 @@ fn save(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     Ok(fsys::replace(path, text.as_bytes(), roots(0o600))?)
 }
 
-fn parsed<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Failure> {
+/// What was written to a file, if it is there.
+fn parsed<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, Failure> {
+    if fsys::stat(path)?.kind == Kind::Missing {
+        return Ok(None);
+    }
     let text = fsys::read_text(path, LIMIT)?;
     let odd =
         |e| Failure::machine(format!("{} is not what was written there: {e}; remove it", path.display()));
-    serde_json::from_str(&text).map_err(odd)
+    serde_json::from_str(&text).map(Some).map_err(odd)
 }
 
 #[cfg(test)]
