@@ -3,9 +3,11 @@
 use crate::cli::{ApplyArgs, ApplyOutput, SupervisorArg};
 use crate::converge::Converge;
 use crate::exit::Exit;
+use crate::http::Cancel;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::services::SupervisedServices;
+use crate::web::{Environment, Web};
 use crate::{local, supervise, userdata};
 use mayfly_states::engine::Options;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
@@ -24,7 +26,11 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
     let minion = local::minion(&args.tree)?;
     let services = services(args.supervisor, &args.tree.root);
     let interrupt = Interrupt::listen()?;
-    let machine = Machine::new(services).with_root(&args.tree.root).with_cancel(interrupt.flag());
+    let web = Web::new(&args.imds, Environment::read(), Cancel::default());
+    let machine = Machine::new(services)
+        .with_root(&args.tree.root)
+        .with_network(Arc::new(web))
+        .with_cancel(interrupt.flag());
     let converge = Converge::new(tree, minion, Arc::new(machine));
     let low = match converge.compile(&args.sls) {
         Ok(low) => low,

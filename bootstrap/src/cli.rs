@@ -123,6 +123,9 @@ pub(crate) struct ApplyArgs {
     /// What to print.
     #[arg(long, value_enum, default_value_t = ApplyOutput::Text)]
     pub(crate) output: ApplyOutput,
+    /// The metadata service that S3 sources get their credentials from.
+    #[arg(long, env = "MAYFLY_IMDS_URL", value_name = "URL", default_value = crate::imds::DEFAULT_BASE)]
+    pub(crate) imds: String,
     #[command(flatten)]
     pub(crate) tree: TreeArgs,
 }

@@ -41,6 +41,12 @@ pub(crate) enum Peer {
     Plain,
     /// A git server over TLS.
     Tls,
+    /// Any server of files, over TLS or not.
+    Web,
+    /// The same on this machine itself: never through a proxy.
+    Near,
+    /// The same where no certificate authorities are installed: without TLS.
+    PlainWeb,
 }
 
 /// Why there was no answer.
@@ -49,9 +55,23 @@ pub(crate) enum Error {
     /// The network, a limit or TLS; the chain of causes in one line.
     #[error("{0}")]
     Failed(String),
+    /// Nothing came for too long.
+    #[error("{0}")]
+    TimedOut(String),
     /// The caller asked to stop.
     #[error("stopped")]
     Cancelled,
+}
+
+impl Error {
+    /// The address is the caller's to tell: it may hold a password.
+    fn of(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        match error.is_timeout() {
+            true => Self::TimedOut(chain(&error)),
+            false => Self::Failed(chain(&error)),
+        }
+    }
 }
 
 /// A client and the runtime that drives it. Connections are kept between calls.
@@ -74,16 +94,21 @@ impl Http {
             .build()
             .map_err(|e| Error::Failed(format!("cannot start the network runtime: {e}")))?;
         let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("git/2.40 (mayfly-boot ", env!("CARGO_PKG_VERSION"), ")"))
+            .user_agent(match peer {
+                Peer::Web | Peer::Near | Peer::PlainWeb => concat!("mayfly-boot/", env!("CARGO_PKG_VERSION")),
+                _ => concat!("git/2.40 (mayfly-boot ", env!("CARGO_PKG_VERSION"), ")"),
+            })
             .connect_timeout(CONNECT.min(stall))
             .read_timeout(stall);
-        if peer != Peer::Tls {
+        if !matches!(peer, Peer::Tls | Peer::Web | Peer::Near) {
             // Nothing is verified here, so that a machine without certificate authorities can still fetch.
             builder = builder.tls_certs_only([]);
         }
         builder = match peer {
             Peer::Local => builder.no_proxy().redirect(Policy::none()),
-            Peer::Plain | Peer::Tls => builder.redirect(Policy::custom(follow)),
+            Peer::Near => builder.no_proxy().redirect(Policy::custom(follow_files)),
+            Peer::Web => builder.redirect(Policy::custom(follow_files)),
+            Peer::PlainWeb | Peer::Plain | Peer::Tls => builder.redirect(Policy::custom(follow)),
         };
         let client = builder.build().map_err(|e| Error::Failed(chain(&e)))?;
         Ok(Self { runtime, client, cancel })
@@ -107,7 +132,7 @@ impl Http {
                     return Err(Error::Cancelled);
                 }
                 if let Ok(result) = tokio::time::timeout(LOOK, &mut work).await {
-                    return result.map_err(|e| Error::Failed(chain(&e)));
+                    return result.map_err(Error::of);
                 }
             }
         })
@@ -161,6 +186,18 @@ fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action 
         return attempt.error("more than 5 redirects");
     }
     attempt.follow()
+}
+
+/// Files move from plain addresses to TLS and between hosts, but never back to plain ones.
+fn follow_files(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let was_tls = attempt.previous().iter().any(|url| url.scheme() == "https");
+    match (attempt.url().scheme(), attempt.previous().len()) {
+        (_, 11..) => attempt.error("more than 10 redirects"),
+        ("https", _) => attempt.follow(),
+        ("http", _) if !was_tls => attempt.follow(),
+        ("http", _) => attempt.error("the server redirects from https to http"),
+        _ => attempt.error("the server redirects to something that is neither https nor http"),
+    }
 }
 
 /// An error and its causes in one line, without the address (which the caller names) said twice.

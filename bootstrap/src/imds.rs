@@ -15,6 +15,7 @@ const DOCUMENT: &str = "/latest/dynamic/instance-identity/document";
 const LOCAL_IPV4: &str = "/latest/meta-data/local-ipv4";
 const PUBLIC_IPV4: &str = "/latest/meta-data/public-ipv4";
 const LOCAL_HOSTNAME: &str = "/latest/meta-data/local-hostname";
+const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 const TOKEN_TTL: &str = "21600";
 const MAX_BODY: usize = 256 * 1024;
 const ONE_REQUEST: Duration = Duration::from_secs(3);
@@ -30,7 +31,7 @@ pub(crate) enum Error {
         /// The service's base URL.
         base: String,
         /// What was asked for.
-        path: &'static str,
+        path: String,
         /// How long.
         waited: Duration,
         /// What the last attempt met.
@@ -44,7 +45,7 @@ pub(crate) enum Error {
         /// The service's base URL.
         base: String,
         /// What was asked for.
-        path: &'static str,
+        path: String,
         /// The status.
         status: u16,
     },
@@ -52,7 +53,7 @@ pub(crate) enum Error {
     #[error("metadata at {path}: {message}")]
     Odd {
         /// What was asked for.
-        path: &'static str,
+        path: String,
         /// What is odd about it.
         message: String,
     },
@@ -99,6 +100,20 @@ pub(crate) struct Document {
     pub(crate) region: Option<String>,
 }
 
+/// What the role of the instance signs with, for some hours.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct RoleCredentials {
+    /// `ASIA…`.
+    pub(crate) access_key_id: String,
+    /// The secret.
+    pub(crate) secret_access_key: String,
+    /// Sent with every request.
+    pub(crate) token: String,
+    /// Until when.
+    pub(crate) expiration: chrono::DateTime<chrono::Utc>,
+}
+
 /// A session with the service; the token is fetched when it is first needed and again when it was refused.
 #[derive(Debug)]
 pub(crate) struct Imds {
@@ -133,17 +148,17 @@ impl Imds {
         let deadline = Deadline { at: Instant::now() + within, within };
         let instance_id = self
             .text(INSTANCE_ID, &deadline)?
-            .ok_or(Error::Odd { path: INSTANCE_ID, message: "an instance without an id".into() })?;
+            .ok_or(Error::Odd { path: INSTANCE_ID.into(), message: "an instance without an id".into() })?;
         let id_is_plain = instance_id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         if !id_is_plain || instance_id.is_empty() || instance_id.len() > 64 {
             return Err(Error::Odd {
-                path: INSTANCE_ID,
+                path: INSTANCE_ID.into(),
                 message: format!("{instance_id:?} is not an instance id"),
             });
         }
         let document = self.get(DOCUMENT, &deadline)?.unwrap_or_else(|| b"{}".to_vec());
         let document = serde_json::from_slice(&document).map_err(|e| Error::Odd {
-            path: DOCUMENT,
+            path: DOCUMENT.into(),
             message: format!("not the JSON that was expected: {e}"),
         })?;
         Ok(Identity {
@@ -156,22 +171,49 @@ impl Imds {
         })
     }
 
-    fn text(&mut self, path: &'static str, deadline: &Deadline) -> Result<Option<String>, Error> {
+    /// The credentials of the instance's role; `None`: it has no role.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) fn role_credentials(&mut self, within: Duration) -> Result<Option<RoleCredentials>, Error> {
+        let deadline = Deadline { at: Instant::now() + within, within };
+        let Some(roles) = self.text(ROLES, &deadline)? else { return Ok(None) };
+        let role = roles.lines().next().unwrap_or_default();
+        let odd = |message: String| Error::Odd { path: ROLES.into(), message };
+        if role.is_empty() || !role.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b)) {
+            return Err(odd(format!("{role:?} is not the name of a role")));
+        }
+        let Some(answer) = self.get(&format!("{ROLES}{role}"), &deadline)? else { return Ok(None) };
+        // What was wrong is not quoted: it could be the secret itself.
+        serde_json::from_slice(&answer).map(Some).map_err(|_| odd("these are no credentials".into()))
+    }
+
+    /// The region that the instance is in.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) fn region(&mut self, within: Duration) -> Result<Option<String>, Error> {
+        let deadline = Deadline { at: Instant::now() + within, within };
+        let document = self.get(DOCUMENT, &deadline)?.unwrap_or_default();
+        Ok(serde_json::from_slice::<Document>(&document).ok().and_then(|document| document.region))
+    }
+
+    fn text(&mut self, path: &str, deadline: &Deadline) -> Result<Option<String>, Error> {
         let bytes = self.get(path, deadline)?;
         let text = bytes.map(String::from_utf8).transpose();
-        let text = text.map_err(|_| Error::Odd { path, message: "not UTF-8".into() })?;
+        let text = text.map_err(|_| Error::Odd { path: path.into(), message: "not UTF-8".into() })?;
         Ok(text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()))
     }
 
     /// One path; 404 is `None`. Tries again with growing pauses until the deadline, but never after a refusal.
-    fn get(&mut self, path: &'static str, deadline: &Deadline) -> Result<Option<Vec<u8>>, Error> {
+    fn get(&mut self, path: &str, deadline: &Deadline) -> Result<Option<Vec<u8>>, Error> {
         let mut pause = FIRST_PAUSE;
         loop {
             let last = match self.attempt(path)? {
                 Attempt::Found(body) => return Ok(Some(body)),
                 Attempt::Absent => return Ok(None),
                 Attempt::Refused(status) => {
-                    return Err(Error::Refused { base: self.base.clone(), path, status });
+                    return Err(Error::Refused { base: self.base.clone(), path: path.into(), status });
                 }
                 Attempt::Expired => {
                     self.token = None;
@@ -180,7 +222,12 @@ impl Imds {
                 Attempt::Again(cause) => cause,
             };
             if Instant::now() + pause >= deadline.at {
-                return Err(Error::Deadline { base: self.base.clone(), path, waited: deadline.within, last });
+                return Err(Error::Deadline {
+                    base: self.base.clone(),
+                    path: path.into(),
+                    waited: deadline.within,
+                    last,
+                });
             }
             self.pause(pause)?;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -195,7 +242,7 @@ impl Imds {
         self.http.wait(sleep).map_err(|_| Error::Cancelled)
     }
 
-    fn attempt(&mut self, path: &'static str) -> Result<Attempt, Error> {
+    fn attempt(&mut self, path: &str) -> Result<Attempt, Error> {
         if self.token.is_none() {
             match self.request_token()? {
                 Attempt::Found(token) => {
@@ -226,7 +273,7 @@ impl Imds {
             Ok((status, _)) if status == 429 || status >= 500 => Ok(Attempt::Again(format!("HTTP {status}"))),
             Ok((status, _)) => Ok(Attempt::Refused(status)),
             Err(http::Error::Cancelled) => Err(Error::Cancelled),
-            Err(http::Error::Failed(cause)) => Ok(Attempt::Again(cause)),
+            Err(error) => Ok(Attempt::Again(error.to_string())),
         }
     }
 }

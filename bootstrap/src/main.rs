@@ -18,6 +18,7 @@ mod show;
 mod status;
 mod supervise;
 mod userdata;
+mod web;
 
 use clap::Parser;
 use cli::{Cli, Command};

@@ -1,11 +1,13 @@
 //! The narrow door to the machine: what the engine and templates may ask of the world.
 
+mod fetch;
 mod machine;
 mod process;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use fetch::{Answer, Fetch, FetchError, NoNetwork, Request};
 pub use machine::Machine;
 
 /// A service as its manager sees it.
@@ -215,6 +217,10 @@ impl CommandError {
 pub trait Host: Send + Sync {
     /// The service manager in use.
     fn services(&self) -> &dyn Services;
+    /// The network.
+    fn network(&self) -> &dyn Fetch {
+        &NoNetwork
+    }
     /// Seconds since the epoch.
     fn now(&self) -> f64;
     /// The directory that is `/` to the states: files, accounts and packages are looked for below it.

@@ -1,4 +1,5 @@
-//! What is taken out of texts before anybody sees them: passwords and tokens in URLs.
+//! What is taken out of texts before anybody sees them: passwords and tokens in URLs, and in a single address the query too,
+//! which holds signatures.
 
 use std::borrow::Cow;
 
@@ -23,6 +24,22 @@ pub(crate) fn urls(text: &str) -> Cow<'_, str> {
     Cow::Owned(all + rest)
 }
 
+/// The same, owned.
+pub(crate) fn redacted(text: &str) -> String {
+    urls(text).into_owned()
+}
+
+/// One URL, without user, password and query. A path or anything else stays as it is.
+pub(crate) fn url(url: &str) -> String {
+    let shown = redacted(url);
+    match shown.split_once('?') {
+        Some((before, _)) if url.contains("://") && !url.starts_with("salt://") => {
+            format!("{before}?<redacted>")
+        }
+        _ => shown,
+    }
+}
+
 /// Where the user and password before a host end, if they are to be hidden.
 fn secret_end(before: &str, after: &str) -> Option<usize> {
     let end = after.find(['/', ' ', '\n', '\'', '"']).unwrap_or(after.len());
@@ -33,7 +50,7 @@ fn secret_end(before: &str, after: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::urls;
+    use super::*;
 
     #[test]
     fn passwords_and_tokens_go_and_names_stay() {
@@ -45,5 +62,12 @@ mod tests {
         assert_eq!(urls("ssh://git:pw@h/x"), "ssh://<redacted>@h/x");
         assert_eq!(urls("https://h/a@b"), "https://h/a@b");
         assert_eq!(urls("salt://"), "salt://");
+    }
+    #[test]
+    fn a_single_address_is_told_without_its_query() {
+        assert_eq!(url("https://u:p@x.org/y?sig=z&a=b@c"), "https://<redacted>@x.org/y?<redacted>");
+        assert_eq!(url("https://u:p?x@y/z"), "https://<redacted>@y/z");
+        assert_eq!(url("salt://a?saltenv=dev"), "salt://a?saltenv=dev");
+        assert_eq!(url("/srv/what?"), "/srv/what?");
     }
 }

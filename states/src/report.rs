@@ -163,7 +163,8 @@ impl Report {
 }
 
 impl StepReport {
-    fn is_news(&self) -> bool {
+    /// Whether a summary tells of it.
+    pub(crate) fn is_news(&self) -> bool {
         self.outcome != Outcome::Ok || !self.changes.is_empty() || !self.warnings.is_empty()
     }
 

@@ -153,6 +153,15 @@ fn templates_see_context_grains_pillar_and_imports() {
 }
 
 #[test]
+fn a_chunk_is_placed_where_its_file_says_it_and_not_where_the_rendered_text_does() {
+    let sls = "{% for i in range(9) %}\n# {{ i }}\n{% endfor %}\nlast:\n  test.nop: []\n";
+    let fixture = Fixture::new(&[("a.sls", sls)]);
+    let low = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap();
+    assert_ne!(low.chunks[0].origin.line, 4);
+    assert_eq!(low.origin(&low.chunks[0]).to_string(), "a.sls:4:1");
+}
+
+#[test]
 fn several_errors_are_told_in_one_run() {
     let fixture = Fixture::new(&[
         ("top.sls", "base: {'*': [a, b, gone]}"),

@@ -227,7 +227,7 @@ impl HttpStream {
     fn wire(&self, error: http::Error) -> io::Error {
         self.current.fail(match error {
             http::Error::Cancelled => WireError::Cancelled,
-            http::Error::Failed(cause) => WireError::Unreachable(cause),
+            http::Error::Failed(cause) | http::Error::TimedOut(cause) => WireError::Unreachable(cause),
         })
     }
 }

@@ -16,6 +16,7 @@ use crate::imds::Identity;
 use crate::services::SupervisedServices;
 use crate::supervise;
 use crate::userdata::{Finish, UserData, rules_from_pillar, splay_of};
+use crate::web::{Environment, Web};
 use mayfly_states::engine::{Observer, Options};
 use mayfly_states::fsys::lock::ConvergeLock;
 use mayfly_states::grains::facts::Facts;
@@ -310,8 +311,12 @@ impl<'r> Instance<'r> {
     fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
         self.store.flip(Link::Current, &fetched.commit).map_err(|e| e.to_string())?;
         let root = self.resident.root();
-        let machine =
-            Machine::new(self.services.clone()).with_root(root).with_cancel(self.resident.cancel.flag());
+        let cancel = &self.resident.cancel;
+        let web = Web::new(&self.resident.settings.imds, Environment::read(), cancel.clone());
+        let machine = Machine::new(self.services.clone())
+            .with_root(root)
+            .with_network(Arc::new(web))
+            .with_cancel(cancel.flag());
         let facts = Facts::read(root);
         facts.complaints.iter().for_each(say);
         let minion = identity::minion(&facts, &self.user, &self.identity);

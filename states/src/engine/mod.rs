@@ -330,7 +330,7 @@ impl<'e> Run<'_, 'e, '_> {
         let asked = chunk.arg("failhard").and_then(Value::as_bool).unwrap_or(self.options.failhard);
         let failed = self.report.steps.get(n).is_some_and(|s| s.outcome == Outcome::Failed);
         if asked && failed && !self.options.test && self.report.stopped.is_none() {
-            self.report.stopped = Some(format!("{} failed, and failhard is set", describe(chunk)));
+            self.report.stopped = Some(format!("{} failed, and failhard is set", self.describe(chunk)));
         }
     }
 
@@ -352,7 +352,7 @@ impl<'e> Run<'_, 'e, '_> {
         }
         let circular: Vec<&usize> = culprits.iter().filter(|j| self.past(**j).is_none()).collect();
         let names = |list: Vec<&usize>| {
-            list.into_iter().map(|j| describe(self.chunk(*j))).collect::<Vec<_>>().join(", ")
+            list.into_iter().map(|j| self.describe(self.chunk(*j))).collect::<Vec<_>>().join(", ")
         };
         if !circular.is_empty() && self.requisites[i].targets(Kind::Prereq).is_empty() {
             return Return::failed(format!(
@@ -393,6 +393,10 @@ impl<'e> Run<'_, 'e, '_> {
         step.comment = ret.comment;
         step.warnings = ret.warnings;
         step.ran = ran;
+        if step.is_news() {
+            // Only what is told needs the line of the file as it is written: to find it takes a comparison.
+            step.origin = self.shared.low.lines.origin(&step.origin);
+        }
         step.duration_ms = ((ended - step.started) * 1e6).round().max(0.0) / 1e3;
         self.observer.on_step_end(step, self.done.len());
     }
@@ -445,11 +449,17 @@ impl<'e> Run<'_, 'e, '_> {
         self.stop_if_hard(chunk, n);
     }
 
+    /// A chunk as messages name it.
+    fn describe(&self, chunk: &Chunk) -> String {
+        let origin = self.shared.low.origin(chunk);
+        format!("{}.{} `{}` ({origin})", chunk.state, chunk.fun, redact::urls(&chunk.id))
+    }
+
     /// What was not run because the run was stopped.
     fn tell_what_is_left(&mut self) {
         if self.report.stopped.is_some() {
             let left = (0..self.total()).filter(|i| self.done[*i].is_none());
-            self.report.left = left.map(|i| describe(self.chunk(i))).collect();
+            self.report.left = left.map(|i| self.describe(self.chunk(i))).collect();
         }
     }
 }
@@ -491,8 +501,4 @@ fn empty(chunk: &Chunk, run_num: usize, started: f64) -> StepReport {
 
 fn is_set(chunk: &Chunk, key: &str) -> bool {
     chunk.arg(key).and_then(Value::as_bool).unwrap_or(false)
-}
-
-fn describe(chunk: &Chunk) -> String {
-    format!("{}.{} `{}` ({})", chunk.state, chunk.fun, redact::urls(&chunk.id), chunk.origin)
 }

@@ -9,6 +9,7 @@
 
 pub mod lock;
 pub mod relocate;
+pub mod scratch;
 
 use std::borrow::Cow;
 use std::fs::{File, Metadata, OpenOptions};

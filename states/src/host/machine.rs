@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Command, CommandError, Host, Output, Services, process};
+use super::{Command, CommandError, Fetch, Host, NoNetwork, Output, Services, process};
 
 /// The machine that this program runs on, or a directory of it when a root is given.
 ///
@@ -17,18 +17,25 @@ use super::{Command, CommandError, Host, Output, Services, process};
 pub struct Machine {
     root: PathBuf,
     services: Arc<dyn Services>,
+    network: Arc<dyn Fetch>,
     cancel: Arc<AtomicBool>,
 }
 
 impl Machine {
     /// The machine with `/` as its root.
     pub fn new(services: Arc<dyn Services>) -> Self {
-        Self { root: PathBuf::from("/"), services, cancel: Arc::default() }
+        Self { root: PathBuf::from("/"), services, network: Arc::new(NoNetwork), cancel: Arc::default() }
     }
 
     /// The same with another root (`--root`).
     pub fn with_root(mut self, root: impl Into<PathBuf>) -> Self {
         self.root = root.into();
+        self
+    }
+
+    /// Sources over the network come by way of this.
+    pub fn with_network(mut self, network: Arc<dyn Fetch>) -> Self {
+        self.network = network;
         self
     }
 
@@ -42,6 +49,10 @@ impl Machine {
 impl Host for Machine {
     fn services(&self) -> &dyn Services {
         self.services.as_ref()
+    }
+
+    fn network(&self) -> &dyn Fetch {
+        self.network.as_ref()
     }
 
     fn now(&self) -> f64 {

@@ -6,17 +6,22 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind};
-use crate::modules::archive_file::{self, Archive, Format, program, stripped, tops};
+use crate::modules::archive_file::{self, Archive, Format, stripped, tops};
 use crate::modules::args::Args;
 use crate::modules::file::source::Check;
 use crate::modules::file::{Ids, Wish};
 use crate::modules::textfile::{place, roots};
+use crate::redact;
 use crate::value::{Map, Value};
 
 pub(crate) const ARGS: &[&str] = &[
     "source",
     "source_hash",
     "source_hash_name",
+    "source_hash_sig",
+    "signature",
+    "skip_verify",
+    "use_etag",
     "archive_format",
     "options",
     "user",
@@ -31,7 +36,6 @@ pub(crate) const ARGS: &[&str] = &[
 ];
 pub(crate) const IGNORED: &[&str] = &[
     "source_hash_update",
-    "skip_verify",
     "skip_files_list_verify",
     "list_options",
     "keep",
@@ -39,7 +43,6 @@ pub(crate) const IGNORED: &[&str] = &[
     "use_cmd_unzip",
     "extract_perms",
     "enforce_ownership_on",
-    "use_etag",
     "tar_options",
     "zip_options",
 ];
@@ -89,31 +92,16 @@ pub(crate) struct Plan {
 }
 
 fn format(args: &Args<'_>, source: &str) -> Result<Format, Failure> {
-    let lower = source.to_lowercase();
-    let given = args.text("archive_format")?;
-    let tar = [
-        ".tar",
-        ".tgz",
-        ".tbz",
-        ".tbz2",
-        ".txz",
-        ".tlz",
-        ".tzst",
-        ".tar.gz",
-        ".tar.bz2",
-        ".tar.xz",
-        ".tar.zst",
-        ".tar.lzma",
-    ];
-    match given.as_deref() {
+    match args.text("archive_format")?.as_deref() {
         Some("tar") => Ok(Format::Tar),
         Some("zip") => Ok(Format::Zip),
         Some(other) => {
             Err(Failure::declaration(format!("`archive_format: {other}` is not supported; tar and zip are")))
         }
-        None if tar.iter().any(|end| lower.ends_with(end)) => Ok(Format::Tar),
-        None if lower.ends_with(".zip") || lower.ends_with(".jar") => Ok(Format::Zip),
-        None => Err(Failure::declaration(format!("{source} does not say its kind; give `archive_format`"))),
+        None => archive_file::format_of(source).ok_or_else(|| {
+            let shown = redact::url(source);
+            Failure::declaration(format!("{shown} does not say its kind; give `archive_format`"))
+        }),
     }
 }
 
@@ -174,7 +162,7 @@ impl StateFn for Extracted {
             args.text("if_missing")?.map(|p| Ok::<_, Failure>(place(&p, call)?.path)).transpose()?;
         Ok(Want {
             options: options(args, format)?,
-            check: Check::read(args)?,
+            check: Check::read(args)?.keeping(),
             wish: Wish { user: args.text("user")?, group: args.text("group")?, mode: None },
             if_missing: missing,
             overwrite: args.flag("overwrite", false)?,
@@ -246,7 +234,11 @@ impl StateFn for Extracted {
             strange: now.strange.clone(),
             files: archive.entries.clone(),
         };
-        Diff::Change { plan, changes, would: format!("{} would be extracted to {}", want.source, want.name) }
+        Diff::Change {
+            plan,
+            changes,
+            would: format!("{} would be extracted to {}", redact::url(&want.source), want.name),
+        }
     }
 
     fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
@@ -254,7 +246,7 @@ impl StateFn for Extracted {
             extract(want, archive, call)?;
             own_all(want, &plan)?;
             fsys::remove(&mark(want, call))?;
-            return Ok(Applied::done(format!("{} extracted to {}", want.source, want.name)));
+            return Ok(Applied::done(format!("{} extracted to {}", redact::url(&want.source), want.name)));
         }
         for path in &plan.strange {
             own(path, plan.ids)?;
@@ -342,24 +334,5 @@ fn extract(want: &Want, archive: &Archive, call: &Call<'_>) -> Result<(), Failur
         }
     }
     fsys::make_dirs(&want.path, roots(0o755))?;
-    let (file, dir) = (archive.path.display().to_string(), want.path.display().to_string());
-    let mut argv = match want.format {
-        // A link to a directory stays one; what is taken out never belongs to a number of another machine.
-        Format::Tar => vec![
-            "tar",
-            "--extract",
-            "--keep-directory-symlink",
-            "--no-same-owner",
-            "--directory",
-            &dir,
-            "--file",
-            &file,
-        ],
-        Format::Zip => vec!["unzip", "-q", "-o", "-d", &dir],
-    };
-    argv.extend(want.options.iter().map(String::as_str));
-    if want.format == Format::Zip {
-        argv.push(&file);
-    }
-    program(&argv, call).map(drop)
+    archive_file::extract(&archive.file.path, want.format, &want.path, &want.options, call)
 }

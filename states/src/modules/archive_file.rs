@@ -1,14 +1,14 @@
 //! An archive at hand: fetched, checked, and listed by the program that will extract it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::engine::step::{Call, Failure};
-use crate::fsys;
 use crate::host::Command;
 use crate::modules::cmd::last_words;
-use crate::modules::file::source::{Check, Source};
-use crate::modules::textfile::roots;
+use crate::modules::file::remote::{is_remote, path_of};
+use crate::modules::file::source::{Check, OnDisk, Source};
+use crate::redact;
 
 /// Unpacking something large takes long; a stuck disk must still end.
 const TIMEOUT: Duration = Duration::from_secs(1800);
@@ -22,9 +22,8 @@ pub(crate) enum Format {
 /// The archive on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Archive {
-    pub(crate) path: PathBuf,
+    pub(crate) file: OnDisk,
     pub(crate) entries: Vec<String>,
-    _keep: Option<std::rc::Rc<tempfile::TempDir>>,
 }
 
 /// Get the archive, check it, and read what is in it.
@@ -35,29 +34,85 @@ pub(crate) fn open(
     strip: usize,
     call: &Call<'_>,
 ) -> Result<Archive, Failure> {
-    let ready = Source::Files(vec![source.to_owned()]).ready(None, check, call)?;
-    let ready = ready.ok_or_else(|| Failure::machine(format!("{} is not there", source)))?;
-    let (path, keep) = match ready.file {
-        Some(path) => (path, None),
-        None => {
-            let failed = |e| Failure::machine(format!("cannot make a temporary directory: {e}"));
-            let dir = tempfile::Builder::new().prefix("mayfly-archive-").tempdir().map_err(failed)?;
-            let path = dir.path().join("archive");
-            fsys::replace(&path, ready.content.bytes().unwrap_or_default(), roots(0o600))?;
-            (path, Some(std::rc::Rc::new(dir)))
-        }
-    };
+    let file = Source::on_disk(source, check, call)?;
+    let entries = list(&file.path, &redact::url(source), format, strip, call)?;
+    Ok(Archive { file, entries })
+}
+
+/// What is in an archive; one with a path that leads out of it is refused.
+pub(crate) fn list(
+    path: &Path,
+    shown: &str,
+    format: Format,
+    strip: usize,
+    call: &Call<'_>,
+) -> Result<Vec<String>, Failure> {
     let file = path.display().to_string();
     let argv = match format {
         Format::Tar => vec!["tar", "--list", "--quoting-style=literal", "--file", &file],
         Format::Zip => vec!["unzip", "-Z1", &file],
     };
     let text = program(&argv, call)?;
-    let entries = text.lines().filter_map(|l| inside(l, strip)).collect::<Vec<_>>();
     if let Some(bad) = text.lines().find(|l| l.starts_with('/') || l.split('/').any(|p| p == "..")) {
-        return Err(Failure::declaration(format!("{} holds {bad:?}, which leads out of it", source)));
+        return Err(Failure::declaration(format!("{shown} holds {bad:?}, which leads out of it")));
     }
-    Ok(Archive { path, entries, _keep: keep })
+    Ok(text.lines().filter_map(|l| inside(l, strip)).collect())
+}
+
+/// Take everything out of an archive, into a directory that is there.
+pub(crate) fn extract(
+    archive: &Path,
+    format: Format,
+    dir: &Path,
+    options: &[String],
+    call: &Call<'_>,
+) -> Result<(), Failure> {
+    let (file, dir) = (archive.display().to_string(), dir.display().to_string());
+    let mut argv = match format {
+        // A link to a directory stays one; what is taken out never belongs to a number of another machine.
+        Format::Tar => vec![
+            "tar",
+            "--extract",
+            "--keep-directory-symlink",
+            "--no-same-owner",
+            "--directory",
+            &dir,
+            "--file",
+            &file,
+        ],
+        Format::Zip => vec!["unzip", "-q", "-o", "-d", &dir],
+    };
+    argv.extend(options.iter().map(String::as_str));
+    if format == Format::Zip {
+        argv.push(&file);
+    }
+    program(&argv, call).map(drop)
+}
+
+/// What a name says of the format.
+pub(crate) fn format_of(name: &str) -> Option<Format> {
+    let lower = match is_remote(name) {
+        true => path_of(name).to_lowercase(),
+        false => name.to_lowercase(),
+    };
+    let tar = [
+        ".tar",
+        ".tgz",
+        ".tbz",
+        ".tbz2",
+        ".txz",
+        ".tlz",
+        ".tzst",
+        ".tar.gz",
+        ".tar.bz2",
+        ".tar.xz",
+        ".tar.zst",
+        ".tar.lzma",
+    ];
+    match tar.iter().any(|end| lower.ends_with(end)) {
+        true => Some(Format::Tar),
+        false => (lower.ends_with(".zip") || lower.ends_with(".jar")).then_some(Format::Zip),
+    }
 }
 
 /// A path of the archive as it will be in the directory.

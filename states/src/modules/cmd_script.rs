@@ -10,8 +10,10 @@ use crate::fsys::{self, Owner};
 use crate::host::{Command, Program};
 use crate::modules::args::{Args, scalar};
 use crate::modules::file::Wish;
+use crate::modules::file::remote::{is_remote, path_of};
 use crate::modules::file::source::{Check, Source};
 use crate::modules::{cmd, textfile};
+use crate::redact;
 use crate::value::{Map, Value};
 
 pub(crate) const ARGS: &[&str] = &[
@@ -80,10 +82,9 @@ pub(crate) struct Script(Vec<u8>);
 
 fn observe(want: &Want, call: &Call<'_>) -> Result<Script, Failure> {
     cmd::check_cwd(&want.command, call)?;
-    let ready =
-        Source::Files(vec![want.source.clone()]).ready(want.template.as_ref(), &Check::default(), call)?;
+    let ready = Source::file(want.source.clone()).ready(want.template.as_ref(), &Check::default(), call)?;
     let bytes = ready.and_then(|r| r.content.into_bytes());
-    let too_long = || Failure::declaration(format!("{} is too long for a script", want.source));
+    let too_long = || Failure::declaration(format!("{} is too long for a script", redact::url(&want.source)));
     bytes.map(Script).ok_or_else(too_long)
 }
 
@@ -92,7 +93,8 @@ fn run(want: &Want, script: &Script, call: &Call<'_>) -> Result<Applied, Failure
     let failed = |e| Failure::machine(format!("cannot make a temporary directory: {e}"));
     let dir = tempfile::Builder::new().prefix("mayfly-script-").tempdir().map_err(failed)?;
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).map_err(failed)?;
-    let base = want.source.rsplit('/').next().unwrap_or_default();
+    let source = if is_remote(&want.source) { path_of(&want.source) } else { &want.source };
+    let base = source.rsplit('/').next().unwrap_or_default();
     let path = dir.path().join(if base.is_empty() { "script" } else { base });
     let wish = Wish { user: want.runas.clone(), group: None, mode: None };
     let owner = Owner { mode: 0o500, ..textfile::roots(0o500) };

@@ -320,10 +320,12 @@ impl Editor for File {
             }
         };
         let check = Check::read(args)?;
-        let ready = Source::Files(vec![call.chunk.name.clone()]).ready(context.as_ref(), &check, call)?;
+        let ready = Source::file(call.chunk.name.clone()).ready(context.as_ref(), &check, call)?;
         let bytes = ready.and_then(|r| r.content.into_bytes());
         let text = bytes.and_then(|b| String::from_utf8(b).ok());
-        let text = text.ok_or_else(|| Failure::declaration(format!("{} is no text", call.chunk.name)))?;
+        let text = text.ok_or_else(|| {
+            Failure::declaration(format!("{} is no text", crate::redact::url(&call.chunk.name)))
+        })?;
         Ok(Whole { user: user(args)?, text, replace: args.flag("replace", true)? })
     }
 

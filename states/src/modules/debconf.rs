@@ -9,6 +9,7 @@ use crate::modules::args::{Args, joined, scalar};
 use crate::modules::cmd::last_words;
 use crate::modules::file::source::{Check, Source};
 use crate::modules::textfile::one_line;
+use crate::redact;
 use crate::value::Value;
 
 pub(crate) const SET: &[&str] = &["data"];
@@ -170,9 +171,10 @@ impl StateFn for SetFile {
                 return Err(Failure::declaration(format!("there is no template engine {other:?}")));
             }
         };
-        let ready = Source::Files(vec![source.clone()]).ready(context.as_ref(), &Check::default(), call)?;
+        let ready = Source::file(source.clone()).ready(context.as_ref(), &Check::default(), call)?;
         let text = ready.and_then(|r| r.content.into_bytes()).and_then(|b| String::from_utf8(b).ok());
-        let text = text.ok_or_else(|| Failure::declaration(format!("{source} is no text")))?;
+        let text =
+            text.ok_or_else(|| Failure::declaration(format!("{} is no text", redact::url(&source))))?;
         text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(selection).collect()
     }
 

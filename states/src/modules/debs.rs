@@ -10,8 +10,8 @@ use crate::modules::apt::{package_name, versions};
 use crate::modules::args::{Args, scalar};
 use crate::modules::cmd::tool;
 use crate::modules::dpkg::{Packages, compare};
-use crate::modules::file::source::{Check, Source};
-use crate::modules::textfile::roots;
+use crate::modules::file::source::{Check, OnDisk, Source};
+use crate::redact;
 use crate::value::Value;
 
 /// A package file at hand.
@@ -20,8 +20,9 @@ pub(crate) struct Deb {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) path: PathBuf,
-    /// The directory that it was copied to goes when nobody needs it any more.
-    _keep: Option<Rc<tempfile::TempDir>>,
+    /// What was fetched goes when nobody needs it any more.
+    _file: OnDisk,
+    _copy: Option<Rc<tempfile::TempDir>>,
 }
 
 impl PartialEq for Deb {
@@ -60,29 +61,30 @@ pub(crate) fn look(sources: &[(String, String)], call: &Call<'_>) -> Result<Vec<
     sources.iter().map(|(name, source)| deb(name, source, call)).collect()
 }
 
+/// apt takes a file for a package by its name alone, which what was fetched has not.
+fn named(file: &OnDisk) -> Result<(PathBuf, Option<Rc<tempfile::TempDir>>), Failure> {
+    if file.path.extension().is_some_and(|end| end == "deb") {
+        return Ok((file.path.clone(), None));
+    }
+    let failed = |e| Failure::machine(format!("cannot make a temporary directory: {e}"));
+    let dir = tempfile::Builder::new().prefix("mayfly-deb-").tempdir().map_err(failed)?;
+    let path = dir.path().join("package.deb");
+    fsys::copy(&file.path, &path)?;
+    Ok((path, Some(Rc::new(dir))))
+}
+
 fn deb(name: &str, source: &str, call: &Call<'_>) -> Result<Deb, Failure> {
-    let ready = Source::Files(vec![source.to_owned()]).ready(None, &Check::default(), call)?;
-    let ready = ready.ok_or_else(|| Failure::machine(format!("{source} is not there")))?;
-    let (path, keep) = match ready.file {
-        Some(path) => (path, None),
-        None => {
-            let failed = |e| Failure::machine(format!("cannot make a temporary directory: {e}"));
-            let dir = tempfile::Builder::new().prefix("mayfly-deb-").tempdir().map_err(failed)?;
-            let path = dir.path().join("package.deb");
-            fsys::replace(&path, ready.content.bytes().unwrap_or_default(), roots(0o644))?;
-            (path, Some(Rc::new(dir)))
-        }
-    };
+    let file = Source::on_disk(source, &Check::default(), call)?;
+    let (path, copy) = named(&file)?;
+    let shown = redact::url(source);
     let show = "--showformat=${Package}\n${Version}\n".to_owned();
     let argv = ["dpkg-deb".to_owned(), "--show".to_owned(), show, path.display().to_string()];
     let told = tool(call, &argv, Duration::from_secs(60))?.out();
     match told.lines().collect::<Vec<_>>().as_slice() {
         [package, version] if *package == name => {
-            Ok(Deb { name: name.to_owned(), version: (*version).to_owned(), path, _keep: keep })
+            Ok(Deb { name: name.to_owned(), version: (*version).to_owned(), path, _file: file, _copy: copy })
         }
-        [package, _] => {
-            Err(Failure::declaration(format!("{source} holds the package {package}, not {name}")))
-        }
-        _ => Err(Failure::declaration(format!("{source} is no package"))),
+        [package, _] => Err(Failure::declaration(format!("{shown} holds the package {package}, not {name}"))),
+        _ => Err(Failure::declaration(format!("{shown} is no package"))),
     }
 }

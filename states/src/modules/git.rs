@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys;
 use crate::modules::args::Args;
-use crate::modules::git_cmd::{Found, Git, Refs, Target, redacted, remote_name, revision, target};
+use crate::modules::git_cmd::{Found, Git, Refs, Target, remote_name, revision, target};
 use crate::modules::textfile::place;
+use crate::redact::redacted;
 use crate::value::{Map, Value};
 
 pub(crate) const LATEST: &[&str] = &[

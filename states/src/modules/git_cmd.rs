@@ -9,6 +9,7 @@ use crate::host::{Command, Output};
 use crate::modules::args::Args;
 use crate::modules::cmd::last_words;
 use crate::modules::textfile::place;
+use crate::redact::redacted;
 
 /// A clone of something large over a slow line must still end.
 const TIMEOUT: Duration = Duration::from_secs(1800);
@@ -84,26 +85,6 @@ impl Git {
         let output = self.ask(Some(dir), args, call)?;
         Ok(Some(output).filter(|o| o.code == 0).map(|o| o.out()).filter(|o| !o.is_empty()))
     }
-}
-
-/// A text without the user and password of URLs in it.
-pub(crate) fn redacted(text: &str) -> String {
-    let mut all = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        all.push_str(before);
-        let end = after.find(['/', ' ', '\n', '\'', '"']).unwrap_or(after.len());
-        let host = after.get(..end).unwrap_or_default();
-        rest = match host.rfind('@') {
-            Some(mark) => {
-                all.push_str("<redacted>");
-                after.get(mark..).unwrap_or_default()
-            }
-            None => after,
-        };
-    }
-    all + rest
 }
 
 /// A URL or path that git takes, never as an option.
@@ -226,15 +207,6 @@ mod tests {
         assert_eq!(refs.find("ABCDEF0"), Some(Found::Commit("abcdef0".into())));
         assert_eq!(refs.find("nothing"), None);
         assert_eq!(refs.all().len(), 3);
-    }
-
-    #[test]
-    fn passwords_of_urls_are_not_told() {
-        let text = "fatal: unable to access 'https://me:secret@x.org/y.git/': no https://z.org";
-        assert_eq!(
-            redacted(text),
-            "fatal: unable to access 'https://<redacted>@x.org/y.git/': no https://z.org"
-        );
     }
 
     #[test]

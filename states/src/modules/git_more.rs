@@ -6,7 +6,8 @@ use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys;
 use crate::modules::args::Args;
 use crate::modules::git::target_path;
-use crate::modules::git_cmd::{Git, Refs, Target, redacted, remote_name, revision, target};
+use crate::modules::git_cmd::{Git, Refs, Target, remote_name, revision, target};
+use crate::redact::redacted;
 use crate::value::{Map, Value};
 
 pub(crate) const CLONED: &[&str] = &["target", "branch", "user", "identity", "https_user", "https_pass"];

@@ -27,6 +27,7 @@ pub(crate) mod git_more;
 pub(crate) mod gone;
 pub(crate) mod group;
 pub(crate) mod host;
+pub(crate) mod http;
 pub(crate) mod ini;
 pub(crate) mod ini_file;
 pub(crate) mod locale;
@@ -37,6 +38,7 @@ pub(crate) mod pkg_held;
 pub(crate) mod pkg_removed;
 pub(crate) mod pkg_uptodate;
 pub(crate) mod pkgrepo;
+pub(crate) mod release;
 pub(crate) mod service;
 pub(crate) mod service_boot;
 pub(crate) mod ssh_auth;
@@ -187,16 +189,13 @@ static ENTRIES: &[Entry] = &[
         file::symlink::IGNORED,
     ),
     entry("file", "uncomment", edit::comment::UNCOMMENT_ARGS, perform::<Editing<edit::comment::Uncomment>>),
-    ignoring(
-        entry("file", "cached", file::presence::CACHED_ARGS, perform::<file::presence::Cached>),
-        file::presence::CACHED_IGNORED,
-    ),
+    entry("file", "cached", file::cached::ARGS, perform::<file::cached::Cached>),
     entry("file", "copy", file::copy::ARGS, perform::<file::copy::Copy>),
     entry("file", "decode", file::decode::ARGS, perform::<file::decode::Decode>),
     entry("file", "exists", file::presence::ARGS, perform::<file::presence::Exists>),
     entry("file", "hardlink", file::hardlink::ARGS, perform::<file::hardlink::HardLink>),
     entry("file", "missing", file::presence::ARGS, perform::<file::presence::Missing>),
-    entry("file", "not_cached", file::presence::ARGS, perform::<file::presence::NotCached>),
+    entry("file", "not_cached", file::presence::ARGS, perform::<file::cached::NotCached>),
     ignoring(entry("file", "patch", file::patch::ARGS, perform::<file::patch::Patch>), file::patch::IGNORED),
     ignoring(
         entry("file", "recurse", file::recurse::ARGS, perform::<file::recurse::Recurse>),

@@ -6,8 +6,10 @@ use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind};
 use crate::modules::apt_sources::{Repo, Sources};
 use crate::modules::args::{Args, scalar};
+use crate::modules::file::remote::{is_remote, path_of};
 use crate::modules::file::source::{Check, Source};
 use crate::modules::textfile::{TextFile, one_line, place, roots};
+use crate::redact;
 use crate::value::{Map, Value};
 
 pub(crate) const MANAGED: &[&str] = &[
@@ -147,10 +149,11 @@ fn key(args: &Args<'_>, repo: &Repo, call: &Call<'_>) -> Result<Option<Key>, Fai
         }
         (None, Some(text)) => (text.into_bytes(), "mayfly.asc".to_owned()),
         (Some(url), None) => {
-            let ready = Source::Files(vec![url.clone()]).ready(None, &Check::default(), call)?;
+            let ready = Source::file(url.clone()).ready(None, &Check::default(), call)?;
             let bytes = ready.and_then(|r| r.content.into_bytes()).filter(|b| b.len() <= KEY_LIMIT);
-            let bytes = bytes.ok_or_else(|| Failure::declaration(format!("{url} is no key")))?;
-            (bytes, url.rsplit('/').next().unwrap_or_default().to_owned())
+            let bytes =
+                bytes.ok_or_else(|| Failure::declaration(format!("{} is no key", redact::url(&url))))?;
+            (bytes, file_name(&url).to_owned())
         }
     };
     let path = match repo.option("signed-by") {
@@ -160,6 +163,12 @@ fn key(args: &Args<'_>, repo: &Repo, call: &Call<'_>) -> Result<Option<Key>, Fai
     let armored = path.ends_with(".asc");
     let bytes = if armored { bytes } else { dearmor(&bytes)? };
     Ok(Some(Key { path, bytes }))
+}
+
+/// What the file is called where it comes from.
+fn file_name(url: &str) -> &str {
+    let path = if is_remote(url) { path_of(url) } else { url };
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// A key as apt wants it in a file that does not end with `.asc`: without its armour.

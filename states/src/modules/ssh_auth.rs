@@ -7,6 +7,7 @@ use crate::modules::args::Args;
 use crate::modules::authorized_keys::{self, Key};
 use crate::modules::file::source::{Check, Source};
 use crate::modules::textfile::{Edited, Editor, TextFile, one_line, roots};
+use crate::redact;
 use crate::value::{Map, Value};
 
 pub(crate) const ARGS: &[&str] = &["user", "enc", "comment", "source", "options", "config"];
@@ -72,9 +73,9 @@ fn keys(args: &Args<'_>, call: &Call<'_>) -> Result<Vec<Key>, Failure> {
     let Some(source) = args.text("source")?.filter(|s| !s.is_empty()) else {
         return Ok(vec![defaults.key(&call.chunk.name)?]);
     };
-    let ready = Source::Files(vec![source.clone()]).ready(None, &Check::default(), call)?;
+    let ready = Source::file(source.clone()).ready(None, &Check::default(), call)?;
     let text = ready.and_then(|r| r.content.into_bytes()).and_then(|b| String::from_utf8(b).ok());
-    let text = text.ok_or_else(|| Failure::declaration(format!("{source} holds no keys")))?;
+    let text = text.ok_or_else(|| Failure::declaration(format!("{} holds no keys", redact::url(&source))))?;
     let keys: Vec<Key> = text.lines().filter_map(Key::parse).collect();
     let with_options = |mut key: Key| {
         if key.options.is_empty() {
@@ -83,7 +84,7 @@ fn keys(args: &Args<'_>, call: &Call<'_>) -> Result<Vec<Key>, Failure> {
         key
     };
     match keys.is_empty() {
-        true => Err(Failure::declaration(format!("{source} holds no keys"))),
+        true => Err(Failure::declaration(format!("{} holds no keys", redact::url(&source)))),
         false => Ok(keys.into_iter().map(with_options).collect()),
     }
 }

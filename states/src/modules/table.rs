@@ -4,8 +4,8 @@ use super::textfile::Editing;
 use super::{Entry, entry, ignoring, watched};
 use super::{
     alias, alternatives, archive, cmd, cmd_script, cron, cron_env, debconf, environ, git, git_config,
-    git_more, gone, host, ini, locale, module, mount, pkg, pkg_held, pkg_removed, pkg_uptodate, pkgrepo,
-    service_boot, ssh_auth, ssh_known_hosts, swap, sysctl, timezone, unsupported,
+    git_more, gone, host, http, ini, locale, module, mount, pkg, pkg_held, pkg_removed, pkg_uptodate,
+    pkgrepo, release, service_boot, ssh_auth, ssh_known_hosts, swap, sysctl, timezone, unsupported,
 };
 use crate::engine::step::{Call, Return, StateFn, perform};
 
@@ -62,6 +62,8 @@ pub(super) static ENTRIES: &[Entry] = &[
     editing::<host::Absent>("host", "absent", host::ABSENT),
     editing::<host::Only>("host", "only", host::ONLY),
     editing::<host::Present>("host", "present", host::PRESENT),
+    ignoring(run::<http::Once>("http", "query", http::ARGS), http::IGNORED),
+    ignoring(run::<http::Wait>("http", "wait_for_successful_query", http::ARGS), http::IGNORED),
     editing::<ini::OptionsAbsent>("ini", "options_absent", ini::OTHERS),
     editing::<ini::OptionsPresent>("ini", "options_present", ini::PRESENT),
     editing::<ini::SectionsAbsent>("ini", "sections_absent", ini::OTHERS),
@@ -84,6 +86,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ignoring(run::<pkg_uptodate::Uptodate>("pkg", "uptodate", pkg_uptodate::ARGS), pkg_uptodate::IGNORED),
     ignoring(run::<pkgrepo::Absent>("pkgrepo", "absent", pkgrepo::ABSENT), pkgrepo::IGNORED),
     ignoring(run::<pkgrepo::Managed>("pkgrepo", "managed", pkgrepo::MANAGED), pkgrepo::IGNORED),
+    run::<release::Active>("release", "active", release::ARGS),
     ignoring(
         run::<service_boot::Disabled>("service", "disabled", service_boot::ENABLED),
         service_boot::IGNORED,

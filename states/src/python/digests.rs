@@ -2,6 +2,7 @@
 
 use md5::Md5;
 use sha1::Sha1;
+use sha2::digest::DynDigest;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 /// Names and lengths of their hexadecimal text.
@@ -42,17 +43,23 @@ pub(crate) fn hmac(algorithm: &str, key: &[u8], message: &[u8]) -> Option<Vec<u8
     }
 }
 
-/// The digest of everything that is read, as hexadecimal text; an error for an algorithm that there is not.
-pub(crate) fn hex_digest_of(algorithm: &str, content: &mut dyn std::io::Read) -> std::io::Result<String> {
-    let mut digest: Box<dyn sha2::digest::DynDigest> = match algorithm {
+/// A digest that is fed piece by piece; `None`: no such algorithm.
+pub(crate) fn hasher(algorithm: &str) -> Option<Box<dyn DynDigest>> {
+    Some(match algorithm {
         "md5" => Box::new(Md5::new()),
         "sha1" => Box::new(Sha1::new()),
         "sha224" => Box::new(Sha224::new()),
         "sha256" => Box::new(Sha256::new()),
         "sha384" => Box::new(Sha384::new()),
         "sha512" => Box::new(Sha512::new()),
-        other => return Err(std::io::Error::other(format!("there is no digest {other:?}"))),
-    };
+        _ => return None,
+    })
+}
+
+/// The digest of everything that is read, as hexadecimal text; an error for an algorithm that there is not.
+pub(crate) fn hex_digest_of(algorithm: &str, content: &mut dyn std::io::Read) -> std::io::Result<String> {
+    let none = || std::io::Error::other(format!("there is no digest {algorithm:?}"));
+    let mut digest = hasher(algorithm).ok_or_else(none)?;
     let mut block = vec![0_u8; 64 * 1024];
     loop {
         match content.read(&mut block) {

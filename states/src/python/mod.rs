@@ -1,5 +1,5 @@
 //! What trees know from Python's library, with Python's rules: addresses, digests, paths, shell patterns, seeded randomness,
-//! regular expressions.
+//! regular expressions, URLs.
 
 pub(crate) mod addresses;
 pub(crate) mod digests;
@@ -8,3 +8,4 @@ pub(crate) mod paths;
 pub(crate) mod random;
 pub(crate) mod regex;
 pub(crate) mod sub;
+pub(crate) mod urls;

@@ -18,6 +18,7 @@ use mayfly_states::session::NoFunctions;
 use mayfly_states::tree::Tree;
 use mayfly_states::value::{Map, Value};
 
+use crate::web::Web;
 pub(crate) use serde_json::json;
 
 /// A step: `state.fun`, id, and arguments as JSON; `name` among them is the name.
@@ -59,6 +60,7 @@ pub(crate) struct Bench {
     file_root: PathBuf,
     pub(crate) root: PathBuf,
     pub(crate) services: Arc<Processes>,
+    pub(crate) web: Arc<Web>,
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) pillar: Map,
     pub(crate) grains: Map,
@@ -83,6 +85,7 @@ impl Bench {
             file_root,
             root: PathBuf::from("/"),
             services: Arc::default(),
+            web: Arc::default(),
             cancel: Arc::default(),
             pillar: Map::new(),
             grains: Map::new(),
@@ -136,8 +139,10 @@ impl Bench {
         let low = LowState { chunks: steps.to_vec(), pillar: self.pillar.clone(), ..LowState::default() };
         let tree = Tree::base(&self.file_root, None);
         let minion = Minion { id: "m1".into(), grains: self.grains.clone(), ..Minion::default() };
-        let machine =
-            Machine::new(self.services.clone()).with_root(&self.root).with_cancel(self.cancel.clone());
+        let machine = Machine::new(self.services.clone())
+            .with_root(&self.root)
+            .with_network(self.web.clone())
+            .with_cancel(self.cancel.clone());
         let seen = Seen { tree: &tree, minion: &minion, pillar: &low.pillar, functions: &NoFunctions };
         engine::with_jinja(seen, |render| {
             let context = Context { tree: &tree, minion: &minion, host: &machine, render };

@@ -387,8 +387,11 @@ fn on_the_machine() -> Vec<(Case, Vec<Chunk>)> {
 }
 
 /// Functions of the registry without a case here, and why.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("http.query", "asks a server; see `web`"),
+    ("http.wait_for_successful_query", "asks a server; see `web`"),
     ("locale.present", "needs locale-gen and the sources of locales, which a small image has not"),
+    ("release.active", "needs a release to fetch; see `releases`"),
     ("mount.swap", "the kernel has one list of swap areas for all; see `mounts`"),
 ];
 

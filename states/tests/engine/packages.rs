@@ -194,6 +194,10 @@ fn a_package_file_of_the_tree_is_installed_with_what_it_needs() {
         let changed = bench.change(&step("pkg.installed", "x", sources));
         assert_eq!(changed.changes.get("mayfly-probe"), Some(&versions("1.0-1")));
         assert!(changed.changes.contains_key("mayfly-probe-lib"));
+        let newer = std::fs::read(bench.scratch("layers/repository/mayfly-probe_2.0-1_all.deb")).unwrap();
+        bench.web.put("https://files.test/probe.deb?token=s3cret", newer);
+        let remote = json!({"sources": [{"mayfly-probe": "https://files.test/probe.deb?token=s3cret"}]});
+        bench.change(&step("pkg.installed", "x", remote));
         let other = json!({"sources": [{"another": "salt://probe.deb"}]});
         let refused = only(bench.run(&[step("pkg.installed", "x", other)]));
         assert_eq!(refused.comment, "salt://probe.deb holds the package mayfly-probe, not another");

@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::bench::{Bench, need_root, step, value};
+use crate::web::Page;
 use mayfly_states::report::{Outcome, Report, StepReport};
 use mayfly_states::value::Value;
 use serde_json::{Map, Value as Json, json};
@@ -103,8 +104,19 @@ fn ours(case: &Json) -> (Json, Json, Vec<String>) {
     std::fs::create_dir(&root).unwrap();
     lay(&case["files"], &root);
     lay(&case["tree"], &bench.scratch("tree"));
+    // What is kept of servers is kept by this machine: no case may see that of another.
+    let web = format!("http://{}", root.to_str().unwrap().replace('/', "-"));
+    for (path, page) in case["web"].as_object().into_iter().flatten() {
+        let body = page.as_str().or(page["body"].as_str()).unwrap_or_default();
+        let status = page["status"].as_u64().unwrap_or(200).try_into().unwrap();
+        let etag = page["etag"].as_str().map(str::to_owned);
+        bench.web.page(&format!("{web}/{path}"), Page { status, body: body.into(), etag });
+    }
     let at = root.to_str().unwrap().to_owned();
-    let placed = |json: &Json| serde_json::from_str::<Json>(&json.to_string().replace("ROOT", &at)).unwrap();
+    let placed = |json: &Json| {
+        let text = json.to_string().replace("ROOT", &at).replace("http://WEB", &web);
+        serde_json::from_str::<Json>(&text).unwrap()
+    };
     if let Value::Map(pillar) = value(placed(&case["pillar"])) {
         bench.pillar = pillar;
     }
@@ -124,6 +136,8 @@ fn ours(case: &Json) -> (Json, Json, Vec<String>) {
             _ => {}
         }
     }
+    let forget = |path: &String| step("file.not_cached", &format!("{web}/{path}"), json!({}));
+    bench.run(&case["web"].as_object().into_iter().flat_map(Map::keys).map(forget).collect::<Vec<_>>());
     (answers, before, said)
 }
 
@@ -217,4 +231,4 @@ macro_rules! returns {
     };
 }
 
-returns!(append 30, block 25, comment 30, keyvalue 25, line 40, managed 16, replace 28, presence 25, relocate 30, copy 30, serialize 25, recurse 25, patch 16, directory 35);
+returns!(append 30, block 25, comment 30, keyvalue 25, line 40, managed 16, replace 28, presence 25, relocate 30, copy 30, serialize 25, recurse 25, patch 16, directory 35, remote 25);

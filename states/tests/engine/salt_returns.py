@@ -15,7 +15,9 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import yaml
 
@@ -37,10 +39,45 @@ def expand(case):
     return case
 
 
+class Pages(BaseHTTPRequestHandler):
+    """What the `web` of a case holds: a text, or a status, a body and an ETag."""
+
+    pages = {}
+
+    def do_GET(self):
+        page = self.pages.get(self.path.split("?")[0].lstrip("/"), {"status": 404})
+        page = {"body": page} if isinstance(page, str) else page
+        body = page.get("body", "").encode()
+        same = "etag" in page and self.headers.get("If-None-Match") == page["etag"]
+        self.send_response(304 if same else page.get("status", 200))
+        if "etag" in page:
+            self.send_header("ETag", page["etag"])
+        if not same:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if not same and self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def served():
+    """The address of a server of Pages in this process."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+WEB = served()
+
+
 def placed(value, root):
-    """The value with ROOT replaced in every text."""
+    """The value with ROOT and http://WEB replaced in every text."""
     if isinstance(value, str):
-        return value.replace("ROOT", root)
+        return value.replace("ROOT", root).replace("http://WEB", WEB)
     if isinstance(value, list):
         return [placed(item, root) for item in value]
     if isinstance(value, dict):
@@ -151,13 +188,14 @@ def answer(salt, case, root, rounds):
         os.makedirs(made)
     lay(placed(case.get("files", {}), root), root)
     lay(case.get("tree", {}), salt.tree)
+    Pages.pages = placed(case.get("web", {}), root)
     steps, pillar = placed(case["steps"], root), placed(case.get("pillar", {}), root)
     answers = {}
     for name, test in rounds:
         returned = isolated(lambda: salt.apply(steps, pillar, test))
         if os.environ.get("SHOW"):
             print(case["case"], "|", name, "|", json.dumps(returned), file=sys.stderr)
-        keys = lambda changes: sorted(key.replace(root, "ROOT") for key in changes)
+        keys = lambda changes: sorted(key.replace(root, "ROOT").replace(WEB, "http://WEB") for key in changes)
         answers[name] = [{"result": one["result"], "changes": keys(one["changes"])} for one in returned]
         if not test:
             tree = seen(root, case.get("times", False))
@@ -189,7 +227,7 @@ def isolated(work):
 
 def asked(case):
     """What of a case Salt's answer depends on."""
-    return json.dumps([case.get(key) for key in ("files", "tree", "pillar", "steps", "times")], sort_keys=True)
+    return json.dumps([case.get(key) for key in ("files", "tree", "web", "pillar", "steps", "times")], sort_keys=True)
 
 
 def stored(name):

@@ -7,6 +7,7 @@ use super::super::repr::text;
 use super::super::text::is_space;
 use super::super::value::Py;
 use super::{Call, matched, pattern};
+use crate::python::urls::quote;
 
 pub(super) const NAMES: &[&str] =
     &["filesizeformat", "striptags", "truncate", "urlencode", "urlize", "wordcount", "wordwrap", "xmlattr"];
@@ -136,18 +137,13 @@ fn truncated(text: &str, length: usize, kill: bool, end: &str, leeway: usize) ->
     cut.rsplit_once(' ').map_or(cut.as_str(), |(kept, _)| kept).to_owned() + end
 }
 
-fn quoted(text: &str, safe: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-~".contains(&b) || safe.as_bytes().contains(&b);
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
 fn url_encoded(value: &Py) -> Res<String> {
-    let field = |value: &Py| quoted(&text(value), " ").replace(' ', "+");
+    let field = |value: &Py| quote(&text(value), " ").replace(' ', "+");
     let pairs = match value {
         Py::Dict(d) => iterate(&Py::DictView(super::super::value::Part::Items, d.clone()))?,
-        Py::Str(_) => return Ok(quoted(&text(value), "/")),
+        Py::Str(_) => return Ok(quote(&text(value), "/")),
         other if other.is_iterable() => iterate(other)?,
-        other => return Ok(quoted(&text(other), "/")),
+        other => return Ok(quote(&text(other), "/")),
     };
     let mut fields = Vec::new();
     for pair in pairs {

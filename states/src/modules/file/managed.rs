@@ -16,6 +16,10 @@ pub(crate) const ARGS: &[&str] = &[
     "source",
     "source_hash",
     "source_hash_name",
+    "source_hash_sig",
+    "signature",
+    "skip_verify",
+    "use_etag",
     "contents",
     "contents_pillar",
     "contents_grains",
@@ -39,12 +43,10 @@ pub(crate) const ARGS: &[&str] = &[
 ];
 pub(crate) const IGNORED: &[&str] = &[
     "keep_source",
-    "skip_verify",
     "tmp_dir",
     "tmp_ext",
     "show_diff",
     "verify_ssl",
-    "use_etag",
     "selinux",
     "attrs",
     "encoding",
@@ -112,7 +114,7 @@ impl Want {
 impl Want {
     /// The same for another file.
     pub(crate) fn of_file(&self, place: Place, source: String) -> Self {
-        Self { place, source: Source::Files(vec![source]), ..self.clone() }
+        Self { place, source: Source::file(source), ..self.clone() }
     }
 }
 
@@ -161,9 +163,7 @@ impl StateFn for Managed {
         let target = want.place.target(want.follow == Some(true), call)?;
         let now = fsys::stat(&target)?;
         let leave = now.kind == Kind::File && !want.replace;
-        let ready =
-            if leave { None } else { want.source.ready(want.template.as_ref(), &want.check_source, call)? };
-        let current = current(&target, &now, ready.as_ref())?;
+        let (ready, current) = if leave { (None, None) } else { contents(want, &target, &now, call)? };
         Ok(Observed {
             parent: now.kind != Kind::Missing || file::parent_exists(&target)?,
             ids: want.wish.ids(call)?,
@@ -234,6 +234,25 @@ fn backup(args: &Args<'_>) -> Result<bool, Failure> {
     }
 }
 
+/// The content as it should be and as it is. A source on another machine is not asked for what is here already.
+fn contents(
+    want: &Want,
+    target: &std::path::Path,
+    now: &Stat,
+    call: &Call<'_>,
+) -> Result<(Option<Ready>, Option<Content>), Failure> {
+    if now.kind == Kind::File
+        && want.template.is_none()
+        && let Some(content) = want.source.standing(target, &want.check_source, call)?
+    {
+        let ready = Ready { content: content.clone(), file: None, mode: None, held: None };
+        return Ok((Some(ready), Some(content)));
+    }
+    let ready = want.source.ready(want.template.as_ref(), &want.check_source, call)?;
+    let current = current(target, now, ready.as_ref())?;
+    Ok((ready, current))
+}
+
 /// The content as it is, unless there is nothing to compare it with or its size alone tells.
 fn current(target: &std::path::Path, now: &Stat, ready: Option<&Ready>) -> Result<Option<Content>, Failure> {
     let Some(ready) = ready.filter(|_| now.kind == Kind::File) else { return Ok(None) };
@@ -284,7 +303,7 @@ fn missing(want: &Want, observed: &Observed) -> Diff<Plan> {
     }
     let parents = want.makedirs.filter(|_| !observed.parent).map(|mode| observed.ids.fresh(mode));
     let owner = observed.ids.fresh(mode(want, observed).unwrap_or(0o644));
-    let empty = || Ready { content: Content::of(Vec::new()), file: None, mode: None };
+    let empty = || Ready::made(Vec::new());
     let ready = observed.ready.clone().unwrap_or_else(empty);
     let changes = created(want, observed, &ready, &owner);
     let plan = Plan { target: observed.target.clone(), write: Some(ready), owner, parents, backup: false };
@@ -303,7 +322,7 @@ fn created(want: &Want, observed: &Observed, ready: &Ready, owner: &Owner) -> Ma
     let own = Ids::default().fresh(owner.mode);
     let now = Stat { mode: own.mode, uid: own.uid, gid: own.gid, ..observed.now };
     file::dress_changes(&now, owner, &want.wish, &mut changes);
-    if matches!(want.source, Source::Files(_)) && want.wish.mode.is_none() {
+    if matches!(want.source, Source::Files(_)) {
         changes.insert("mode".to_owned(), file::octal(owner.mode));
     }
     changes

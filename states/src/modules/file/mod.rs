@@ -2,6 +2,7 @@
 
 pub(crate) mod absent;
 pub(crate) mod accumulated;
+pub(crate) mod cached;
 pub(crate) mod copy;
 pub(crate) mod dataset;
 pub(crate) mod decode;
@@ -14,7 +15,9 @@ pub(crate) mod managed;
 pub(crate) mod patch;
 pub(crate) mod patterns;
 pub(crate) mod presence;
+pub(crate) mod reading;
 pub(crate) mod recurse;
+pub(crate) mod remote;
 pub(crate) mod rename;
 pub(crate) mod serialize;
 pub(crate) mod source;

@@ -17,6 +17,8 @@ pub(crate) const ARGS: &[&str] = &[
     "source",
     "source_hash",
     "source_hash_name",
+    "source_hash_sig",
+    "signature",
     "skip_verify",
     "template",
     "context",
@@ -74,7 +76,7 @@ impl StateFn for Patch {
             Source::Files(names) => Source::Files(names),
             _ => return Err(Failure::declaration("`source` is missing: the patch")),
         };
-        let check = if args.flag("skip_verify", false)? { Check::default() } else { Check::read(args)? };
+        let check = Check::read(args)?.keeping();
         let (options, strip) = options(&args.text("options")?.unwrap_or_default())?;
         Ok(Want {
             place: Place::of(call)?,

@@ -1,4 +1,4 @@
-//! Where the content of a managed file comes from: the declaration, pillar, grains, the tree or a local path.
+//! Where the content of a managed file comes from: the declaration, pillar, grains, the tree, a local path or a server.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,10 @@ use crate::modules::args::{Args, scalar};
 use crate::modules::file::Place;
 use crate::modules::file::dataset::Dataset;
 use crate::modules::file::difference::KEEP;
+use crate::modules::file::reading;
+use crate::modules::file::remote::{self, Held, Missed, is_remote};
 use crate::modules::file::source_hash::{Names, SourceHash};
+use crate::redact;
 use crate::value::{Map, Value};
 
 /// Templates and `contents` beyond this are refused.
@@ -22,10 +25,50 @@ pub(crate) enum Source {
     None,
     /// From the declaration, pillar or grains.
     Text(String),
-    /// From the first of these that exists: `salt://…` or absolute paths.
-    Files(Vec<String>),
+    /// From the first of these that exists.
+    Files(Vec<Named>),
     /// Data written as text, over what the file holds or not.
     Data(Box<Dataset>),
+}
+
+/// A source by its name: `salt://…`, an absolute path, or an address.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    /// A digest, or a file of digests, of this one alone.
+    hash: Option<String>,
+}
+
+impl Named {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), hash: None }
+    }
+}
+
+/// A source as a file of this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OnDisk {
+    pub(crate) path: PathBuf,
+    /// Where it has been read already.
+    content: Option<Content>,
+    _held: Option<Held>,
+}
+
+impl OnDisk {
+    /// Its SHA-256 in hex.
+    pub(crate) fn sha256(&self) -> Result<String, Failure> {
+        match &self.content {
+            Some(content) => Ok(content.sha256().into_owned()),
+            None => Ok(fsys::read(&self.path, 0)?.sha256().into_owned()),
+        }
+    }
+}
+
+impl From<remote::Fetched> for OnDisk {
+    fn from(fetched: remote::Fetched) -> Self {
+        let (path, content, held) = fetched.place();
+        Self { path, content: Some(content), _held: held }
+    }
 }
 
 /// Content ready to be compared.
@@ -34,8 +77,17 @@ pub(crate) struct Ready {
     pub(crate) content: Content,
     /// The file it is copied from; `None` when the bytes are in `content`.
     pub(crate) file: Option<PathBuf>,
-    /// Mode of the source file, for `mode: keep`.
+    /// Mode of the source file, for `mode: keep`; a server tells none.
     pub(crate) mode: Option<u32>,
+    /// Keeps a file that was fetched for this step alone.
+    pub(crate) held: Option<Held>,
+}
+
+impl Ready {
+    /// Bytes that were made here.
+    pub(crate) fn made(bytes: Vec<u8>) -> Self {
+        Self { content: Content::of(bytes), file: None, mode: None, held: None }
+    }
 }
 
 impl Source {
@@ -53,9 +105,39 @@ impl Source {
         }
     }
 
+    /// One file.
+    pub(crate) fn file(name: impl Into<String>) -> Self {
+        Self::Files(vec![Named::new(name)])
+    }
+
     /// Whether the source is there and has the digest that it must have; a directory has none.
     pub(crate) fn at(name: &str, check: &Check, call: &Call<'_>) -> Result<(), Failure> {
-        check.verify(&first_file(&[name.to_owned()], call)?, call)
+        first(&[Named::new(name)], check, false, call).map(drop)
+    }
+
+    /// The file itself, for programs that read files: where it is, and what must be held for as long as it is read.
+    pub(crate) fn on_disk(name: &str, check: &Check, call: &Call<'_>) -> Result<OnDisk, Failure> {
+        let found = first(&[Named::new(name)], check, check.keep, call)?;
+        Ok(OnDisk { path: found.path, content: found.content, _held: found.held })
+    }
+
+    /// The content that stands at `path`, when it has the digest that a source on another machine must have: then
+    /// nobody needs to be asked for it.
+    pub(crate) fn standing(
+        &self,
+        path: &Path,
+        check: &Check,
+        call: &Call<'_>,
+    ) -> Result<Option<Content>, Failure> {
+        let Source::Files(names) = self else { return Ok(None) };
+        for named in names.iter().take_while(|named| is_remote(&named.name)) {
+            let Some(wanted) = check.wanted(named, remote::path_of(&named.name), call)? else { continue };
+            let seen = reading::read(path, Some(&wanted))?;
+            if seen.wrong.is_none() {
+                return Ok(Some(seen.content));
+            }
+        }
+        Ok(None)
     }
 
     /// Fetch and render the content; `None` when there is none to manage.
@@ -73,15 +155,14 @@ impl Source {
                     Some(context) => render(text, &name, context, call)?,
                     None => text.clone(),
                 };
-                Ok(Some(Ready { content: Content::of(text.into_bytes()), file: None, mode: None }))
+                Ok(Some(Ready::made(text.into_bytes())))
             }
             Source::Data(dataset) => {
                 let text = dataset.text(existing(dataset, call)?.as_deref()).map_err(Failure::machine)?;
-                Ok(Some(Ready { content: Content::of(text.into_bytes()), file: None, mode: None }))
+                Ok(Some(Ready::made(text.into_bytes())))
             }
             Source::Files(names) => {
-                let found = first_file(names, call)?;
-                check.verify(&found, call)?;
+                let found = first(names, check, check.keep || template.is_some(), call)?;
                 found.ready(template, call).map(Some)
             }
         }
@@ -97,17 +178,20 @@ fn existing(dataset: &Dataset, call: &Call<'_>) -> Result<Option<String>, Failur
     }
 }
 
-fn sources(args: &Args<'_>) -> Result<Vec<String>, Failure> {
+fn sources(args: &Args<'_>) -> Result<Vec<Named>, Failure> {
     let items = match args.get("source") {
         Some(Value::List(items)) => items.as_slice(),
         Some(one) => std::slice::from_ref(one),
         None => &[],
     };
-    let name = |item: &Value| match item {
-        Value::Map(map) => map.keys().next().cloned(),
-        other => scalar(other),
+    let named = |item: &Value| match item {
+        Value::Map(map) => {
+            let (name, hash) = map.iter().next()?;
+            Some(Named { name: name.clone(), hash: scalar(hash).filter(|hash| !hash.is_empty()) })
+        }
+        other => Some(Named::new(scalar(other)?)),
     };
-    let names: Option<Vec<String>> = items.iter().map(name).collect();
+    let names: Option<Vec<Named>> = items.iter().map(named).collect();
     names
         .filter(|n| !n.is_empty())
         .ok_or_else(|| Failure::declaration("`source` must be a path or a list of paths"))
@@ -176,22 +260,50 @@ pub(crate) fn look_up<'a>(
 /// A source file that exists.
 struct Found {
     path: PathBuf,
-    stat: Stat,
+    /// `None` of another machine's.
+    stat: Option<Stat>,
     /// Relative to the file root, else absolute.
     name: String,
+    /// Where it has been read already.
+    content: Option<Content>,
+    /// Of another machine, and no longer there than this.
+    held: Option<Held>,
 }
 
-fn first_file(names: &[String], call: &Call<'_>) -> Result<Found, Failure> {
-    for name in names {
-        if let Some(found) = find(name, call)? {
+/// The first that is there, with the digest that it must have. `keep` a copy of one of another machine.
+fn first(names: &[Named], check: &Check, keep: bool, call: &Call<'_>) -> Result<Found, Failure> {
+    let mut away = Vec::new();
+    for named in names {
+        if is_remote(&named.name) {
+            match fetched(named, check, keep, call) {
+                Ok(found) => return Ok(found),
+                Err(Missed::Absent(why)) => away.push(why),
+                Err(Missed::Failed(failure)) => return Err(failure),
+            }
+        } else if let Some(mut found) = find(&named.name, call)? {
+            check.verify(named, &mut found, call)?;
             return Ok(found);
         }
     }
-    let all = names.join(", ");
-    Err(match names.iter().all(|n| n.starts_with("salt://")) {
-        true => Failure::declaration(format!("the tree has no file {all}")),
-        false => Failure::machine(format!("no source file is there: {all}")),
+    if !away.is_empty() {
+        return Err(Failure::machine(away.join("; ")));
+    }
+    let all: Vec<&str> = names.iter().map(|named| named.name.as_str()).collect();
+    Err(match all.iter().all(|n| n.starts_with("salt://")) {
+        true => Failure::declaration(format!("the tree has no file {}", all.join(", "))),
+        false => Failure::machine(format!("no source file is there: {}", all.join(", "))),
     })
+}
+
+fn fetched(named: &Named, check: &Check, keep: bool, call: &Call<'_>) -> Result<Found, Missed> {
+    let wanted = check.wanted(named, remote::path_of(&named.name), call)?;
+    let fetched = remote::get(&named.name, wanted.as_ref(), call)?;
+    // Without a digest, only a copy of a version that the server knows by name saves a download.
+    let keep = keep || (wanted.is_none() && fetched.has_version());
+    let fetched = if keep { fetched.keep(&named.name, call)? } else { fetched };
+    let (path, content, held) = fetched.place();
+    let name = redact::url(&named.name);
+    Ok(Found { path, name, stat: None, content: Some(content), held })
 }
 
 fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
@@ -200,12 +312,12 @@ fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
     }
     let local = name.strip_prefix("file://").unwrap_or(name);
     if !local.starts_with('/') {
-        let what = "a source must be salt://… or an absolute path; fetch others with cmd.run or pkg";
-        return Err(Failure::declaration(format!("{name}: {what}")));
+        let what = "a source must be salt://…, https://…, http://…, s3://bucket/key or an absolute path";
+        return Err(Failure::declaration(format!("{}: {what}", redact::url(name))));
     }
     let path = call.context.host.path(local);
     let stat = fsys::stat(&path)?;
-    Ok((stat.kind != Kind::Missing).then(|| Found { path, stat, name: local.to_owned() }))
+    Ok((stat.kind != Kind::Missing).then(|| Found::local(path, stat, local.to_owned())))
 }
 
 /// What stands behind `salt://`, taken apart.
@@ -252,7 +364,7 @@ fn in_tree(rest: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
             )));
         }
         let stat = if stat.kind == Kind::Symlink { fsys::stat(&real)? } else { stat };
-        return Ok(Some(Found { path: real, stat, name: address.path }));
+        return Ok(Some(Found::local(real, stat, address.path)));
     }
     Ok(None)
 }
@@ -266,20 +378,32 @@ fn real(path: &Path, stat: Stat, call: &Call<'_>) -> Result<PathBuf, Failure> {
 }
 
 impl Found {
-    fn ready(self, template: Option<&Map>, call: &Call<'_>) -> Result<Ready, Failure> {
-        let mode = Some(self.stat.mode);
-        let Some(context) = template else {
-            let content = fsys::read_seen(&self.path, &self.stat, KEEP)?;
-            let file = content.bytes().is_none().then_some(self.path);
-            return Ok(Ready { content, file, mode });
-        };
-        let text = render(&read_template(&self.path)?, &self.name, context, call)?;
-        Ok(Ready { content: Content::of(text.into_bytes()), file: None, mode })
+    fn local(path: PathBuf, stat: Stat, name: String) -> Self {
+        Self { path, stat: Some(stat), name, content: None, held: None }
     }
-}
 
-fn read_template(path: &Path) -> Result<String, Failure> {
-    fsys::read_text(path, TEMPLATE_LIMIT).map_err(Failure::from)
+    fn ready(self, template: Option<&Map>, call: &Call<'_>) -> Result<Ready, Failure> {
+        let mode = self.stat.map(|stat| stat.mode);
+        let Some(context) = template else {
+            let content = match (self.content, &self.stat) {
+                (Some(content), _) => content,
+                (None, Some(stat)) => fsys::read_seen(&self.path, stat, KEEP)?,
+                (None, None) => fsys::read(&self.path, KEEP)?,
+            };
+            let file = content.bytes().is_none().then_some(self.path);
+            return Ok(Ready { content, file, mode, held: self.held });
+        };
+        let text = render(&self.template()?, &self.name, context, call)?;
+        Ok(Ready { mode, ..Ready::made(text.into_bytes()) })
+    }
+
+    fn template(&self) -> Result<String, Failure> {
+        match self.content.as_ref().and_then(Content::bytes) {
+            Some(bytes) => String::from_utf8(bytes.to_vec())
+                .map_err(|_| Failure::machine(format!("{} is no UTF-8 text", self.name))),
+            None => Ok(fsys::read_text(&self.path, TEMPLATE_LIMIT)?),
+        }
+    }
 }
 
 fn render(source: &str, name: &str, context: &Map, call: &Call<'_>) -> Result<String, Failure> {
@@ -294,38 +418,80 @@ pub(crate) struct Check {
     hash: Option<String>,
     /// `source_hash_name`.
     name: Option<String>,
+    /// A source of another machine must have a digest.
+    strict: bool,
+    /// It is looked into at each run, so a copy is kept.
+    keep: bool,
 }
+
+/// What asks for a signature, which nobody here checks.
+const SIGNATURES: &[&str] = &["source_hash_sig", "signature"];
 
 impl Check {
     pub(crate) fn read(args: &Args<'_>) -> Result<Self, Failure> {
-        let hash = args.text("source_hash")?.filter(|hash| !hash.is_empty());
-        Ok(Self { hash, name: args.text("source_hash_name")? })
+        for key in SIGNATURES {
+            args.refuse(key, "signatures are not checked here; give the digest itself as source_hash")?;
+        }
+        let skip = args.flag("skip_verify", false)?;
+        let hash = args.text("source_hash")?.filter(|hash| !hash.is_empty() && !skip);
+        let strict = !skip && !args.flag("use_etag", false)?;
+        Ok(Self { hash, name: args.text("source_hash_name")?, strict, keep: false })
+    }
+
+    /// That a source has this digest; without one, that it is of this machine unless `open`.
+    pub(crate) fn of(hash: Option<String>, open: bool) -> Self {
+        Self { hash, strict: !open, ..Self::default() }
+    }
+
+    /// The same, with a copy of what is fetched kept.
+    pub(crate) fn keeping(self) -> Self {
+        Self { keep: true, ..self }
     }
 
     /// Compare the source file with the digest, before it becomes anything else.
-    fn verify(&self, found: &Found, call: &Call<'_>) -> Result<(), Failure> {
-        let Some(given) = &self.hash else { return Ok(()) };
-        let wanted = match given.starts_with('/') || given.contains("://") {
-            true => self.look_up(given, found, call)?,
-            false => SourceHash::parse(given).map_err(Failure::declaration)?,
-        };
-        let unread =
-            |e: std::io::Error| Failure::machine(format!("cannot read {}: {e}", found.path.display()));
-        match wanted.of(&mut fsys::open(&found.path)?).map_err(unread)? {
-            Ok(()) => Ok(()),
-            Err(hex) => Err(Failure::machine(format!(
-                "the source's {} is {hex}, but source_hash asks for {}",
-                wanted.algorithm, wanted.hex
+    fn verify(&self, named: &Named, found: &mut Found, call: &Call<'_>) -> Result<(), Failure> {
+        let Some(wanted) = self.wanted(named, &found.name, call)? else { return Ok(()) };
+        let seen = reading::read(&found.path, Some(&wanted))?;
+        if let Some(wrong) = seen.wrong {
+            return Err(remote::mismatch("the source", &wrong, &wanted));
+        }
+        found.content = Some(seen.content);
+        Ok(())
+    }
+
+    /// The digest that a source must have.
+    pub(crate) fn wanted(
+        &self,
+        named: &Named,
+        source: &str,
+        call: &Call<'_>,
+    ) -> Result<Option<SourceHash>, Failure> {
+        let given = named.hash.as_ref().or(self.hash.as_ref());
+        match given {
+            Some(given) if given.starts_with('/') || given.contains("://") => {
+                self.look_up(given, source, call).map(Some)
+            }
+            Some(given) => SourceHash::parse(given).map(Some).map_err(Failure::declaration),
+            None if self.strict && is_remote(&named.name) => Err(Failure::declaration(format!(
+                "{} can be anything by now: give source_hash, or skip_verify: true to take whatever comes",
+                redact::url(&named.name)
             ))),
+            None => Ok(None),
         }
     }
 
-    fn look_up(&self, given: &str, source: &Found, call: &Call<'_>) -> Result<SourceHash, Failure> {
-        let file = find(given, call)?;
-        let file = file.ok_or_else(|| Failure::machine(format!("source_hash: there is no file {given}")))?;
-        let names = Names { asked: self.name.as_deref(), file: &call.chunk.name, source: &source.name };
-        let text = fsys::read_text(&file.path, KEEP)?;
-        SourceHash::find(&text, names)
-            .ok_or_else(|| Failure::machine(format!("source_hash: {given} holds no digest")))
+    fn look_up(&self, given: &str, source: &str, call: &Call<'_>) -> Result<SourceHash, Failure> {
+        let shown = redact::url(given);
+        let names = Names { asked: self.name.as_deref(), file: &call.chunk.name, source };
+        let text = match is_remote(given) {
+            true => remote::get(given, None, call).map_err(Failure::from)?.content.into_bytes(),
+            false => {
+                let none = || Failure::machine(format!("source_hash: there is no file {shown}"));
+                fsys::read(&find(given, call)?.ok_or_else(none)?.path, KEEP)?.into_bytes()
+            }
+        };
+        let text = text.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.and_then(|text| SourceHash::find(&text, names))
+            .ok_or_else(|| Failure::machine(format!("source_hash: {shown} holds no digest")))
     }
 }

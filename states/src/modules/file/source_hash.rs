@@ -1,8 +1,6 @@
 //! `source_hash`: the digest that a source must have, given in hex, by name, or in a file of digests.
 
-use std::io::Read;
-
-use crate::python::digests::{self, ALGORITHMS};
+use crate::python::digests::ALGORITHMS;
 
 /// A digest, and by which algorithm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,12 +57,6 @@ impl SourceHash {
             .or_else(|| pick(&|line| names_file(line, names.source, base(names.source), "\\/*")))
             .or_else(|| lines.first().map(|(_, hash)| hash.clone()))
     }
-
-    /// Whether everything that is read has this digest; the digest that it has where it has another.
-    pub(crate) fn of(&self, content: &mut dyn Read) -> std::io::Result<Result<(), String>> {
-        let found = digests::hex_digest_of(self.algorithm, content)?;
-        Ok(if found == self.hex { Ok(()) } else { Err(found) })
-    }
 }
 
 fn by_length(length: usize) -> Option<&'static str> {
@@ -109,8 +101,6 @@ mod tests {
         for wrong in [format!("md5={SHA1}"), "abc".into(), "zz".repeat(16), String::new()] {
             assert!(SourceHash::parse(&wrong).is_err(), "{wrong}");
         }
-        assert_eq!(named.of(&mut &b"hello\n"[..]).unwrap(), Ok(()));
-        assert!(named.of(&mut &b"hello"[..]).unwrap().is_err());
     }
 
     #[test]

@@ -256,7 +256,7 @@ fn templates(args: &Args<'_>, call: &Call<'_>) -> Result<Option<Vec<String>>, Fa
 }
 
 fn source_text(name: String, variables: &Map, call: &Call<'_>) -> Result<String, Failure> {
-    let ready = Source::Files(vec![name]).ready(Some(variables), &source::Check::default(), call)?;
+    let ready = Source::file(name).ready(Some(variables), &source::Check::default(), call)?;
     let bytes = ready.and_then(|ready: source::Ready| ready.content.into_bytes()).unwrap_or_default();
     String::from_utf8(bytes).map_err(|_| Failure::machine("the source is not UTF-8 text"))
 }
