@@ -24,5 +24,6 @@ mod salt;
 mod secrets;
 mod services;
 mod system;
+mod targets;
 mod templates;
 mod trees;
