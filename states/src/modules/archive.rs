@@ -324,6 +324,9 @@ fn own_all(want: &Want, plan: &Plan) -> Result<(), Failure> {
     plan.files.iter().try_for_each(|e| own(&want.path.join(e.trim_end_matches('/')), plan.ids))
 }
 
+/// Less than this is hardly the rest of a disk in good order.
+const LITTLE: u64 = 64 << 10;
+
 /// The mark stands while the directory is filled: a run that is killed leaves it, and the next one extracts anew.
 fn extract(want: &Want, archive: &Archive, call: &Call<'_>) -> Result<(), Failure> {
     let mark = mark(want, call);
@@ -361,5 +364,14 @@ fn extract(want: &Want, archive: &Archive, call: &Call<'_>) -> Result<(), Failur
     if want.format == Format::Zip {
         argv.push(&file);
     }
-    program(&argv, call).map(drop)
+    let place = |e| Failure::machine(format!("cannot extract to {}: {e}{}", want.name, room(&want.path)));
+    program(&argv, call).map(drop).map_err(place)
+}
+
+/// Why a program may have failed that only says how many bytes it has written.
+fn room(path: &Path) -> String {
+    match fsys::room(path) {
+        Some(bytes) if bytes < LITTLE => format!("\nNo space left on device: {bytes} bytes"),
+        _ => String::new(),
+    }
 }

@@ -13,6 +13,7 @@ mod edits;
 mod every;
 mod files;
 mod flow;
+mod full;
 mod git;
 mod judged;
 mod mounts;
