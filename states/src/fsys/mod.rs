@@ -124,6 +124,15 @@ pub fn stat(path: &Path) -> Result<Stat> {
     }
 }
 
+/// How many bytes root can still write to the file system of `path`; `None` when that cannot be told.
+pub fn room(path: &Path) -> Option<u64> {
+    let told = nix::sys::statvfs::statvfs(path).ok()?;
+    // Their width differs between machines.
+    #[allow(clippy::useless_conversion)]
+    let bytes = u64::from(told.blocks_free()).saturating_mul(told.fragment_size().into());
+    Some(bytes)
+}
+
 /// Where a symbolic link points, as written in it.
 pub fn read_link(path: &Path) -> Result<PathBuf> {
     std::fs::read_link(path).map_err(Error::at("read the link", path))

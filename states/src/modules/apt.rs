@@ -108,6 +108,8 @@ pub(crate) fn run(call: &Call<'_>, argv: &[String]) -> Result<(), Failure> {
         .env("NEEDRESTART_SUSPEND", "1")
         .env("LC_ALL", "C.UTF-8");
     command.timeout = APT_TIMEOUT;
+    // What a script of a package says comes by way of apt's output, and the summary by way of its errors.
+    command.merge_errors = true;
     let output = call.context.host.run(&command)?;
     match output.code {
         0 => Ok(()),

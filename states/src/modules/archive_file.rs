@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::engine::step::{Call, Failure};
+use crate::fsys;
 use crate::host::Command;
 use crate::modules::cmd::last_words;
 use crate::modules::file::remote::{is_remote, path_of};
@@ -67,7 +68,7 @@ pub(crate) fn extract(
     options: &[String],
     call: &Call<'_>,
 ) -> Result<(), Failure> {
-    let (file, dir) = (archive.display().to_string(), dir.display().to_string());
+    let (file, to) = (archive.display().to_string(), dir.display().to_string());
     let mut argv = match format {
         // A link to a directory stays one; what is taken out never belongs to a number of another machine.
         Format::Tar => vec![
@@ -76,17 +77,29 @@ pub(crate) fn extract(
             "--keep-directory-symlink",
             "--no-same-owner",
             "--directory",
-            &dir,
+            &to,
             "--file",
             &file,
         ],
-        Format::Zip => vec!["unzip", "-q", "-o", "-d", &dir],
+        Format::Zip => vec!["unzip", "-q", "-o", "-d", &to],
     };
     argv.extend(options.iter().map(String::as_str));
     if format == Format::Zip {
         argv.push(&file);
     }
-    program(&argv, call).map(drop)
+    let place = |e| Failure::machine(format!("cannot extract to {}: {e}{}", dir.display(), room(dir)));
+    program(&argv, call).map(drop).map_err(place)
+}
+
+/// Less than this is hardly the rest of a disk in good order.
+const LITTLE: u64 = 64 << 10;
+
+/// Why a program may have failed that only says how many bytes it has written.
+fn room(path: &Path) -> String {
+    match fsys::room(path) {
+        Some(bytes) if bytes < LITTLE => format!("\nNo space left on device: {bytes} bytes"),
+        _ => String::new(),
+    }
 }
 
 /// What a name says of the format.

@@ -39,6 +39,13 @@ pub(crate) fn with_repository(body: impl FnOnce(&Bench) + Send) {
 }
 
 fn build(layers: &Path, repository: &Path, name: &str, version: &str, more: &str) {
+    build_with(layers, repository, (name, version, more), &[]);
+}
+
+/// The same with scripts of the maintainer.
+fn build_with(layers: &Path, repository: &Path, package: (&str, &str, &str), scripts: &[(&str, &str)]) {
+    use std::os::unix::fs::PermissionsExt;
+    let (name, version, more) = package;
     let tree = layers.join(format!("{name}-{version}"));
     std::fs::create_dir_all(tree.join("DEBIAN")).unwrap();
     std::fs::create_dir_all(tree.join("opt").join(name)).unwrap();
@@ -47,6 +54,11 @@ fn build(layers: &Path, repository: &Path, name: &str, version: &str, more: &str
         "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Mayfly <none@example.com>\n{more}\nDescription: probe\n"
     );
     std::fs::write(tree.join("DEBIAN/control"), control).unwrap();
+    for (script, text) in scripts {
+        let path = tree.join("DEBIAN").join(script);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let deb = repository.join(format!("{name}_{version}_all.deb"));
     let built = Command::new("dpkg-deb")
         .args(["--build", "--root-owner-group"])
@@ -62,6 +74,9 @@ fn index(repository: &Path) {
     let mut text = String::new();
     for entry in std::fs::read_dir(repository).unwrap() {
         let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "deb") {
+            continue;
+        }
         let bytes = std::fs::read(&path).unwrap();
         let control = Command::new("dpkg-deb").arg("-f").arg(&path).output().unwrap().stdout;
         let sum = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
@@ -201,5 +216,40 @@ fn a_package_file_of_the_tree_is_installed_with_what_it_needs() {
         let other = json!({"sources": [{"another": "salt://probe.deb"}]});
         let refused = only(bench.run(&[step("pkg.installed", "x", other)]));
         assert_eq!(refused.comment, "salt://probe.deb holds the package mayfly-probe, not another");
+    });
+}
+
+#[test]
+fn a_dying_dpkg_fails_its_step_with_its_words_and_the_next_run_finishes_what_it_began() {
+    with_repository(|bench| {
+        let (layers, repository) = (bench.scratch("layers"), bench.scratch("layers/repository"));
+        let script = "#!/bin/sh\necho half of it is done >&2\ntest -e /opt/mended\n";
+        build_with(
+            &layers,
+            &repository,
+            ("mayfly-dies", "1.0", "Priority: optional"),
+            &[("postinst", script)],
+        );
+        index(&repository);
+        let steps = [
+            step("pkg.installed", "mayfly-dies", json!({})),
+            step("test.nop", "needs", json!({"require": [{"pkg": "mayfly-dies"}]})),
+            step("file.managed", "/opt/independent", json!({"contents": "x"})),
+            step("pkg.installed", "mayfly-probe-lib", json!({})),
+        ];
+        let report = bench.run(&steps);
+        assert_eq!(words(&report)[..3], ["failed", "failed", "changed"], "{}", report.to_text());
+        let comment = &report.steps[0].comment;
+        assert!(comment.contains("mayfly-dies") && comment.contains("half of it is done"), "{comment}");
+        let status = std::fs::read_to_string("/var/lib/dpkg/status").unwrap();
+        assert!(status.contains("half-configured"), "dpkg did not die in the middle");
+        let would = bench.test(&steps[..1]);
+        assert_eq!(words(&would), ["would"], "{}", would.to_text());
+        std::fs::write("/opt/mended", "").unwrap();
+        let next = bench.run(&steps);
+        assert!(next.ok(), "{}", next.to_text());
+        let again = bench.run(&steps);
+        assert_eq!(words(&again), ["ok"; 4], "{}", again.to_text());
+        assert!(!std::fs::read_to_string("/var/lib/dpkg/status").unwrap().contains("half-configured"));
     });
 }

@@ -164,17 +164,30 @@ impl<E: TextEdit> StateFn for Editing<E> {
         if plan.parents {
             file::make_parents(&plan.target, Ids::default().fresh(0o755))?;
         }
-        match &plan.backup {
-            Backup::No => {}
-            Backup::Kept => file::keep_copy(&frame.place, &plan.target, call)?,
-            Backup::Beside(end) => {
-                let mut name = plan.target.clone().into_os_string();
-                name.push(end);
-                fsys::copy(&plan.target, &PathBuf::from(name))?;
-            }
+        let staged = fsys::Staged::write(&plan.target, &mut text.as_bytes(), plan.owner)?;
+        let fresh_copy = keep(frame, &plan, call)?;
+        if let Err(error) = staged.place() {
+            // Nothing was changed, so there is nothing to go back to.
+            fresh_copy.map_or(Ok(()), |copy| fsys::remove(&copy))?;
+            return Err(error.into());
         }
-        fsys::replace(&plan.target, text.as_bytes(), plan.owner)?;
         Ok(Applied::done(format!("{} edited", frame.place.name)))
+    }
+}
+
+/// Make the backup; where it is, if it stands beside the file and no other stood there before.
+fn keep(frame: &Frame, plan: &Plan, call: &Call<'_>) -> Result<Option<PathBuf>, Failure> {
+    match &plan.backup {
+        Backup::No => Ok(None),
+        Backup::Kept => file::keep_copy(&frame.place, &plan.target, call).map(|()| None),
+        Backup::Beside(end) => {
+            let mut name = plan.target.clone().into_os_string();
+            name.push(end);
+            let copy = PathBuf::from(name);
+            let fresh = fsys::stat(&copy)?.kind == Kind::Missing;
+            fsys::copy(&plan.target, &copy)?;
+            Ok(fresh.then_some(copy))
+        }
     }
 }
 
