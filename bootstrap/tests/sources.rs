@@ -32,6 +32,10 @@ impl Box {
         let sls = format!(
             "app:\n  file.managed:\n    - name: /etc/app\n    - source: {source}\n    - source_hash: {SHA256}\n"
         );
+        self.apply_sls(&sls, env)
+    }
+
+    fn apply_sls(&self, sls: &str, env: &[(&str, &str)]) -> Output {
         fs::write(self.dir.path().join("states/app.sls"), sls).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"));
         command.args([
@@ -127,13 +131,44 @@ fn an_object_of_s3_comes_from_the_endpoint_of_the_environment() {
         ("AWS_SECRET_ACCESS_KEY", "s3cret"),
         ("AWS_REGION", "eu-west-1"),
         ("AWS_ENDPOINT_URL", files.base.as_str()),
+        ("MAYFLY_LOG", "trace"),
     ];
     let none = stage.fails("s3://artefacts/none", &env);
     assert!(none.contains("HTTP 404") && !none.contains("X-Amz"), "{none}");
     let output = stage.apply("s3://artefacts/app", &env);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("X-Amz"), "{output:?}");
     assert_eq!(stage.reads(), "hello\n");
     assert!(files.asked().concat().contains("X-Amz-Signature="));
     let refused = Box::new().fails("s3://artefacts/app", &[]);
     assert!(refused.contains("S3: no region (AWS_REGION, or an instance of EC2)"), "{refused}");
+}
+
+#[test]
+fn a_release_is_fetched_with_a_token_and_taken_back_when_it_is_not_well() {
+    let stage = Box::new();
+    let (files, health) = (Files::start(None), Files::start(None));
+    files.put("/app-1.jar", "one");
+    files.put("/app-2.jar", "two");
+    health.put("/health", "well");
+    let release = |version: u32| {
+        let sls = format!(
+            "app:\n  release.active:\n    - name: /srv/app\n    - version: {version}\n    - skip_verify: true\n    \
+             - source: {}/app-{{version}}.jar\n    - token: s3cret\n    - health_url: {}/health\n    - health_timeout: 0\n",
+            files.base, health.base
+        );
+        let output = stage.apply_sls(&sls, &[("MAYFLY_LOG", "trace")]);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!said.contains("s3cret"), "{said}");
+        (output.status.code(), said)
+    };
+    let current =
+        || fs::read_link(stage.root("srv/app/current")).map(|l| l.display().to_string()).unwrap_or_default();
+    let (code, said) = release(1);
+    assert_eq!((code, current().as_str()), (Some(0), "releases/1"), "{said}");
+    assert_eq!(fs::read_to_string(stage.root("srv/app/current/app-1.jar")).unwrap(), "one");
+    health.page("/health", (503, Vec::new(), Vec::new()));
+    let (code, said) = release(2);
+    assert_eq!((code, current().as_str()), (Some(2), "releases/1"), "{said}");
+    assert!(said.contains("2 did not come up") && said.contains("HTTP 503"), "{said}");
 }

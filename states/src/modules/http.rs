@@ -48,6 +48,8 @@ pub(crate) const IGNORED: &[&str] = &[
 const LIMIT: u64 = 16 << 20;
 /// How long one question may take when nobody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Whoever takes longer to say that it is well is not.
+const HEALTHY: Duration = Duration::from_secs(10);
 /// How long `wait_for_successful_query` waits when nobody says otherwise.
 const WAIT: Duration = Duration::from_secs(300);
 /// The least between two questions.
@@ -193,8 +195,8 @@ impl Expect {
 
 impl Query {
     /// That an address answers with a success.
-    pub(crate) fn healthy(url: &str, timeout: Duration) -> Self {
-        let request = Request { any_status: true, limit: LIMIT, timeout, ..Request::get(url) };
+    pub(crate) fn healthy(url: &str) -> Self {
+        let request = Request { any_status: true, limit: LIMIT, timeout: HEALTHY, ..Request::get(url) };
         let success = regex::build("^2..$", false, false)
             .map(|regex| Expect::Like("^2..$".to_owned(), Box::new(regex)));
         Self { request, text: None, status: success.ok(), raise: true }

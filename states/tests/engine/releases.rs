@@ -234,7 +234,7 @@ fn a_server_is_asked_how_it_is_and_a_plain_file_is_taken_as_it_is() {
     );
     bench.web.page(health, Page { status: 503, ..Page::default() });
     let sick = run(&bench, &jar);
-    assert!(sick.comment.contains("the server answered HTTP 503 within 0 s"), "{}", sick.comment);
+    assert!(sick.comment.contains("the server answered HTTP 503 (for 0 s)"), "{}", sick.comment);
     assert_eq!(current(&bench), "");
     bench.web.put(health, "well");
     works(&bench, &jar);

@@ -194,6 +194,20 @@ fn a_copy_is_kept_and_forgotten_as_asked() {
 }
 
 #[test]
+fn a_large_file_goes_by_way_of_the_disk_and_is_written_whole() {
+    let bench = bench();
+    let large = "0123456789abcdef".repeat(200_000);
+    bench.web.put(APP, large.clone());
+    let step = managed(json!({"skip_verify": true, "mode": "0600"}));
+    bench.change(&step);
+    assert!(bench.read("/etc/app.conf") == large);
+    assert_eq!(kept(&bench), [""; 0], "what was fetched for one step goes with it");
+    bench.web.put(APP, format!("{large}more"));
+    bench.change(&step);
+    assert_eq!(bench.read("/etc/app.conf").len(), large.len() + 4);
+}
+
+#[test]
 fn a_question_is_sent_as_it_is_asked() {
     let bench = bench();
     let url = "https://api.test/hook?a=1&b=x+%26&c=%C3%BC";

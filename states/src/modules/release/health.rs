@@ -37,7 +37,7 @@ impl Service {
             (Some(url), None) if !url.starts_with("http://") && !url.starts_with("https://") => {
                 return Err(Failure::declaration("`health_url` must begin with http:// or https://"));
             }
-            (Some(url), None) => Some(Health::Url(Box::new(Query::healthy(&url, timeout)))),
+            (Some(url), None) => Some(Health::Url(Box::new(Query::healthy(&url)))),
             (None, Some(line)) => Some(Health::Command(line)),
             (None, None) => None,
         };
@@ -81,8 +81,10 @@ impl Service {
             None => Ok(()),
             Some(Health::Url(query)) => {
                 let judged = query.until(self.timeout, INTERVAL, call).map_err(|e| e.to_string())?;
-                let within = self.timeout.as_secs();
-                if judged.good { Ok(()) } else { Err(format!("{} within {within} s", judged.comment)) }
+                match judged.good {
+                    true => Ok(()),
+                    false => Err(format!("{} (for {} s)", judged.comment, self.timeout.as_secs())),
+                }
             }
             Some(Health::Command(line)) => self.command(line, call),
         }
