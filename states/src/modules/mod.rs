@@ -3,7 +3,6 @@
 pub(crate) mod accounts;
 pub(crate) mod alias;
 pub(crate) mod alternatives;
-pub(crate) mod apt;
 pub(crate) mod apt_sources;
 pub(crate) mod archive;
 pub(crate) mod archive_file;
@@ -15,8 +14,6 @@ pub(crate) mod cron;
 pub(crate) mod cron_env;
 pub(crate) mod crontab;
 pub(crate) mod debconf;
-pub(crate) mod debs;
-pub(crate) mod dpkg;
 pub(crate) mod environ;
 pub(crate) mod file;
 pub(crate) mod fstab;
@@ -32,11 +29,14 @@ pub(crate) mod ini_file;
 pub(crate) mod locale;
 pub(crate) mod module;
 pub(crate) mod mount;
+pub(crate) mod packages;
 pub(crate) mod pkg;
 pub(crate) mod pkg_held;
 pub(crate) mod pkg_removed;
 pub(crate) mod pkg_uptodate;
 pub(crate) mod pkgrepo;
+pub(crate) mod pkgrepo_apk;
+pub(crate) mod pkgrepo_rpm;
 pub(crate) mod service;
 pub(crate) mod service_boot;
 pub(crate) mod ssh_auth;
@@ -282,6 +282,9 @@ pub fn names() -> Vec<String> {
 /// A sentence about a state function that does not exist, with the nearest that does.
 pub fn unknown(state: &str, fun: &str) -> String {
     let asked = format!("{state}.{fun}");
+    if unsupported::is_of_salt(state) {
+        return format!("{asked} is not supported: there are no `{state}` states here");
+    }
     let names = names();
     match nearest(&asked, names.iter().map(String::as_str)) {
         Some(near) => format!("there is no state function {asked}; did you mean {near}?"),

@@ -82,8 +82,8 @@ pub(super) static ENTRIES: &[Entry] = &[
     ignoring(run::<pkg_removed::Removed>("pkg", "removed", pkg_removed::ARGS), pkg_removed::IGNORED),
     ignoring(run::<pkg_held::Unheld>("pkg", "unheld", pkg_held::UNHELD), pkg_held::IGNORED),
     ignoring(run::<pkg_uptodate::Uptodate>("pkg", "uptodate", pkg_uptodate::ARGS), pkg_uptodate::IGNORED),
-    ignoring(run::<pkgrepo::Absent>("pkgrepo", "absent", pkgrepo::ABSENT), pkgrepo::IGNORED),
-    ignoring(run::<pkgrepo::Managed>("pkgrepo", "managed", pkgrepo::MANAGED), pkgrepo::IGNORED),
+    ignoring(entry("pkgrepo", "absent", pkgrepo::ABSENT, pkgrepo::absent), pkgrepo::IGNORED),
+    ignoring(entry("pkgrepo", "managed", pkgrepo::MANAGED, pkgrepo::managed), pkgrepo::IGNORED),
     ignoring(
         run::<service_boot::Disabled>("service", "disabled", service_boot::ENABLED),
         service_boot::IGNORED,

@@ -17,6 +17,7 @@ mod mounts;
 mod odd;
 mod packages;
 mod repositories;
+mod rpms;
 mod salt;
 mod services;
 mod system;

@@ -2,21 +2,18 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
+use super::{Compare, Manager, Packages, package_name, versions};
 use crate::engine::step::{Call, Failure};
 use crate::fsys;
-use crate::modules::apt::{package_name, versions};
 use crate::modules::args::{Args, scalar};
-use crate::modules::cmd::tool;
-use crate::modules::dpkg::{Packages, compare};
 use crate::modules::file::source::{Check, Source};
 use crate::modules::textfile::roots;
 use crate::value::Value;
 
 /// A package file at hand.
 #[derive(Debug, Clone)]
-pub(crate) struct Deb {
+pub(crate) struct PackageFile {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) path: PathBuf,
@@ -24,65 +21,66 @@ pub(crate) struct Deb {
     _keep: Option<Rc<tempfile::TempDir>>,
 }
 
-impl PartialEq for Deb {
+impl PartialEq for PackageFile {
     fn eq(&self, other: &Self) -> bool {
         (&self.name, &self.version, &self.path) == (&other.name, &other.version, &other.path)
     }
 }
 
-impl Deb {
+impl PackageFile {
     /// Whether that version is installed.
-    pub(crate) fn met(&self, packages: &Packages) -> bool {
-        packages.version(&self.name).is_some_and(|now| compare(now, &self.version).is_eq())
+    pub(crate) fn met(&self, packages: &Packages, order: Compare) -> bool {
+        packages.versions(&self.name).iter().any(|now| order(now, &self.version).is_eq())
     }
 
     pub(crate) fn change(&self, packages: &Packages) -> (String, Value) {
-        (self.name.clone(), versions(packages.version(&self.name).unwrap_or_default(), self.version.clone()))
+        (self.name.clone(), versions(packages.told(&self.name), self.version.clone()))
     }
 }
 
 /// `sources`: a list of `{package: file}`.
-pub(crate) fn sources(args: &Args<'_>) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn sources(args: &Args<'_>, manager: Manager) -> Result<Vec<(String, String)>, Failure> {
     let bad = || Failure::declaration("`sources` must be a list of {package: file}");
     let Some(value) = args.get("sources") else { return Ok(Vec::new()) };
     let items = value.as_list().filter(|l| !l.is_empty()).ok_or_else(bad)?;
     let mut all = Vec::new();
     for item in items {
         for (name, source) in item.as_map().ok_or_else(bad)? {
-            all.push((package_name(name)?, scalar(source).ok_or_else(bad)?));
+            all.push((package_name(name, manager)?, scalar(source).ok_or_else(bad)?));
         }
     }
     Ok(all)
 }
 
 /// Get the files, and read what they are.
-pub(crate) fn look(sources: &[(String, String)], call: &Call<'_>) -> Result<Vec<Deb>, Failure> {
-    sources.iter().map(|(name, source)| deb(name, source, call)).collect()
+pub(crate) fn look(
+    sources: &[(String, String)],
+    manager: Manager,
+    call: &Call<'_>,
+) -> Result<Vec<PackageFile>, Failure> {
+    sources.iter().map(|(name, source)| file(name, source, manager, call)).collect()
 }
 
-fn deb(name: &str, source: &str, call: &Call<'_>) -> Result<Deb, Failure> {
+fn file(name: &str, source: &str, manager: Manager, call: &Call<'_>) -> Result<PackageFile, Failure> {
     let ready = Source::Files(vec![source.to_owned()]).ready(None, &Check::default(), call)?;
     let ready = ready.ok_or_else(|| Failure::machine(format!("{source} is not there")))?;
     let (path, keep) = match ready.file {
         Some(path) => (path, None),
         None => {
             let failed = |e| Failure::machine(format!("cannot make a temporary directory: {e}"));
-            let dir = tempfile::Builder::new().prefix("mayfly-deb-").tempdir().map_err(failed)?;
-            let path = dir.path().join("package.deb");
+            let dir = tempfile::Builder::new().prefix("mayfly-package-").tempdir().map_err(failed)?;
+            let path = dir.path().join(format!("package.{}", manager.suffix()));
             fsys::replace(&path, &ready.content.bytes.unwrap_or_default(), roots(0o644))?;
             (path, Some(Rc::new(dir)))
         }
     };
-    let show = "--showformat=${Package}\n${Version}\n".to_owned();
-    let argv = ["dpkg-deb".to_owned(), "--show".to_owned(), show, path.display().to_string()];
-    let told = tool(call, &argv, Duration::from_secs(60))?.out();
-    match told.lines().collect::<Vec<_>>().as_slice() {
-        [package, version] if *package == name => {
-            Ok(Deb { name: name.to_owned(), version: (*version).to_owned(), path, _keep: keep })
+    match manager.file(&path, call)? {
+        Some((package, version)) if package == name => {
+            Ok(PackageFile { name: name.to_owned(), version, path, _keep: keep })
         }
-        [package, _] => {
+        Some((package, _)) => {
             Err(Failure::declaration(format!("{source} holds the package {package}, not {name}")))
         }
-        _ => Err(Failure::declaration(format!("{source} is no package"))),
+        None => Err(Failure::declaration(format!("{source} is no package"))),
     }
 }
