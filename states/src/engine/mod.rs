@@ -92,6 +92,8 @@ pub(crate) struct Facts {
     pub(crate) packages: RefCell<Option<std::rc::Rc<Packages>>>,
     /// Whether the package lists were fetched in this run.
     pub(crate) refreshed: Cell<bool>,
+    /// Python packages by environment, until something changes them.
+    pub(crate) pip: RefCell<crate::modules::pip_env::Lists>,
     /// What `file.accumulated` has gathered for later steps.
     pub(crate) accumulators: RefCell<Accumulators>,
     /// Variables that `environ.setenv` has set for commands; `None` takes one away.

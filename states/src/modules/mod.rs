@@ -30,6 +30,10 @@ pub(crate) mod locale;
 pub(crate) mod module;
 pub(crate) mod mount;
 pub(crate) mod packages;
+pub(crate) mod pip;
+pub(crate) mod pip_env;
+pub(crate) mod pip_more;
+pub(crate) mod pip_wish;
 pub(crate) mod pkg;
 pub(crate) mod pkg_held;
 pub(crate) mod pkg_removed;
@@ -49,6 +53,7 @@ pub(crate) mod textfile;
 pub(crate) mod timezone;
 mod unsupported;
 pub(crate) mod user;
+pub(crate) mod virtualenv;
 
 use crate::engine::step::{Call, Return, perform};
 use crate::modules::file::edit::{self, Editing};

@@ -4,8 +4,9 @@ use super::textfile::Editing;
 use super::{Entry, entry, ignoring, watched};
 use super::{
     alias, alternatives, archive, cmd, cmd_script, cron, cron_env, debconf, environ, git, git_config,
-    git_more, gone, host, ini, locale, module, mount, pkg, pkg_held, pkg_removed, pkg_uptodate, pkgrepo,
-    service_boot, ssh_auth, ssh_known_hosts, swap, sysctl, timezone, unsupported,
+    git_more, gone, host, ini, locale, module, mount, pip, pip_more, pkg, pkg_held, pkg_removed,
+    pkg_uptodate, pkgrepo, service_boot, ssh_auth, ssh_known_hosts, swap, sysctl, timezone, unsupported,
+    virtualenv,
 };
 use crate::engine::step::{Call, Return, StateFn, perform};
 
@@ -76,6 +77,9 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     run::<swap::Swap>("mount", "swap", swap::ARGS),
     run::<mount::Unmounted>("mount", "unmounted", mount::UNMOUNTED),
+    ignoring(run::<pip::Install>("pip", "installed", pip::ARGS), pip::IGNORED),
+    ignoring(run::<pip_more::Remove>("pip", "removed", pip_more::ARGS), pip_more::IGNORED),
+    ignoring(run::<pip_more::Uptodate>("pip", "uptodate", pip_more::ARGS), pip_more::IGNORED),
     ignoring(run::<pkg_held::Held>("pkg", "held", pkg_held::HELD), pkg_held::IGNORED),
     ignoring(run::<pkg::Latest>("pkg", "latest", pkg::LATEST), pkg::IGNORED),
     ignoring(run::<pkg_removed::Purged>("pkg", "purged", pkg_removed::ARGS), pkg_removed::IGNORED),
@@ -111,4 +115,5 @@ pub(super) static ENTRIES: &[Entry] = &[
     entry("x509", "pem_managed", ANY, unsupported::refuse),
     entry("x509", "private_key_managed", ANY, unsupported::refuse),
     ignoring(run::<gone::UserAbsent>("user", "absent", gone::USER), gone::IGNORED),
+    ignoring(run::<virtualenv::Environment>("virtualenv", "managed", virtualenv::ARGS), virtualenv::IGNORED),
 ];

@@ -16,6 +16,7 @@ mod judged;
 mod mounts;
 mod odd;
 mod packages;
+mod python;
 mod repositories;
 mod rpms;
 mod salt;
