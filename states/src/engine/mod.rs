@@ -94,6 +94,8 @@ pub(crate) struct Facts {
     pub(crate) refreshed: Cell<bool>,
     /// Python packages by environment, until something changes them.
     pub(crate) pip: RefCell<crate::modules::pip_env::Lists>,
+    /// Packages of gem and npm, until something changes them.
+    pub(crate) listed: RefCell<crate::modules::listed::Lists>,
     /// What `file.accumulated` has gathered for later steps.
     pub(crate) accumulators: RefCell<Accumulators>,
     /// Variables that `environ.setenv` has set for commands; `None` takes one away.

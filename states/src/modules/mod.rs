@@ -17,6 +17,7 @@ pub(crate) mod debconf;
 pub(crate) mod environ;
 pub(crate) mod file;
 pub(crate) mod fstab;
+pub(crate) mod gem;
 pub(crate) mod git;
 pub(crate) mod git_cmd;
 pub(crate) mod git_config;
@@ -26,9 +27,13 @@ pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod ini;
 pub(crate) mod ini_file;
+pub(crate) mod iptables;
+pub(crate) mod iptables_rule;
+pub(crate) mod listed;
 pub(crate) mod locale;
 pub(crate) mod module;
 pub(crate) mod mount;
+pub(crate) mod npm;
 pub(crate) mod packages;
 pub(crate) mod pip;
 pub(crate) mod pip_env;
@@ -45,6 +50,7 @@ pub(crate) mod service;
 pub(crate) mod service_boot;
 pub(crate) mod ssh_auth;
 pub(crate) mod ssh_known_hosts;
+pub(crate) mod supervisord;
 pub(crate) mod swap;
 pub(crate) mod sysctl;
 mod table;
@@ -303,8 +309,8 @@ pub(crate) fn find(state: &str, fun: &str) -> Option<&'static Entry> {
 
 /// A warning for each argument that the function does not have, or that makes no difference.
 pub(crate) fn misspelt(entry: &Entry, args: &Map) -> Vec<String> {
-    if entry.state == "module" {
-        // Every other key is a function, or an argument of one.
+    if matches!(entry.state, "module" | "iptables") {
+        // Every other key is a function, or an argument of one; or an option of the packet filter.
         return Vec::new();
     }
     let known = |key: &str| key.starts_with("__") || COMMON.contains(&key) || entry.args.contains(&key);

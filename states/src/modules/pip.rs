@@ -101,7 +101,7 @@ fn parsed(all: &[String]) -> Result<Vec<Wish>, Failure> {
 /// `pkgs`: requirements, or `{name: versions}`.
 fn wishes(args: &Args<'_>, call: &Call<'_>) -> Result<Vec<Wish>, Failure> {
     let bad = || Failure::declaration("`pkgs` must be a list of requirements and of {name: versions}");
-    let Some(value) = args.get("pkgs") else { return parsed(&[call.chunk.name.clone()]) };
+    let Some(value) = args.get("pkgs") else { return parsed(std::slice::from_ref(&call.chunk.name)) };
     let mut all = Vec::new();
     for item in value.as_list().filter(|l| !l.is_empty()).ok_or_else(bad)? {
         match item.as_map() {

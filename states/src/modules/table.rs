@@ -3,10 +3,10 @@
 use super::textfile::Editing;
 use super::{Entry, entry, ignoring, watched};
 use super::{
-    alias, alternatives, archive, cmd, cmd_script, cron, cron_env, debconf, environ, git, git_config,
-    git_more, gone, host, ini, locale, module, mount, pip, pip_more, pkg, pkg_held, pkg_removed,
-    pkg_uptodate, pkgrepo, service_boot, ssh_auth, ssh_known_hosts, swap, sysctl, timezone, unsupported,
-    virtualenv,
+    alias, alternatives, archive, cmd, cmd_script, cron, cron_env, debconf, environ, file, gem, git,
+    git_config, git_more, gone, host, ini, iptables, locale, module, mount, npm, pip, pip_more, pkg,
+    pkg_held, pkg_removed, pkg_uptodate, pkgrepo, service_boot, ssh_auth, ssh_known_hosts, supervisord, swap,
+    sysctl, timezone, unsupported, virtualenv,
 };
 use crate::engine::step::{Call, Return, StateFn, perform};
 
@@ -54,6 +54,12 @@ pub(super) static ENTRIES: &[Entry] = &[
     run::<debconf::Set>("debconf", "set", debconf::SET),
     run::<debconf::SetFile>("debconf", "set_file", debconf::SET_FILE),
     ignoring(run::<environ::Setenv>("environ", "setenv", environ::SETENV), environ::IGNORED),
+    run::<file::mknod::MakeNode>("file", "mknod", file::mknod::ARGS),
+    run::<file::tidied::Tidied>("file", "tidied", file::tidied::ARGS),
+    run::<gem::Installed>("gem", "installed", gem::INSTALLED),
+    run::<gem::Removed>("gem", "removed", gem::REMOVED),
+    run::<gem::SourcesAdd>("gem", "sources_add", gem::SOURCES),
+    run::<gem::SourcesRemove>("gem", "sources_remove", gem::SOURCES),
     ignoring(run::<git_more::Cloned>("git", "cloned", git_more::CLONED), git_more::IGNORED),
     ignoring(run::<git_config::ConfigSet>("git", "config_set", git_config::SET), git_config::IGNORED),
     ignoring(run::<git_config::ConfigUnset>("git", "config_unset", git_config::UNSET), git_config::IGNORED),
@@ -67,6 +73,13 @@ pub(super) static ENTRIES: &[Entry] = &[
     editing::<ini::OptionsPresent>("ini", "options_present", ini::PRESENT),
     editing::<ini::SectionsAbsent>("ini", "sections_absent", ini::OTHERS),
     editing::<ini::SectionsPresent>("ini", "sections_present", ini::OTHERS),
+    run::<iptables::Append>("iptables", "append", iptables::RULE),
+    run::<iptables::ChainAbsent>("iptables", "chain_absent", iptables::CHAIN),
+    run::<iptables::ChainPresent>("iptables", "chain_present", iptables::CHAIN),
+    run::<iptables::Delete>("iptables", "delete", iptables::RULE),
+    run::<iptables::Flush>("iptables", "flush", iptables::FLUSH),
+    run::<iptables::Insert>("iptables", "insert", iptables::RULE),
+    run::<iptables::SetPolicy>("iptables", "set_policy", iptables::POLICY),
     run::<locale::Present>("locale", "present", &[]),
     editing::<locale::System>("locale", "system", &[]),
     watched(run::<module::Run>("module", "run", module::ARGS), perform::<module::Run>),
@@ -77,6 +90,9 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     run::<swap::Swap>("mount", "swap", swap::ARGS),
     run::<mount::Unmounted>("mount", "unmounted", mount::UNMOUNTED),
+    ignoring(run::<npm::Bootstrap>("npm", "bootstrap", npm::BOOTSTRAP), npm::IGNORED),
+    run::<npm::Installed>("npm", "installed", npm::INSTALLED),
+    run::<npm::Removed>("npm", "removed", npm::REMOVED),
     ignoring(run::<pip::Install>("pip", "installed", pip::ARGS), pip::IGNORED),
     ignoring(run::<pip_more::Remove>("pip", "removed", pip_more::ARGS), pip_more::IGNORED),
     ignoring(run::<pip_more::Uptodate>("pip", "uptodate", pip_more::ARGS), pip_more::IGNORED),
@@ -105,6 +121,11 @@ pub(super) static ENTRIES: &[Entry] = &[
     ignoring(
         editing::<ssh_known_hosts::Present>("ssh_known_hosts", "present", ssh_known_hosts::PRESENT),
         ssh_known_hosts::IGNORED,
+    ),
+    watched(run::<supervisord::Dead>("supervisord", "dead", supervisord::DEAD), perform::<supervisord::Dead>),
+    watched(
+        run::<supervisord::Running>("supervisord", "running", supervisord::RUNNING),
+        perform::<supervisord::React>,
     ),
     run::<sysctl::Present>("sysctl", "present", sysctl::PRESENT),
     run::<timezone::System>("timezone", "system", timezone::SYSTEM),

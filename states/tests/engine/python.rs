@@ -39,7 +39,8 @@ fn pip(bench: &Bench, function: &str, id: &str, more: serde_json::Value) -> Chun
         args["no_index"] = true.into();
         args["find_links"] = bench.scratch("wheels").to_str().unwrap().into();
     }
-    args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let serde_json::Value::Object(more) = more else { panic!("arguments are a mapping") };
+    args.as_object_mut().unwrap().extend(more);
     step(function, id, args)
 }
 

@@ -26,8 +26,8 @@ impl Packages {
     }
 
     /// The same package by another name.
-    pub(crate) fn spell(&mut self, name: String, version: &str, order: super::Compare) {
-        insert(&mut self.spelt, &name, version, order);
+    pub(crate) fn spell(&mut self, name: &str, version: &str, order: super::Compare) {
+        insert(&mut self.spelt, name, version, order);
     }
 
     pub(crate) fn provide(&mut self, name: &str) {

@@ -32,7 +32,7 @@ fn add(all: &mut Packages, paragraph: &str) {
         all.provide(one);
     }
     if let Some(arch) = field("Architecture") {
-        all.spell(format!("{name}:{arch}"), version, compare);
+        all.spell(&format!("{name}:{arch}"), version, compare);
     }
     all.add(name, version, compare);
 }

@@ -76,7 +76,7 @@ fn parse(text: &str, native: &str) -> Packages {
     // The keys that signatures are checked with are no packages.
     for line in text.lines().filter_map(Line::parse).filter(|l| l.name != "gpg-pubkey") {
         all.add(&line.told(native), &line.version, compare);
-        all.spell(format!("{}.{}", line.name, line.arch), &line.version, compare);
+        all.spell(&format!("{}.{}", line.name, line.arch), &line.version, compare);
     }
     all
 }
