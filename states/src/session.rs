@@ -42,8 +42,9 @@ impl Functions for NoFunctions {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AnyState;
 
-/// Salt's own state modules with a `mod_watch`.
-const MOD_WATCH: &[&str] = &["at", "cmd", "etcd", "event", "module", "mount", "pkg", "service", "test"];
+/// State modules with a `mod_watch`: Salt's own, and its extensions that are here.
+const MOD_WATCH: &[&str] =
+    &["at", "cmd", "etcd", "event", "module", "mount", "pkg", "service", "supervisord", "test"];
 
 impl StateFunctions for AnyState {
     fn known(&self, _: &str, _: &str) -> bool {

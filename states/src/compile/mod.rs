@@ -88,7 +88,7 @@ fn compile(session: &Session<'_>, mut high: High) -> Result<LowState, Errors> {
     extend::exclude(&mut high);
     found.stop()?;
     let mut drafts = drafts::chunks(&high)?;
-    check_functions(session, &drafts, &mut found.errors);
+    check_functions(session, &drafts, &mut found.warnings);
     watch_or_require(session, &mut drafts);
     let ordered = depend::order(&drafts, &high, &mut found.errors);
     found.stop()?;
@@ -123,16 +123,15 @@ fn in_order(drafts: Vec<Draft>, ordered: &Ordered) -> LowState {
     low
 }
 
-fn check_functions(session: &Session<'_>, chunks: &[Draft], errors: &mut Vec<Error>) {
+/// A step whose function does not exist fails when it is its turn, and the others go on; that is known now.
+fn check_functions(session: &Session<'_>, chunks: &[Draft], warnings: &mut Vec<Error>) {
     let mut told = IndexSet::new();
     for chunk in chunks.iter().map(|d| &d.chunk) {
         if session.states.known(&chunk.state, &chunk.fun) || !told.insert((&chunk.id, &chunk.state)) {
             continue;
         }
         let fault = Fault::UnknownState(format!("{}.{}", chunk.state, chunk.fun));
-        errors.push(
-            Error::new(fault).at(chunk.origin.clone()).help("check the spelling of state and function"),
-        );
+        warnings.push(Error::new(fault).at(chunk.origin.clone()).help("the step will fail"));
     }
 }
 

@@ -23,8 +23,8 @@ use crate::fsys;
 use crate::host::Host;
 use crate::low::{Chunk, LowState};
 use crate::minion::Minion;
-use crate::modules::dpkg::Packages;
 use crate::modules::file::accumulated::Accumulators;
+use crate::modules::packages::Packages;
 use crate::redact;
 use crate::report::{Outcome, Report, StepReport};
 use crate::tree::Tree;
@@ -105,6 +105,10 @@ pub(crate) struct Facts {
     pub(crate) refreshed: Cell<bool>,
     /// Directories of the tree with their links resolved; no step changes the tree.
     resolved: RefCell<HashMap<PathBuf, Rc<Path>>>,
+    /// Python packages by environment, until something changes them.
+    pub(crate) pip: RefCell<crate::modules::pip_env::Lists>,
+    /// Packages of gem and npm, until something changes them.
+    pub(crate) listed: RefCell<crate::modules::listed::Lists>,
     /// What `file.accumulated` has gathered for later steps.
     pub(crate) accumulators: RefCell<Accumulators>,
     /// Variables that `environ.setenv` has set for commands; `None` takes one away.

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::asked::{Asked, flag, is_true, str_arg, text};
 use super::{Answer, Table, list, map, str_of, string};
-use crate::modules::dpkg;
+use crate::modules::packages::dpkg;
 use crate::python::glob::fnmatch;
 use crate::value::{Map, Value};
 

@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod lock;
+pub mod node;
 pub mod relocate;
 pub mod scratch;
 

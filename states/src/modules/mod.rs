@@ -3,7 +3,6 @@
 pub(crate) mod accounts;
 pub(crate) mod alias;
 pub(crate) mod alternatives;
-pub(crate) mod apt;
 pub(crate) mod apt_sources;
 pub(crate) mod archive;
 pub(crate) mod archive_file;
@@ -15,11 +14,10 @@ pub(crate) mod cron;
 pub(crate) mod cron_env;
 pub(crate) mod crontab;
 pub(crate) mod debconf;
-pub(crate) mod debs;
-pub(crate) mod dpkg;
 pub(crate) mod environ;
 pub(crate) mod file;
 pub(crate) mod fstab;
+pub(crate) mod gem;
 pub(crate) mod git;
 pub(crate) mod git_cmd;
 pub(crate) mod git_config;
@@ -30,19 +28,31 @@ pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod ini;
 pub(crate) mod ini_file;
+pub(crate) mod iptables;
+pub(crate) mod iptables_rule;
+pub(crate) mod listed;
 pub(crate) mod locale;
 pub(crate) mod module;
 pub(crate) mod mount;
+pub(crate) mod npm;
+pub(crate) mod packages;
+pub(crate) mod pip;
+pub(crate) mod pip_env;
+pub(crate) mod pip_more;
+pub(crate) mod pip_wish;
 pub(crate) mod pkg;
 pub(crate) mod pkg_held;
 pub(crate) mod pkg_removed;
 pub(crate) mod pkg_uptodate;
 pub(crate) mod pkgrepo;
+pub(crate) mod pkgrepo_apk;
+pub(crate) mod pkgrepo_rpm;
 pub(crate) mod release;
 pub(crate) mod service;
 pub(crate) mod service_boot;
 pub(crate) mod ssh_auth;
 pub(crate) mod ssh_known_hosts;
+pub(crate) mod supervisord;
 pub(crate) mod swap;
 pub(crate) mod sysctl;
 mod table;
@@ -51,6 +61,7 @@ pub(crate) mod textfile;
 pub(crate) mod timezone;
 mod unsupported;
 pub(crate) mod user;
+pub(crate) mod virtualenv;
 
 use crate::engine::step::{Call, Return, perform};
 use crate::modules::file::edit::{self, Editing};
@@ -281,6 +292,9 @@ pub fn names() -> Vec<String> {
 /// A sentence about a state function that does not exist, with the nearest that does.
 pub fn unknown(state: &str, fun: &str) -> String {
     let asked = format!("{state}.{fun}");
+    if unsupported::is_of_salt(state) {
+        return format!("{asked} is not supported: there are no `{state}` states here");
+    }
     let names = names();
     match nearest(&asked, names.iter().map(String::as_str)) {
         Some(near) => format!("there is no state function {asked}; did you mean {near}?"),
@@ -294,8 +308,8 @@ pub(crate) fn find(state: &str, fun: &str) -> Option<&'static Entry> {
 
 /// A warning for each argument that the function does not have, or that makes no difference.
 pub(crate) fn misspelt(entry: &Entry, args: &Map) -> Vec<String> {
-    if entry.state == "module" {
-        // Every other key is a function, or an argument of one.
+    if matches!(entry.state, "module" | "iptables") {
+        // Every other key is a function, or an argument of one; or an option of the packet filter.
         return Vec::new();
     }
     let known = |key: &str| key.starts_with("__") || COMMON.contains(&key) || entry.args.contains(&key);

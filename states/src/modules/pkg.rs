@@ -1,14 +1,15 @@
-//! `pkg.installed` and `pkg.latest` with apt: the dpkg database is read directly, apt-get is run only for changes.
+//! `pkg.installed` and `pkg.latest`, whoever the package manager is.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
-use crate::modules::apt::{self, package_name, packages, run, versions};
 use crate::modules::args::{Args, scalar};
-use crate::modules::debs::{self, Deb};
-use crate::modules::dpkg::{Constraint, Packages};
+use crate::modules::packages::files::{self, PackageFile};
+use crate::modules::packages::{
+    self, Compare, Constraint, Install, Manager, Packages, Target, manager, package_name, packages,
+    repository_name, versions,
+};
 use crate::value::{Map, Value};
 
 pub(crate) const ARGS: &[&str] = &[
@@ -21,8 +22,20 @@ pub(crate) const ARGS: &[&str] = &[
     "install_recommends",
     "hold",
     "allow_updates",
+    "enablerepo",
+    "disablerepo",
+    "disableexcludes",
 ];
-pub(crate) const LATEST: &[&str] = &["pkgs", "refresh", "fromrepo", "skip_verify", "install_recommends"];
+pub(crate) const LATEST: &[&str] = &[
+    "pkgs",
+    "refresh",
+    "fromrepo",
+    "skip_verify",
+    "install_recommends",
+    "enablerepo",
+    "disablerepo",
+    "disableexcludes",
+];
 pub(crate) const IGNORED: &[&str] = &[
     "normalize",
     "skip_suggestions",
@@ -49,33 +62,36 @@ struct Wanted {
 
 /// The declaration.
 pub(crate) struct Want {
+    manager: Manager,
     packages: Vec<Wanted>,
     /// Name and place of package files.
     sources: Vec<(String, String)>,
     refresh: Option<bool>,
-    from: Option<String>,
-    unsigned: bool,
-    recommends: bool,
+    /// How to install, without what.
+    how: Install,
     hold: Option<bool>,
+}
+
+impl Want {
+    fn order(&self) -> Compare {
+        self.manager.order()
+    }
 }
 
 /// What is there, and what could be.
 pub(crate) struct Observed {
     packages: Rc<Packages>,
     candidates: BTreeMap<String, String>,
-    debs: Vec<Deb>,
+    files: Vec<PackageFile>,
 }
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Plan {
-    /// As apt-get takes them: `name` or `name=version`.
-    install: Vec<String>,
-    /// Package files.
-    files: Vec<PathBuf>,
-    /// Keep the temporary files of those until they are installed.
-    debs: Vec<Deb>,
-    /// dpkg was interrupted: let it finish first.
+    install: Vec<Target>,
+    /// Package files; temporary ones are kept until they are installed.
+    files: Vec<PackageFile>,
+    /// The package manager was interrupted: let it finish first.
     finish: bool,
     /// Versions that are to be there in the end.
     latest: BTreeMap<String, String>,
@@ -83,17 +99,31 @@ pub(crate) struct Plan {
     hold: Vec<String>,
 }
 
-fn want(args: &Args<'_>, packages: Vec<Wanted>) -> Result<Want, Failure> {
+fn want(args: &Args<'_>, packages: Vec<Wanted>, manager: Manager) -> Result<Want, Failure> {
     args.refuse("reinstall", "use cmd.run for a reinstall")?;
-    Ok(Want {
-        packages,
-        sources: debs::sources(args)?,
-        refresh: args.maybe_flag("refresh")?,
-        from: args.text("fromrepo")?.filter(|f| !f.is_empty()),
+    let hold = args.maybe_flag("hold")?;
+    let from = args.text("fromrepo")?.filter(|f| !f.is_empty());
+    let how = Install {
+        from: from.map(|from| repository_name("fromrepo", from)).transpose()?,
         unsigned: args.flag("skip_verify", false)?,
         recommends: args.flag("install_recommends", true)?,
-        hold: args.maybe_flag("hold")?,
-    })
+        held: hold.is_some(),
+        options: repositories(args)?,
+        ..Install::default()
+    };
+    let sources = files::sources(args, manager)?;
+    Ok(Want { manager, packages, sources, refresh: args.maybe_flag("refresh")?, how, hold })
+}
+
+/// Which repositories yum and dnf are to look at.
+fn repositories(args: &Args<'_>) -> Result<Vec<String>, Failure> {
+    let mut options = Vec::new();
+    for key in ["disablerepo", "enablerepo", "disableexcludes"] {
+        for name in args.list(key)?.unwrap_or_default() {
+            options.push(format!("--{key}={}", repository_name(key, name)?));
+        }
+    }
+    Ok(options)
 }
 
 fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
@@ -102,14 +132,19 @@ fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
     if !names.is_empty() {
         // What is newest is told by the lists: they are fetched before the comparison. A rehearsal takes them as they are.
         if !call.test {
-            apt::refresh(want.refresh, call)?;
+            packages::refresh(want.refresh, call)?;
         }
-        candidates = apt::candidates(&names, want.from.as_deref(), call)?;
+        candidates = want.manager.candidates(&names, &want.how, call)?;
     }
-    Ok(Observed { packages: packages(call)?, candidates, debs: debs::look(&want.sources, call)? })
+    Ok(Observed {
+        packages: packages(call)?,
+        candidates,
+        files: files::look(&want.sources, want.manager, call)?,
+    })
 }
 
 fn diff(want: &Want, now: &Observed) -> Diff<Plan> {
+    let order = want.order();
     let unknown: Vec<&str> = want
         .packages
         .iter()
@@ -119,23 +154,21 @@ fn diff(want: &Want, now: &Observed) -> Diff<Plan> {
     if !unknown.is_empty() {
         return Diff::Refuse(format!("No information found for {}", unknown.join(", ")));
     }
-    let lacking: Vec<&Wanted> = want.packages.iter().filter(|w| !w.met(now)).collect();
-    let debs: Vec<Deb> = now.debs.iter().filter(|d| !d.met(&now.packages)).cloned().collect();
+    let lacking: Vec<&Wanted> = want.packages.iter().filter(|w| !w.met(now, order)).collect();
+    let files: Vec<PackageFile> =
+        now.files.iter().filter(|f| !f.met(&now.packages, order)).cloned().collect();
     let mut changes: Map = lacking.iter().map(|w| w.change(now)).collect();
-    changes.extend(debs.iter().map(|d| d.change(&now.packages)));
+    changes.extend(files.iter().map(|f| f.change(&now.packages)));
     let hold = holding(want, now);
-    let names: Vec<String> = want.packages.iter().map(|w| w.name.clone()).collect();
-    if lacking.is_empty() && debs.is_empty() && hold.is_empty() {
-        let all = [names, now.debs.iter().map(|d| d.name.clone()).collect()].concat();
-        return Diff::Same(format!("Installed: {}", all.join(", ")));
+    if lacking.is_empty() && files.is_empty() && hold.is_empty() {
+        return Diff::Same(format!("Installed: {}", all_names(want, now).join(", ")));
     }
     hold.iter().for_each(|name| note_hold(&mut changes, name, want.hold == Some(true)));
     let latest = lacking.iter().filter_map(|w| Some((w.name.clone(), now.candidates.get(&w.name)?.clone())));
     let plan = Plan {
         latest: latest.collect(),
-        install: lacking.into_iter().map(Wanted::for_apt).collect(),
-        files: debs.iter().map(|d| d.path.clone()).collect(),
-        debs,
+        install: lacking.into_iter().map(|w| w.target(&now.packages, order)).collect(),
+        files,
         finish: !now.packages.unfinished.is_empty(),
         hold,
     };
@@ -146,10 +179,18 @@ fn diff(want: &Want, now: &Observed) -> Diff<Plan> {
     Diff::Change { plan, changes, would }
 }
 
+fn all_names(want: &Want, now: &Observed) -> Vec<String> {
+    want.packages.iter().map(|w| w.name.clone()).chain(now.files.iter().map(|f| f.name.clone())).collect()
+}
+
 impl Plan {
     fn told(&self) -> String {
-        let files = self.debs.iter().map(|d| d.name.clone());
-        self.install.iter().cloned().chain(files).collect::<Vec<_>>().join(", ")
+        let files = self.files.iter().map(|f| f.name.clone());
+        let target = |t: &Target| match &t.constraint {
+            Constraint::Exactly(version) => format!("{}={version}", t.name),
+            _ => t.name.clone(),
+        };
+        self.install.iter().map(target).chain(files).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -160,7 +201,7 @@ fn hold_word(hold: bool) -> &'static str {
 /// Packages whose hold is not as asked.
 fn holding(want: &Want, now: &Observed) -> Vec<String> {
     let Some(hold) = want.hold else { return Vec::new() };
-    let names = want.packages.iter().map(|w| &w.name).chain(now.debs.iter().map(|d| &d.name));
+    let names = want.packages.iter().map(|w| &w.name).chain(now.files.iter().map(|f| &f.name));
     names.filter(|n| now.packages.held(n) != hold).cloned().collect()
 }
 
@@ -191,7 +232,7 @@ fn apply(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<Applied, Failure> 
     call.facts.packages.replace(None);
     let installed = install(want, plan, call);
     let after = packages(call)?;
-    let mut changes = apt::changes(&before, &after);
+    let mut changes = packages::changes(&before, &after);
     let failed =
         |why: String, changes: Map| Ok(Applied { comment: why, changes: Some(changes), failed: true });
     if let Err(e) = installed {
@@ -199,11 +240,15 @@ fn apply(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<Applied, Failure> 
     }
     let lacking = lacking(want, plan, &after);
     if !lacking.is_empty() {
-        let why = format!("apt-get ended well, yet these are not as asked: {}", lacking.join(", "));
+        let program = want.manager.program();
+        let why = format!("{program} ended well, yet these are not as asked: {}", lacking.join(", "));
         return failed(why, changes);
     }
     if let (Some(hold), false) = (want.hold, plan.hold.is_empty()) {
-        apt::select(&plan.hold, if hold { "hold" } else { "install" }, call)?;
+        call.facts.packages.replace(None);
+        if let Err(e) = want.manager.hold(&plan.hold, hold, call) {
+            return failed(e.to_string(), changes);
+        }
         plan.hold.iter().for_each(|name| note_hold(&mut changes, name, hold));
     }
     let comment = match plan.told().as_str() {
@@ -215,11 +260,13 @@ fn apply(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<Applied, Failure> 
 
 /// What is not as asked, after all.
 fn lacking<'w>(want: &'w Want, plan: &'w Plan, after: &Packages) -> Vec<&'w str> {
-    let by_version = want.packages.iter().filter(|w| !w.latest && !w.is_in(after)).map(|w| w.name.as_str());
+    let order = want.order();
+    let by_version =
+        want.packages.iter().filter(|w| !w.latest && !w.is_in(after, order)).map(|w| w.name.as_str());
     let latest = plan.latest.iter().filter(|(name, version)| {
-        !Constraint::Compared(">=", (*version).clone()).allows(after.version(name).unwrap_or_default())
+        !Constraint::Compared(">=", (*version).clone()).allows(after.version(name).unwrap_or_default(), order)
     });
-    let files = plan.debs.iter().filter(|d| !d.met(after)).map(|d| d.name.as_str());
+    let files = plan.files.iter().filter(|f| !f.met(after, order)).map(|f| f.name.as_str());
     by_version.chain(latest.map(|(name, _)| name.as_str())).chain(files).collect()
 }
 
@@ -229,34 +276,19 @@ fn install(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     if plan.finish {
-        apt::finish(call)?;
+        want.manager.finish(call)?;
     }
-    let complaint = apt::refresh(want.refresh, call)?;
-    run(call, &install_argv(want, plan, call)).map_err(|e| {
+    let complaint = packages::refresh(want.refresh, call)?;
+    let files = plan.files.iter().map(|f| f.path.clone()).collect();
+    let wish = Install { targets: plan.install.clone(), files, ..want.how.clone() };
+    let wish = want.manager.resolve(wish, call);
+    let done = wish.and_then(|wish| {
+        packages::run_all(want.manager, &want.manager.install(&wish, call.context.host.root()), call)
+    });
+    done.map_err(|e| {
         let all = [Some(e.to_string()), complaint].into_iter().flatten().collect::<Vec<_>>();
         Failure::machine(all.join("\n"))
     })
-}
-
-fn install_argv(want: &Want, plan: &Plan, call: &Call<'_>) -> Vec<String> {
-    let mut argv = apt::apt(call);
-    if !want.recommends {
-        argv.push("--no-install-recommends".to_owned());
-    }
-    if want.unsigned {
-        argv.push("--allow-unauthenticated".to_owned());
-    }
-    if let Some(from) = &want.from {
-        argv.extend(["-t".to_owned(), from.clone()]);
-    }
-    if want.hold.is_some() {
-        argv.push("--allow-change-held-packages".to_owned());
-    }
-    // A pinned version may be older than what is installed.
-    argv.extend(["--allow-downgrades".to_owned(), "install".to_owned(), "--".to_owned()]);
-    argv.extend(plan.install.iter().cloned());
-    argv.extend(plan.files.iter().map(|f| f.display().to_string()));
-    argv
 }
 
 /// `pkg.installed`.
@@ -268,11 +300,12 @@ impl StateFn for Installed {
     type Plan = Plan;
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        let packages = if args.get("sources").is_some() { Vec::new() } else { wanted(args, call)? };
+        let manager = manager(call)?;
+        let packages = if args.get("sources").is_some() { Vec::new() } else { wanted(args, manager, call)? };
         if args.get("sources").is_some() && args.get("pkgs").is_some() {
             return Err(Failure::declaration("only one of pkgs, sources can be given"));
         }
-        want(args, packages)
+        want(args, packages, manager)
     }
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
@@ -298,11 +331,12 @@ impl StateFn for Latest {
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
         args.refuse("sources", "a package file has one version")?;
-        let mut packages = wanted(args, call)?;
+        let manager = manager(call)?;
+        let mut packages = wanted(args, manager, call)?;
         packages.iter_mut().for_each(|w| {
             *w = Wanted { latest: true, version: None, constraint: Constraint::Any, ..w.clone() }
         });
-        want(args, packages)
+        want(args, packages, manager)
     }
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
@@ -319,58 +353,60 @@ impl StateFn for Latest {
 }
 
 impl Wanted {
-    fn new(name: &str, version: Option<String>, updates: bool) -> Result<Self, Failure> {
+    fn new(name: &str, version: Option<String>, updates: bool, manager: Manager) -> Result<Self, Failure> {
         let latest = version.as_deref() == Some("latest");
         let version = version.filter(|_| !latest);
         let mut constraint = Constraint::parse(version.as_deref().unwrap_or_default());
         if let (Constraint::Exactly(least), true) = (&constraint, updates)
-            && !least.contains(['*', '?'])
+            && constraint.pattern().is_none()
         {
             constraint = Constraint::Compared(">=", least.clone());
         }
-        Ok(Self { name: package_name(name)?, version, constraint, latest })
+        if let Constraint::Exactly(version) | Constraint::Compared(_, version) = &constraint {
+            repository_name("version", version.clone())?;
+        }
+        Ok(Self { name: package_name(name, manager)?, version, constraint, latest })
     }
 
-    fn is_in(&self, packages: &Packages) -> bool {
-        match (&self.constraint, packages.version(&self.name)) {
-            (constraint, Some(version)) => constraint.allows(version),
-            (Constraint::Any, None) => packages.has(&self.name),
-            _ => false,
+    fn is_in(&self, packages: &Packages, order: Compare) -> bool {
+        let allowed = |version: &String| self.constraint.allows(version, order);
+        match packages.versions(&self.name) {
+            [] => self.constraint == Constraint::Any && packages.has(&self.name),
+            versions => versions.iter().any(allowed),
         }
     }
 
-    fn met(&self, now: &Observed) -> bool {
+    fn met(&self, now: &Observed, order: Compare) -> bool {
         if !self.latest {
-            return self.is_in(&now.packages);
+            return self.is_in(&now.packages, order);
         }
         match (now.packages.version(&self.name), now.candidates.get(&self.name)) {
-            (Some(version), Some(candidate)) => Constraint::Compared(">=", candidate.clone()).allows(version),
+            (Some(version), Some(candidate)) => order(version, candidate).is_ge(),
             (None, Some(_)) => false,
             (_, None) => true,
         }
     }
 
-    /// apt-get takes exact versions and patterns; a comparison is left to it and checked afterwards.
-    fn for_apt(&self) -> String {
-        match &self.constraint {
-            Constraint::Exactly(version) => format!("{}={version}", self.name),
-            _ => self.name.clone(),
-        }
+    fn target(&self, packages: &Packages, order: Compare) -> Target {
+        let newer =
+            |version: &str| packages.version(&self.name).is_some_and(|now| order(now, version).is_gt());
+        let back = matches!(&self.constraint, Constraint::Exactly(v) | Constraint::Compared("<" | "<<" | "<=", v) if newer(v));
+        Target { name: self.name.clone(), constraint: self.constraint.clone(), back }
     }
 
     fn change(&self, now: &Observed) -> (String, Value) {
-        let old = now.packages.version(&self.name).unwrap_or_default();
         let newest = now.candidates.get(&self.name).cloned();
         let new = self.version.clone().or(newest).unwrap_or_else(|| "installed".to_owned());
-        (self.name.clone(), versions(old, new))
+        (self.name.clone(), versions(now.packages.told(&self.name), new))
     }
 }
 
-fn wanted(args: &Args<'_>, call: &Call<'_>) -> Result<Vec<Wanted>, Failure> {
+fn wanted(args: &Args<'_>, manager: Manager, call: &Call<'_>) -> Result<Vec<Wanted>, Failure> {
     let bad = || Failure::declaration("`pkgs` must be a list of names and of {name: version}");
     let updates = args.flag("allow_updates", false)?;
+    let one = |name: &str, version: Option<String>| Wanted::new(name, version, updates, manager);
     let items = match args.get("pkgs") {
-        None => return Ok(vec![Wanted::new(&call.chunk.name, args.text("version")?, updates)?]),
+        None => return Ok(vec![one(&call.chunk.name, args.text("version")?)?]),
         Some(Value::List(items)) if !items.is_empty() => items,
         Some(_) => return Err(bad()),
     };
@@ -379,10 +415,10 @@ fn wanted(args: &Args<'_>, call: &Call<'_>) -> Result<Vec<Wanted>, Failure> {
         match item {
             Value::Map(map) => {
                 for (name, version) in map {
-                    all.push(Wanted::new(name, scalar(version), updates)?);
+                    all.push(one(name, scalar(version))?);
                 }
             }
-            other => all.push(Wanted::new(&scalar(other).ok_or_else(bad)?, None, updates)?),
+            other => all.push(one(&scalar(other).ok_or_else(bad)?, None)?),
         }
     }
     Ok(all)

@@ -3,18 +3,18 @@
 use std::rc::Rc;
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
-use crate::modules::apt::{self, package_name, packages};
 use crate::modules::args::{Args, joined};
-use crate::modules::dpkg::Packages;
+use crate::modules::packages::{Manager, Packages, manager, package_name, packages};
 use crate::value::{Map, Value};
 
 pub(crate) const HELD: &[&str] = &["pkgs", "replace"];
 pub(crate) const UNHELD: &[&str] = &["pkgs", "all"];
-/// apt holds packages, not versions of them.
+/// Packages are held, not versions of them.
 pub(crate) const IGNORED: &[&str] = &["version"];
 
 /// The declaration.
 pub(crate) struct Want {
+    manager: Manager,
     packages: Vec<String>,
     /// `replace` of held, `all` of unheld: also those that are not named.
     others: bool,
@@ -35,8 +35,9 @@ fn want(args: &Args<'_>, call: &Call<'_>, others: &str) -> Result<Want, Failure>
             joined(value).ok_or_else(bad)?.keys().cloned().collect()
         }
     };
-    let packages = names.iter().map(|n| package_name(n)).collect::<Result<_, _>>()?;
-    Ok(Want { packages, others: args.flag(others, false)? })
+    let manager = manager(call)?;
+    let packages = names.iter().map(|n| package_name(n, manager)).collect::<Result<_, _>>()?;
+    Ok(Want { manager, packages, others: args.flag(others, false)? })
 }
 
 fn change(plan: Plan) -> Diff<Plan> {
@@ -66,17 +67,21 @@ fn told(name: &str, old: &str, new: &str, words: &str) -> (String, Value) {
     (name.to_owned(), Value::Map(all))
 }
 
-fn apply(plan: &Plan, call: &Call<'_>) -> Result<Applied, Failure> {
+fn apply(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<Applied, Failure> {
+    call.facts.packages.replace(None);
     if !plan.release.is_empty() {
-        apt::select(&plan.release, "install", call)?;
+        want.manager.hold(&plan.release, false, call)?;
     }
     if !plan.hold.is_empty() {
-        apt::select(&plan.hold, "hold", call)?;
+        want.manager.hold(&plan.hold, true, call)?;
     }
     let now = packages(call)?;
     let wrong = |names: &[String], held: bool| names.iter().any(|n| now.held(n) != held);
     if wrong(&plan.hold, true) || wrong(&plan.release, false) {
-        return Err(Failure::machine("dpkg ended well, yet the packages are not held as asked"));
+        let program = want.manager.program();
+        return Err(Failure::machine(format!(
+            "{program} ended well, yet the packages are not held as asked"
+        )));
     }
     let all = [plan.hold.clone(), plan.release.clone()].concat();
     Ok(Applied::done(format!("Holds were changed: {}", all.join(", "))))
@@ -110,8 +115,8 @@ impl StateFn for Held {
         })
     }
 
-    fn apply(_: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
-        apply(&plan, call)
+    fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
+        apply(want, &plan, call)
     }
 }
 
@@ -136,7 +141,7 @@ impl StateFn for Unheld {
         change(Plan { hold: Vec::new(), release: release.cloned().collect() })
     }
 
-    fn apply(_: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
-        apply(&plan, call)
+    fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
+        apply(want, &plan, call)
     }
 }

@@ -1,11 +1,12 @@
-//! `pkg.removed` and `pkg.purged` with apt.
+//! `pkg.removed` and `pkg.purged`.
 
 use std::rc::Rc;
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
-use crate::modules::apt::{self, package_name, packages, run, versions};
 use crate::modules::args::{Args, joined, scalar};
-use crate::modules::dpkg::{Constraint, Packages};
+use crate::modules::packages::{
+    self, Constraint, Manager, Packages, manager, package_name, packages, run, versions,
+};
 use crate::value::Map;
 
 pub(crate) const ARGS: &[&str] = &["pkgs", "version"];
@@ -13,6 +14,7 @@ pub(crate) const IGNORED: &[&str] = &["normalize", "ignore_epoch", "split_arch"]
 
 /// Packages that are not to be there.
 pub(crate) struct Want {
+    manager: Manager,
     /// With the version that is meant, or any.
     packages: Vec<(String, Constraint)>,
     purge: bool,
@@ -24,11 +26,27 @@ impl Want {
     }
 
     fn there(&self, packages: &Packages) -> Vec<String> {
+        let order = self.manager.order();
         let is = |(name, constraint): &&(String, Constraint)| {
-            let installed = packages.version(name).is_some_and(|v| constraint.allows(v));
+            let installed = packages.versions(name).iter().any(|v| constraint.allows(v, order));
             installed || (self.purge && packages.remains(name))
         };
         self.packages.iter().filter(is).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// As the command line names them: of a package that is there more than once perhaps only some versions.
+    fn targets(&self, packages: &Packages) -> Vec<String> {
+        let order = self.manager.order();
+        let one = |(name, constraint): &(String, Constraint)| -> Vec<String> {
+            let (some, others): (Vec<&String>, Vec<&String>) =
+                packages.versions(name).iter().partition(|v| constraint.allows(v, order));
+            match others.is_empty() {
+                true => vec![name.clone()],
+                false => some.into_iter().map(|v| self.manager.exactly(name, v)).collect(),
+            }
+        };
+        let there = self.there(packages);
+        self.packages.iter().filter(|(name, _)| there.contains(name)).flat_map(one).collect()
     }
 }
 
@@ -42,8 +60,10 @@ fn want(args: &Args<'_>, call: &Call<'_>, purge: bool) -> Result<Want, Failure> 
             all.iter().map(|(name, v)| (name.clone(), scalar(v).unwrap_or_default())).collect()
         }
     };
-    let one = |(name, version): &(String, String)| Ok((package_name(name)?, Constraint::parse(version)));
-    Ok(Want { packages: given.iter().map(one).collect::<Result<_, Failure>>()?, purge })
+    let manager = manager(call)?;
+    let one =
+        |(name, version): &(String, String)| Ok((package_name(name, manager)?, Constraint::parse(version)));
+    Ok(Want { manager, packages: given.iter().map(one).collect::<Result<_, Failure>>()?, purge })
 }
 
 fn diff(want: &Want, now: &Rc<Packages>) -> Diff<Vec<String>> {
@@ -61,12 +81,10 @@ fn apply(want: &Want, there: &[String], call: &Call<'_>) -> Result<Applied, Fail
     let before = packages(call)?;
     call.facts.packages.replace(None);
     if !before.unfinished.is_empty() {
-        apt::finish(call)?;
+        want.manager.finish(call)?;
     }
-    let mut argv = apt::apt(call);
-    argv.extend([want.verb().to_owned(), "--".to_owned()]);
-    argv.extend(there.iter().cloned());
-    let ended = run(call, &argv);
+    let argv = want.manager.remove(&want.targets(&before), want.purge, call.context.host.root());
+    let ended = run(want.manager, &argv, call);
     let after = packages(call)?;
     let changes = Some(told(want, there, &before, &after));
     if let Err(e) = ended {
@@ -74,7 +92,8 @@ fn apply(want: &Want, there: &[String], call: &Call<'_>) -> Result<Applied, Fail
     }
     let left = want.there(&after);
     if !left.is_empty() {
-        let comment = format!("apt-get ended well, yet these are still there: {}", left.join(", "));
+        let comment =
+            format!("{} ended well, yet these are still there: {}", want.manager.program(), left.join(", "));
         return Ok(Applied { comment, changes, failed: true });
     }
     let comment = format!("All targeted packages were {}d.", want.verb());
@@ -83,7 +102,7 @@ fn apply(want: &Want, there: &[String], call: &Call<'_>) -> Result<Applied, Fail
 
 /// Every package that differs; what had only its configuration left is told by Salt below `removed`.
 fn told(want: &Want, there: &[String], before: &Packages, after: &Packages) -> Map {
-    let mut changes = apt::changes(before, after);
+    let mut changes = packages::changes(before, after);
     for name in there.iter().filter(|n| want.purge && before.remains(n) && !after.remains(n)) {
         changes.insert(name.clone(), versions("", ""));
     }

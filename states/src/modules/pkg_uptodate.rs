@@ -1,11 +1,8 @@
-//! `pkg.uptodate` with apt: every installed package at the newest version that there is.
-
-use std::collections::BTreeMap;
+//! `pkg.uptodate`: every installed package at the newest version that there is.
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
-use crate::modules::apt::{self, package_name, packages, run, versions};
 use crate::modules::args::Args;
-use crate::modules::dpkg::compare;
+use crate::modules::packages::{self, Manager, Upgrades, manager, package_name, packages, run, versions};
 use crate::value::Map;
 
 pub(crate) const ARGS: &[&str] = &["pkgs", "refresh", "dist_upgrade"];
@@ -13,14 +10,12 @@ pub(crate) const IGNORED: &[&str] = &["cache_valid_time", "download_only", "forc
 
 /// The declaration.
 pub(crate) struct Want {
+    manager: Manager,
     /// These alone.
     only: Option<Vec<String>>,
     refresh: bool,
     dist: bool,
 }
-
-/// Old and new version by package.
-type Upgrades = BTreeMap<String, (String, String)>;
 
 /// `pkg.uptodate`.
 pub(crate) struct Uptodate;
@@ -30,28 +25,25 @@ impl StateFn for Uptodate {
     type Observed = Upgrades;
     type Plan = Upgrades;
 
-    fn want(args: &Args<'_>, _: &Call<'_>) -> Result<Want, Failure> {
-        let only = args.list("pkgs")?;
-        let only =
-            only.map(|l| l.iter().map(|n| package_name(n)).collect::<Result<Vec<_>, _>>()).transpose()?;
+    fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
+        let manager = manager(call)?;
+        let named =
+            |list: Vec<String>| list.iter().map(|n| package_name(n, manager)).collect::<Result<_, _>>();
+        let only = args.list("pkgs")?.map(named).transpose()?;
         let dist = args.flag("dist_upgrade", true)?;
-        Ok(Want { only, refresh: args.flag("refresh", false)?, dist })
+        Ok(Want { manager, only, refresh: args.flag("refresh", false)?, dist })
     }
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Upgrades, Failure> {
         // What is newest is told by the lists; a rehearsal takes them as they are.
         if want.refresh && !call.test {
-            apt::refresh(Some(true), call)?;
+            packages::refresh(Some(true), call)?;
         }
         let now = packages(call)?;
-        let asked = |name: &&String| want.only.as_ref().is_none_or(|only| only.contains(name));
-        let names: Vec<String> = now.names().filter(asked).filter(|n| !now.held(n)).cloned().collect();
-        let newest = apt::candidates(&names, None, call)?;
-        let newer = newest.into_iter().filter_map(|(name, candidate)| {
-            let version = now.version(&name)?.to_owned();
-            compare(&candidate, &version).is_gt().then_some((name, (version, candidate)))
-        });
-        Ok(newer.collect())
+        let mut upgrades = want.manager.upgrades(&now, call)?;
+        upgrades
+            .retain(|name, _| !now.held(name) && want.only.as_ref().is_none_or(|only| only.contains(name)));
+        Ok(upgrades)
     }
 
     fn diff(_: &Want, upgrades: &Upgrades) -> Diff<Upgrades> {
@@ -71,18 +63,13 @@ impl StateFn for Uptodate {
         let before = packages(call)?;
         call.facts.packages.replace(None);
         if !before.unfinished.is_empty() {
-            apt::finish(call)?;
+            want.manager.finish(call)?;
         }
-        let mut argv = apt::apt(call);
-        match &want.only {
-            Some(_) => {
-                argv.extend(["install", "--only-upgrade", "--"].map(str::to_owned));
-                argv.extend(upgrades.keys().cloned());
-            }
-            None => argv.push(if want.dist { "dist-upgrade" } else { "upgrade" }.to_owned()),
-        }
-        let ended = run(call, &argv);
-        let changes = apt::changes(&before, &*packages(call)?);
+        let names: Vec<String> = upgrades.keys().cloned().collect();
+        let only = want.only.is_some().then_some(names.as_slice());
+        let argv = want.manager.upgrade(only, want.dist, call.context.host.root());
+        let ended = run(want.manager, &argv, call);
+        let changes = packages::changes(&before, &*packages(call)?);
         let missing: Vec<&str> =
             upgrades.keys().filter(|n| !changes.contains_key(*n)).map(String::as_str).collect();
         let (comment, failed) = match ended {

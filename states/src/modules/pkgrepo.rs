@@ -2,13 +2,14 @@
 
 use base64::Engine as _;
 
-use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
+use crate::engine::step::{Applied, Call, Diff, Failure, Return, StateFn, perform};
 use crate::fsys::{self, Kind};
 use crate::modules::apt_sources::{Repo, Sources};
 use crate::modules::args::{Args, scalar};
 use crate::modules::file::remote::{is_remote, path_of};
 use crate::modules::file::source::{Check, Source};
-use crate::modules::textfile::{TextFile, one_line, place, roots};
+use crate::modules::textfile::{Editing, TextFile, one_line, place, roots};
+use crate::modules::{pkgrepo_apk, pkgrepo_rpm};
 use crate::redact;
 use crate::value::{Map, Value};
 
@@ -27,18 +28,43 @@ pub(crate) const MANAGED: &[&str] = &[
     "keyid",
     "keyserver",
     "ppa",
+    "humanname",
+    "baseurl",
+    "mirrorlist",
+    "metalink",
+    "gpgcheck",
+    "gpgkey",
+    "repo_gpgcheck",
+    "priority",
+    "cost",
+    "exclude",
+    "excludepkgs",
+    "includepkgs",
+    "sslverify",
+    "sslcacert",
+    "sslclientcert",
+    "sslclientkey",
+    "skip_if_unavailable",
+    "metadata_expire",
+    "failovermethod",
+    "proxy",
+    "module_hotfixes",
+    "type",
+    "autorefresh",
+    "keeppackages",
+    "countme",
+    "enablegroups",
+    "deltarpm",
+    "copr",
 ];
 pub(crate) const ABSENT: &[&str] = &["keyid", "ppa"];
 pub(crate) const IGNORED: &[&str] = &[
-    "humanname",
     "refresh",
     "refresh_db",
     "aptkey",
     "consolidate",
-    "gpgcheck",
-    "gpgkey",
-    "baseurl",
     "allow_insecure_key",
+    "gpgautoimport",
     "keyserver",
     "key_url",
     "file",
@@ -49,6 +75,28 @@ pub(crate) const IGNORED: &[&str] = &[
 const LIST: &str = "/etc/apt/sources.list";
 const PARTS: &str = "/etc/apt/sources.list.d";
 const KEY_LIMIT: usize = 1 << 20;
+
+fn family<'a>(call: &Call<'a>) -> &'a str {
+    call.context.minion.grains.get("os_family").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// `pkgrepo.managed` as the machine's family has repositories.
+pub(crate) fn managed(call: &Call<'_>) -> Return {
+    match family(call) {
+        "RedHat" | "Suse" => perform::<pkgrepo_rpm::Managed>(call),
+        "Alpine" => perform::<Editing<pkgrepo_apk::Managed>>(call),
+        _ => perform::<Managed>(call),
+    }
+}
+
+/// `pkgrepo.absent` likewise.
+pub(crate) fn absent(call: &Call<'_>) -> Return {
+    match family(call) {
+        "RedHat" | "Suse" => perform::<pkgrepo_rpm::Absent>(call),
+        "Alpine" => perform::<Editing<pkgrepo_apk::Absent>>(call),
+        _ => perform::<Absent>(call),
+    }
+}
 
 /// A key and where it is to be.
 pub(crate) struct Key {

@@ -146,6 +146,13 @@ fn an_unknown_state_function_fails_with_the_nearest_name() {
     let bench = Bench::new();
     let failed = only(bench.run(&[step("test.nopp", "a", json!({}))]));
     assert_eq!(failed.comment, "there is no state function test.nopp; did you mean test.nop?");
+    let report = bench.run(&[
+        step("selinux.mode", "permissive", json!({})),
+        step("test.nop", "needy", json!({"require": [{"selinux": "permissive"}]})),
+        step("test.nop", "other", json!({})),
+    ]);
+    assert_eq!(words(&report), ["failed", "failed", "ok"]);
+    assert_eq!(report.steps[0].comment, "selinux.mode is not supported: there are no `selinux` states here");
 }
 
 #[test]

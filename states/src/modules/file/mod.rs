@@ -12,6 +12,7 @@ pub(crate) mod edit;
 pub(crate) mod hardlink;
 pub(crate) mod listing;
 pub(crate) mod managed;
+pub(crate) mod mknod;
 pub(crate) mod patch;
 pub(crate) mod patterns;
 pub(crate) mod presence;
@@ -23,6 +24,7 @@ pub(crate) mod serialize;
 pub(crate) mod source;
 pub(crate) mod source_hash;
 pub(crate) mod symlink;
+pub(crate) mod tidied;
 pub(crate) mod touch;
 
 use std::path::{Path, PathBuf};
