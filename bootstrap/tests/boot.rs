@@ -167,7 +167,7 @@ fn two_of_one_state_directory_are_refused() {
     boot.line("mayfly: ready");
     let mut second = stage.boot();
     second.line("another");
-    assert_eq!(second.child.wait().unwrap().code(), Some(3));
+    assert_eq!(second.child.wait().unwrap().code(), Some(7));
 }
 
 #[test]

@@ -12,8 +12,8 @@ pub(crate) mod requisites;
 pub(crate) mod retry;
 pub(crate) mod step;
 mod template;
+mod told;
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,6 @@ use crate::low::{Chunk, LowState};
 use crate::minion::Minion;
 use crate::modules::file::accumulated::Accumulators;
 use crate::modules::packages::Packages;
-use crate::redact;
 use crate::report::{Outcome, Report, StepReport};
 use crate::tree::Tree;
 use crate::value::{Map, Value};
@@ -35,9 +34,7 @@ use beside::{Beside, Ended};
 use carry::Shared;
 use requisites::{Kind, Past, Requisites, Verdict};
 use step::Return;
-
-/// What stands for a name that `no_log` hides.
-const HIDDEN: &str = "<hidden>";
+use told::{describe, empty, is_set, shown};
 
 /// What templates of `file.managed` are rendered with.
 pub struct TemplateRequest<'a> {
@@ -334,7 +331,8 @@ impl<'e> Run<'_, 'e, '_> {
         let asked = chunk.arg("failhard").and_then(Value::as_bool).unwrap_or(self.options.failhard);
         let failed = self.report.steps.get(n).is_some_and(|s| s.outcome == Outcome::Failed);
         if asked && failed && !self.options.test && self.report.stopped.is_none() {
-            self.report.stopped = Some(format!("{} failed, and failhard is set", self.describe(chunk)));
+            self.report.stopped =
+                Some(format!("{} failed, and failhard is set", describe(self.shared.low, chunk)));
         }
     }
 
@@ -356,7 +354,7 @@ impl<'e> Run<'_, 'e, '_> {
         }
         let circular: Vec<&usize> = culprits.iter().filter(|j| self.past(**j).is_none()).collect();
         let names = |list: Vec<&usize>| {
-            list.into_iter().map(|j| self.describe(self.chunk(*j))).collect::<Vec<_>>().join(", ")
+            list.into_iter().map(|j| describe(self.shared.low, self.chunk(*j))).collect::<Vec<_>>().join(", ")
         };
         if !circular.is_empty() && self.requisites[i].targets(Kind::Prereq).is_empty() {
             return Return::failed(format!(
@@ -453,56 +451,11 @@ impl<'e> Run<'_, 'e, '_> {
         self.stop_if_hard(chunk, n);
     }
 
-    /// A chunk as messages name it.
-    fn describe(&self, chunk: &Chunk) -> String {
-        let origin = self.shared.low.origin(chunk);
-        format!("{}.{} `{}` ({origin})", chunk.state, chunk.fun, redact::urls(&chunk.id))
-    }
-
     /// What was not run because the run was stopped.
     fn tell_what_is_left(&mut self) {
         if self.report.stopped.is_some() {
             let left = (0..self.total()).filter(|i| self.done[*i].is_none());
-            self.report.left = left.map(|i| self.describe(self.chunk(i))).collect();
+            self.report.left = left.map(|i| describe(self.shared.low, self.chunk(i))).collect();
         }
     }
-}
-
-/// A chunk as others may see it: without passwords of URLs, and with `no_log` without its name, unless that is the id. Ids are
-/// told everywhere.
-fn shown(chunk: &Chunk) -> Cow<'_, Chunk> {
-    let (id, name) = (redact::urls(&chunk.id), redact::urls(&chunk.name));
-    let hides = is_set(chunk, "no_log") && chunk.name != chunk.id;
-    if !hides && id == chunk.id.as_str() && name == chunk.name.as_str() {
-        return Cow::Borrowed(chunk);
-    }
-    let name = if hides { HIDDEN.to_owned() } else { name.into_owned() };
-    Cow::Owned(Chunk { id: id.into_owned(), name, ..chunk.clone() })
-}
-
-/// The report of a step that has begun.
-fn empty(chunk: &Chunk, run_num: usize, started: f64) -> StepReport {
-    let chunk = shown(chunk);
-    // Several names below one id are still told apart.
-    let tagged = (chunk.name == HIDDEN)
-        .then(|| Chunk { name: format!("<hidden {run_num}>"), ..Chunk::clone(&chunk) }.tag());
-    StepReport {
-        tag: tagged.unwrap_or_else(|| chunk.tag()),
-        id: chunk.id.clone(),
-        name: chunk.name.clone(),
-        sls: chunk.sls.clone(),
-        origin: chunk.origin.clone(),
-        outcome: Outcome::Ok,
-        changes: Map::new(),
-        comment: String::new(),
-        warnings: Vec::new(),
-        ran: true,
-        run_num,
-        duration_ms: 0.0,
-        started,
-    }
-}
-
-fn is_set(chunk: &Chunk, key: &str) -> bool {
-    chunk.arg(key).and_then(Value::as_bool).unwrap_or(false)
 }

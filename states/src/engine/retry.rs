@@ -91,3 +91,27 @@ fn policy(value: Option<&Value>) -> Result<Policy, Failure> {
     let splay = args.seconds("splay")?.unwrap_or(default.splay).min(LONGEST_SPLAY);
     Ok(Policy { attempts: bounded, interval, splay, until: args.flag("until", true)? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Map;
+
+    #[test]
+    fn a_pause_is_longer_by_chance_and_never_by_more_than_the_splay() {
+        let words = [("attempts", 5), ("interval", 10), ("splay", 4)];
+        let map: Map = words.into_iter().map(|(key, n)| (key.to_owned(), Value::Int(n))).collect();
+        let policy = policy(Some(&Value::Map(map))).unwrap();
+        assert_eq!((policy.attempts, policy.until), (5, true));
+        let pauses: Vec<f64> = (0..100).map(|_| policy.pause().as_secs_f64()).collect();
+        assert!(pauses.iter().all(|pause| (10.0..=14.0).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
+    }
+
+    #[test]
+    fn true_is_salts_default_and_false_is_once() {
+        assert_eq!(policy(Some(&Value::Bool(false))).unwrap(), ONCE);
+        let default = policy(Some(&Value::Bool(true))).unwrap();
+        assert_eq!((default.attempts, default.pause()), (2, Duration::from_secs(30)));
+    }
+}

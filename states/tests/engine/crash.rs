@@ -25,7 +25,7 @@ const SEED: u64 = 20_240_501;
 const UID: u32 = 4242;
 
 fn content(version: usize, file: usize) -> String {
-    format!("version {version} of file {file}\n").repeat(60)
+    format!("version {version} of file {file}\n").repeat(400)
 }
 
 /// A text around the one line that an edit changes.
@@ -66,12 +66,13 @@ fn wanted(g: usize) -> Vec<Wanted> {
 fn group(version: usize, g: usize) -> Vec<Chunk> {
     let at = |name: &str| format!("/srv/{g}/{name}");
     let owned = |name: &str, file: usize, mode: &str| {
-        let args = json!({"contents": content(version, file), "user": "app", "mode": mode});
+        let args =
+            json!({"contents": content(version, file), "user": "app", "mode": mode, "show_changes": false});
         step("file.managed", &at(name), args)
     };
     let directory =
         json!({"makedirs": true, "user": "app", "mode": if version == 0 { "0750" } else { "0700" }});
-    let recurse = json!({"source": format!("salt://tree{version}"), "user": "app", "file_mode": "0606", "dir_mode": "0711"});
+    let recurse = json!({"source": format!("salt://tree{version}"), "user": "app", "file_mode": "0606", "dir_mode": "0711", "show_changes": false});
     let serialize =
         json!({"dataset": {"version": version}, "formatter": "json", "user": "app", "mode": "0604"});
     vec![
