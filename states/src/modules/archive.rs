@@ -20,6 +20,7 @@ pub(crate) const ARGS: &[&str] = &[
     "source_hash_name",
     "source_hash_sig",
     "signature",
+    "source_hash_update",
     "skip_verify",
     "use_etag",
     "archive_format",
@@ -35,7 +36,6 @@ pub(crate) const ARGS: &[&str] = &[
     "password",
 ];
 pub(crate) const IGNORED: &[&str] = &[
-    "source_hash_update",
     "skip_files_list_verify",
     "list_options",
     "keep",
@@ -50,6 +50,9 @@ pub(crate) const IGNORED: &[&str] = &[
 /// Says that a directory was being filled: what is in it may be torn.
 const MARKS: &str = "/var/cache/mayfly/extracting";
 
+/// Says of which archive a directory was filled.
+const RECORDS: &str = "/var/cache/mayfly/extracted";
+
 /// The declaration.
 pub(crate) struct Want {
     /// As the tree names it, with a slash at its end.
@@ -57,6 +60,8 @@ pub(crate) struct Want {
     path: PathBuf,
     source: String,
     check: Check,
+    /// Another archive of the same name is extracted over what is there.
+    update: bool,
     format: Format,
     options: Vec<String>,
     wish: Wish,
@@ -77,6 +82,8 @@ pub(crate) struct Observed {
     wrong: Option<String>,
     there: bool,
     torn: bool,
+    /// What is there is not known to be of this archive.
+    stale: bool,
     /// What belongs to somebody else.
     strange: Vec<PathBuf>,
     ids: Ids,
@@ -163,6 +170,7 @@ impl StateFn for Extracted {
         Ok(Want {
             options: options(args, format)?,
             check: Check::read(args)?.keeping(),
+            update: args.flag("source_hash_update", false)? && args.get("source_hash").is_some(),
             wish: Wish { user: args.text("user")?, group: args.text("group")?, mode: None },
             if_missing: missing,
             overwrite: args.flag("overwrite", false)?,
@@ -186,6 +194,7 @@ impl StateFn for Extracted {
             wrong: None,
             there: there != Kind::Missing,
             torn,
+            stale: false,
             strange: Vec::new(),
             ids: want.wish.ids(call)?,
         };
@@ -202,6 +211,7 @@ impl StateFn for Extracted {
         let archive =
             archive_file::open(&want.source, &want.check, want.format, stripped(&want.options), call)?;
         compare(want, &archive, &mut now)?;
+        now.stale = want.update && recorded(want, call)? != archive.file.sha256()?;
         now.archive = Some(archive);
         Ok(now)
     }
@@ -214,7 +224,7 @@ impl StateFn for Extracted {
             return Diff::Same(format!("{} is there already", want.name));
         };
         let mut changes = Map::new();
-        let extract = !now.missing.is_empty() || now.torn || want.overwrite;
+        let extract = !now.missing.is_empty() || now.torn || now.stale || want.overwrite;
         let shown = &archive.entries[..want.trim.unwrap_or(usize::MAX).min(archive.entries.len())];
         if extract && !now.there {
             changes.insert("directories_created".to_owned(), list(std::slice::from_ref(&want.name)));
@@ -245,6 +255,9 @@ impl StateFn for Extracted {
         if let Some(archive) = &plan.extract {
             extract(want, archive, call)?;
             own_all(want, &plan)?;
+            if want.update {
+                record(want, &archive.file.sha256()?, call)?;
+            }
             fsys::remove(&mark(want, call))?;
             return Ok(Applied::done(format!("{} extracted to {}", redact::url(&want.source), want.name)));
         }
@@ -261,6 +274,26 @@ fn list(items: &[String]) -> Value {
 
 fn mark(want: &Want, call: &Call<'_>) -> PathBuf {
     call.context.host.path(MARKS).join(hex::encode(Sha256::digest(&want.name)))
+}
+
+/// Where the digest of the archive is kept that a directory was filled from. Several archives may fill one.
+fn record_of(want: &Want, call: &Call<'_>) -> PathBuf {
+    let both = format!("{}\n{}", want.name, want.source);
+    call.context.host.path(RECORDS).join(hex::encode(Sha256::digest(both)))
+}
+
+fn recorded(want: &Want, call: &Call<'_>) -> Result<String, Failure> {
+    let path = record_of(want, call);
+    match fsys::stat(&path)?.kind {
+        Kind::Missing => Ok(String::new()),
+        _ => Ok(fsys::read_text(&path, 1024)?.trim().to_owned()),
+    }
+}
+
+fn record(want: &Want, sha256: &str, call: &Call<'_>) -> Result<(), Failure> {
+    let path = record_of(want, call);
+    path.parent().map_or(Ok(()), |dir| fsys::make_dirs(dir, roots(0o700)))?;
+    Ok(fsys::replace(&path, format!("{sha256}\n").as_bytes(), roots(0o600))?)
 }
 
 fn compare(want: &Want, archive: &Archive, now: &mut Observed) -> Result<(), Failure> {

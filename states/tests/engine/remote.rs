@@ -240,9 +240,11 @@ fn scripts_keys_and_archives_come_from_servers_too() {
     let from = bench.scratch("pack");
     std::fs::create_dir_all(from.join("app")).unwrap();
     std::fs::write(from.join("app/file"), "packed\n").unwrap();
-    let tar =
-        std::process::Command::new("tar").arg("-cf").arg(&packed).arg("-C").arg(&from).arg("app").status();
-    assert!(tar.unwrap().success());
+    let pack = || {
+        let mut tar = std::process::Command::new("tar");
+        assert!(tar.arg("-cf").arg(&packed).arg("-C").arg(&from).arg("app").status().unwrap().success());
+    };
+    pack();
     let archive = "https://files.test/app.tar?x=.zip";
     bench.web.put(archive, std::fs::read(&packed).unwrap());
     let extracted = |args: serde_json::Value| {
@@ -253,4 +255,19 @@ fn scripts_keys_and_archives_come_from_servers_too() {
     assert!(bench.refuses(&extracted(json!({}))).contains("skip_verify"));
     bench.change(&extracted(json!({"skip_verify": true})));
     assert_eq!(bench.read("/opt/app/app/file"), "packed\n");
+    let digest = || {
+        use sha2::Digest;
+        hex::encode(sha2::Sha256::digest(std::fs::read(&packed).unwrap()))
+    };
+    let updated = || extracted(json!({"source_hash": digest(), "source_hash_update": true}));
+    bench.change(&updated());
+    bench.web.asked();
+    bench.same(&updated());
+    assert_eq!(bench.web.asked(), [""; 0], "a copy of an archive is kept");
+    std::fs::write(from.join("app/file"), "of another build\n").unwrap();
+    pack();
+    bench.web.put(archive, std::fs::read(&packed).unwrap());
+    bench.same(&extracted(json!({"source_hash": digest()})));
+    bench.change(&updated());
+    assert_eq!(bench.read("/opt/app/app/file"), "of another build\n");
 }
