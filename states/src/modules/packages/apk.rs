@@ -24,7 +24,7 @@ fn apk(root: &Path, options: &[&str]) -> Vec<String> {
 }
 
 /// The packages in the text of the database: paragraphs of `letter:value`.
-fn parse(text: &str) -> Packages {
+pub(crate) fn parse(text: &str) -> Packages {
     let mut all = Packages::default();
     for paragraph in text.split("\n\n") {
         let field = |key: &str| paragraph.lines().find_map(|l| l.strip_prefix(key));

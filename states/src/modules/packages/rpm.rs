@@ -61,17 +61,27 @@ pub(crate) fn native<'a>(call: &Call<'a>) -> &'a str {
         .unwrap_or(std::env::consts::ARCH)
 }
 
+/// Where the database may be.
+pub(crate) const DATABASES: &[&str] = &["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
+
+/// The one query of a run.
+pub(crate) fn query(root: &Path) -> Vec<String> {
+    let mut argv = words(&["rpm"]);
+    argv.extend(rooted("--root=", root));
+    argv.extend(words(&["-qa", "--nodigest", "--nosignature", "--queryformat", FORMAT]));
+    argv
+}
+
 /// Everything that is installed.
 pub(crate) fn read(held: &[String], call: &Call<'_>) -> Result<Packages, Failure> {
-    let mut argv = words(&["rpm"]);
-    argv.extend(rooted("--root=", call.context.host.root()));
-    argv.extend(words(&["-qa", "--nodigest", "--nosignature", "--queryformat", FORMAT]));
-    let mut all = parse(&ask(&argv, &[0], call)?.out(), native(call));
+    let told = ask(&query(call.context.host.root()), &[0], call)?.out();
+    let mut all = parse(&told, native(call));
     held.iter().for_each(|name| all.hold(name));
     Ok(all)
 }
 
-fn parse(text: &str, native: &str) -> Packages {
+/// The packages in the lines of [`FORMAT`].
+pub(crate) fn parse(text: &str, native: &str) -> Packages {
     let mut all = Packages::default();
     // The keys that signatures are checked with are no packages.
     for line in text.lines().filter_map(Line::parse).filter(|l| l.name != "gpg-pubkey") {
