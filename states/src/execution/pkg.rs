@@ -1,5 +1,5 @@
-//! `pkg.*`: Debian packages, from dpkg's own files and apt's lists; of rpm and apk what is installed. Nothing is fetched:
-//! `refresh` is not heard.
+//! `pkg.*`: Debian packages, from dpkg's own files and apt's lists; of rpm and apk what is installed. Nothing
+//! is fetched: `refresh` is not heard.
 // Effects: looks at the files of packages below the root of the machine.
 #![allow(clippy::disallowed_methods)]
 

@@ -288,7 +288,8 @@ fn install(want: &Want, plan: &Plan, before: &Packages, call: &Call<'_>) -> Resu
     })
 }
 
-/// Install; what is held is let go for as long as that takes, where the package manager does not do so itself.
+/// Install; what is held is let go for as long as that takes, where the package manager does not do so
+/// itself.
 fn unheld(want: &Want, wish: &Install, before: &Packages, call: &Call<'_>) -> Result<(), Failure> {
     let commands = want.manager.install(wish, call.context.host.root());
     let held: Vec<String> = match wish.held && !want.manager.changes_held() {
@@ -403,7 +404,10 @@ impl Wanted {
     fn target(&self, packages: &Packages, order: Compare) -> Target {
         let newer =
             |version: &str| packages.version(&self.name).is_some_and(|now| order(now, version).is_gt());
-        let back = matches!(&self.constraint, Constraint::Exactly(v) | Constraint::Compared("<" | "<<" | "<=", v) if newer(v));
+        let back = match &self.constraint {
+            Constraint::Exactly(v) | Constraint::Compared("<" | "<<" | "<=", v) => newer(v),
+            _ => false,
+        };
         Target { name: self.name.clone(), constraint: self.constraint.clone(), back }
     }
 

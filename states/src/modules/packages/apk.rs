@@ -37,7 +37,8 @@ pub(crate) fn parse(text: &str) -> Packages {
     all
 }
 
-/// The newest version that a repository has, by name, of `apk policy`: a version a paragraph, with where it is from.
+/// The newest version that a repository has, by name, of `apk policy`: a version a paragraph, with where it
+/// is from.
 fn policy(text: &str) -> BTreeMap<String, String> {
     let (mut all, mut name, mut version) = (BTreeMap::<String, String>::new(), "", "");
     for line in text.lines() {

@@ -114,7 +114,8 @@ fn is_arch(word: &str) -> bool {
     X86_64.contains(&word) || X86_32.contains(&word) || ARM_32.contains(&word) || others.contains(&word)
 }
 
-/// The order of `epoch:version-release`. Where one has no release the other's makes no difference: 3.2 is as good as 3.2-1.
+/// The order of `epoch:version-release`. Where one has no release the other's makes no difference: 3.2 is as
+/// good as 3.2-1.
 pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let ((epoch_a, version_a, release_a), (epoch_b, version_b, release_b)) = (parts(a), parts(b));
     let releases = match release_a.is_empty() || release_b.is_empty() {
@@ -130,8 +131,8 @@ fn parts(version: &str) -> (u64, &str, &str) {
     (epoch.parse().unwrap_or(0), version, release)
 }
 
-/// rpm's order of two versions without epoch and release: runs of digits and of letters; `~` comes before the end of a
-/// version, `^` behind it.
+/// rpm's order of two versions without epoch and release: runs of digits and of letters; `~` comes before the
+/// end of a version, `^` behind it.
 fn vercmp(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
