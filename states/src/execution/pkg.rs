@@ -1,4 +1,5 @@
-//! `pkg.*`: Debian packages, from dpkg's own files and apt's lists. Nothing is fetched: `refresh` is not heard.
+//! `pkg.*`: Debian packages, from dpkg's own files and apt's lists; of rpm and apk what is installed. Nothing
+//! is fetched: `refresh` is not heard.
 // Effects: looks at the files of packages below the root of the machine.
 #![allow(clippy::disallowed_methods)]
 
@@ -8,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::asked::{Asked, flag, is_true, str_arg, text};
 use super::{Answer, Table, list, map, str_of, string};
-use crate::modules::packages::dpkg;
+use crate::modules::packages::{Compare, Packages, apk, dpkg, rpm};
 use crate::python::glob::fnmatch;
 use crate::value::{Map, Value};
 
@@ -75,8 +76,32 @@ fn packages(status: &str) -> impl Iterator<Item = Package<'_>> {
     status.split("\n\n").map(|text| Package { text })
 }
 
+/// Where dpkg is not, and another database is: what that has, and how its versions are ordered.
+fn elsewhere(asked: &Asked<'_>) -> Result<Option<(Packages, Compare)>, String> {
+    let there = |path: &str| asked.host.path(path).exists();
+    if there("/var/lib/dpkg/status") {
+        return Ok(None);
+    }
+    if there(apk::DATABASE) {
+        let text = asked.read(apk::DATABASE)?;
+        return Ok(Some((apk::parse(&text), apk::compare)));
+    }
+    if rpm::DATABASES.iter().any(|path| there(path)) {
+        let argv = rpm::query(asked.host.root());
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let told = asked.run(&argv)?.out();
+        return Ok(Some((rpm::parse(&told, std::env::consts::ARCH), rpm::compare)));
+    }
+    Ok(None)
+}
+
 /// Versions by name: of what is installed, of what left only its settings behind, or of what is to be purged.
 fn versions(asked: &Asked<'_>, removed: bool, purged: bool) -> Result<Map, String> {
+    if let Some((packages, _)) = elsewhere(asked)? {
+        // Only dpkg keeps what was removed.
+        let there = packages.names().filter(|_| !removed && !purged);
+        return Ok(there.map(|name| (name.clone(), list(packages.versions(name).to_vec()))).collect());
+    }
     let status = status_file(asked)?;
     let mut all: std::collections::BTreeMap<String, BTreeSet<String>> = std::collections::BTreeMap::new();
     for package in packages(&status) {
@@ -142,7 +167,8 @@ fn version_cmp(asked: &Asked<'_>) -> Answer {
         let bare = version.split_once(':').map(|(_, rest)| rest.to_owned());
         Ok::<_, String>(bare.filter(|_| ignore_epoch).unwrap_or(version))
     };
-    Ok(Value::Int(match dpkg::compare(&version(0, "pkg1")?, &version(1, "pkg2")?) {
+    let order = elsewhere(asked)?.map_or(dpkg::compare as Compare, |(_, order)| order);
+    Ok(Value::Int(match order(&version(0, "pkg1")?, &version(1, "pkg2")?) {
         Ordering::Less => -1,
         Ordering::Equal => 0,
         Ordering::Greater => 1,
@@ -383,6 +409,21 @@ mod tests {
         let removed = bench.with("pkg.list_pkgs", &[], &[("removed", Value::Bool(true))]).unwrap();
         assert_eq!(str_of(&removed), "{'old': '1'}");
         assert!(Bench::new(&[]).call("pkg.version", &["x"]).unwrap_err().contains("dpkg"));
+    }
+
+    #[test]
+    fn versions_of_apk_are_read_and_ordered() {
+        let bench = Bench::new(&[("/lib/apk/db/installed", "P:musl\nV:1.2.4-r2\n\nP:zlib\nV:1.3-r0\n")]);
+        assert_eq!(bench.json("pkg.version", &["musl"]), "\"1.2.4-r2\"");
+        assert_eq!(bench.json("pkg.list_pkgs", &[]), "{\"musl\":\"1.2.4-r2\",\"zlib\":\"1.3-r0\"}");
+        assert_eq!(bench.json("pkg.version_cmp", &["1.0_rc1", "1.0"]), "-1");
+    }
+
+    #[test]
+    fn versions_of_rpm_are_read_and_ordered() {
+        let bench = Bench::new(&[("/var/lib/rpm/x", "")]);
+        assert_eq!(bench.json("pkg.list_pkgs", &[]), "{}");
+        assert_eq!(bench.json("pkg.version_cmp", &["1.0^git1-1", "1.0-1"]), "1");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `iptables.*`: rules, policies and chains of the kernel's packet filter, and the file that has them at boot.
+//! `iptables.*`: rules, policies and chains of the kernel's packet filter, and the file that has them at
+//! boot.
 
 use std::time::Duration;
 

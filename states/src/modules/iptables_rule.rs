@@ -1,5 +1,5 @@
-//! Rules of iptables from a declaration's arguments, as Salt builds them; pure. What comes of it is an argument vector: no
-//! shell reads it.
+//! Rules of iptables from a declaration's arguments, as Salt builds them; pure. What comes of it is an
+//! argument vector: no shell reads it.
 
 use crate::modules::COMMON;
 use crate::modules::args::scalar;

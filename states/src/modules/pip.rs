@@ -137,8 +137,8 @@ fn by_file(paths: &[PathBuf]) -> Vec<String> {
     paths.iter().map(|p| format!("--requirement={}", p.display())).collect()
 }
 
-/// Whether pip itself finds nothing to do. It is asked without an index, and not to install; one that cannot be asked has
-/// something to do.
+/// Whether pip itself finds nothing to do. It is asked without an index, and not to install; one that cannot
+/// be asked has something to do.
 fn satisfied(pip: &Pip, paths: &[PathBuf], call: &Call<'_>) -> Result<bool, Failure> {
     let argv = ["install", "--dry-run", "--no-index", "--no-deps", "--quiet"].map(str::to_owned);
     let output = pip.run(&[argv.to_vec(), by_file(paths)].concat(), call)?;

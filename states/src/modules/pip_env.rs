@@ -61,7 +61,7 @@ impl Pip {
         Ok(Self { program, user: args.text("user")?, cwd: args.text("cwd")?, env })
     }
 
-    /// Whether it is there already: its environment may be made by an earlier step.
+    /// Of which environment, and as whom: what its list is kept under.
     fn key(&self) -> String {
         format!("{}|{}", self.program.join(" "), self.user.as_deref().unwrap_or_default())
     }

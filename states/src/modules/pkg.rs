@@ -21,6 +21,7 @@ pub(crate) const ARGS: &[&str] = &[
     "skip_verify",
     "install_recommends",
     "hold",
+    "update_holds",
     "allow_updates",
     "enablerepo",
     "disablerepo",
@@ -47,7 +48,6 @@ pub(crate) const IGNORED: &[&str] = &[
     "ignore_types",
     "verify_options",
     "watch_flags",
-    "update_holds",
 ];
 
 /// One package that is asked for.
@@ -107,7 +107,7 @@ fn want(args: &Args<'_>, packages: Vec<Wanted>, manager: Manager) -> Result<Want
         from: from.map(|from| repository_name("fromrepo", from)).transpose()?,
         unsigned: args.flag("skip_verify", false)?,
         recommends: args.flag("install_recommends", true)?,
-        held: hold.is_some(),
+        held: hold.is_some() || args.flag("update_holds", false)?,
         options: repositories(args)?,
         ..Install::default()
     };
@@ -230,7 +230,7 @@ fn apply(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<Applied, Failure> 
     let before = packages(call)?;
     // Whatever happens from here on, the database is read anew.
     call.facts.packages.replace(None);
-    let installed = install(want, plan, call);
+    let installed = install(want, plan, &before, call);
     let after = packages(call)?;
     let mut changes = packages::changes(&before, &after);
     let failed =
@@ -271,7 +271,7 @@ fn lacking<'w>(want: &'w Want, plan: &'w Plan, after: &Packages) -> Vec<&'w str>
 }
 
 /// Let an interrupted dpkg finish, fetch the lists, install; a mirror's complaint is told only when that fails.
-fn install(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<(), Failure> {
+fn install(want: &Want, plan: &Plan, before: &Packages, call: &Call<'_>) -> Result<(), Failure> {
     if plan.install.is_empty() && plan.files.is_empty() {
         return Ok(());
     }
@@ -281,14 +281,28 @@ fn install(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<(), Failure> {
     let complaint = packages::refresh(want.refresh, call)?;
     let files = plan.files.iter().map(|f| f.path.clone()).collect();
     let wish = Install { targets: plan.install.clone(), files, ..want.how.clone() };
-    let wish = want.manager.resolve(wish, call);
-    let done = wish.and_then(|wish| {
-        packages::run_all(want.manager, &want.manager.install(&wish, call.context.host.root()), call)
-    });
+    let done = want.manager.resolve(wish, call).and_then(|wish| unheld(want, &wish, before, call));
     done.map_err(|e| {
         let all = [Some(e.to_string()), complaint].into_iter().flatten().collect::<Vec<_>>();
         Failure::machine(all.join("\n"))
     })
+}
+
+/// Install; what is held is let go for as long as that takes, where the package manager does not do so
+/// itself.
+fn unheld(want: &Want, wish: &Install, before: &Packages, call: &Call<'_>) -> Result<(), Failure> {
+    let commands = want.manager.install(wish, call.context.host.root());
+    let held: Vec<String> = match wish.held && !want.manager.changes_held() {
+        true => wish.targets.iter().map(|t| t.name.clone()).filter(|n| before.held(n)).collect(),
+        false => Vec::new(),
+    };
+    if held.is_empty() {
+        return packages::run_all(want.manager, &commands, call);
+    }
+    want.manager.hold(&held, false, call)?;
+    let done = packages::run_all(want.manager, &commands, call);
+    want.manager.hold(&held, true, call)?;
+    done
 }
 
 /// `pkg.installed`.
@@ -390,7 +404,10 @@ impl Wanted {
     fn target(&self, packages: &Packages, order: Compare) -> Target {
         let newer =
             |version: &str| packages.version(&self.name).is_some_and(|now| order(now, version).is_gt());
-        let back = matches!(&self.constraint, Constraint::Exactly(v) | Constraint::Compared("<" | "<<" | "<=", v) if newer(v));
+        let back = match &self.constraint {
+            Constraint::Exactly(v) | Constraint::Compared("<" | "<<" | "<=", v) => newer(v),
+            _ => false,
+        };
         Target { name: self.name.clone(), constraint: self.constraint.clone(), back }
     }
 

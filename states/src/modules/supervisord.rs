@@ -1,5 +1,5 @@
-//! `supervisord.running` and `supervisord.dead`: programs of supervisord, by the machine's service manager or by
-//! supervisorctl.
+//! `supervisord.running` and `supervisord.dead`: programs of supervisord, by the machine's service manager or
+//! by supervisorctl.
 
 use std::time::Duration;
 
@@ -94,7 +94,8 @@ impl Control {
         }
     }
 
-    /// Groups whose sections differ from what runs: `web: available`, `web: changed`. Nothing is changed by the question.
+    /// Groups whose sections differ from what runs: `web: available`, `web: changed`. Nothing is changed by
+    /// the question.
     fn differing(&self, call: &Call<'_>) -> Result<Vec<String>, Failure> {
         let told = self.must(&["reread"], call)?;
         Ok(told.lines().filter_map(differs).map(|(name, _)| name.to_owned()).collect())

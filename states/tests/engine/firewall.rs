@@ -1,4 +1,5 @@
-//! `iptables.*` with the real iptables, in a network namespace that only the test's thread and its children see.
+//! `iptables.*` with the real iptables, in a network namespace that only the test's thread and its children
+//! see.
 
 // Effects: tests touch the machine.
 #![allow(clippy::disallowed_methods)]

@@ -116,4 +116,10 @@ fn zypper_installs_upgrades_goes_back_and_removes() {
     bench.same(&step("pkg.uptodate", "all", json!({})));
     change(&bench, "pkg.unheld", "mayfly-probe", json!({}));
     change(&bench, "pkg.installed", "mayfly-probe", json!({"version": "2.0", "hold": true}));
+    let kept = only(bench.run(&[step("pkg.installed", "mayfly-probe", json!({"version": "1.0"}))]));
+    assert_eq!(kept.outcome, Outcome::Failed, "it is held: {}", kept.comment);
+    change(&bench, "pkg.installed", "mayfly-probe", json!({"version": "1.0", "update_holds": true}));
+    bench.same(&step("pkg.held", "mayfly-probe", json!({})));
+    change(&bench, "pkg.installed", "mayfly-probe", json!({"version": "2.0", "hold": false}));
+    bench.same(&step("pkg.unheld", "mayfly-probe", json!({})));
 }

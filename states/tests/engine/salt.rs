@@ -231,4 +231,7 @@ macro_rules! returns {
     };
 }
 
-returns!(append 30, block 25, comment 30, keyvalue 25, line 40, managed 16, replace 28, presence 25, relocate 30, copy 30, serialize 25, recurse 25, patch 16, directory 35, remote 25, mknod 11, tidied 16);
+returns!(
+    append 30, block 25, comment 30, keyvalue 25, line 40, managed 16, replace 28, presence 25,
+    relocate 30, copy 30, serialize 25, recurse 25, patch 16, directory 35, remote 25, mknod 11, tidied 16,
+);

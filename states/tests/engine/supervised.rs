@@ -1,4 +1,5 @@
-//! `supervisord.*` with a real supervisord of the test's own, by supervisorctl; and by the machine's service manager.
+//! `supervisord.*` with a real supervisord of the test's own, by supervisorctl; and by the machine's service
+//! manager.
 
 // Effects: tests touch the machine.
 #![allow(clippy::disallowed_methods)]

@@ -24,7 +24,7 @@ fn apk(root: &Path, options: &[&str]) -> Vec<String> {
 }
 
 /// The packages in the text of the database: paragraphs of `letter:value`.
-fn parse(text: &str) -> Packages {
+pub(crate) fn parse(text: &str) -> Packages {
     let mut all = Packages::default();
     for paragraph in text.split("\n\n") {
         let field = |key: &str| paragraph.lines().find_map(|l| l.strip_prefix(key));
@@ -37,7 +37,8 @@ fn parse(text: &str) -> Packages {
     all
 }
 
-/// The newest version that a repository has, by name, of `apk policy`: a version a paragraph, with where it is from.
+/// The newest version that a repository has, by name, of `apk policy`: a version a paragraph, with where it
+/// is from.
 fn policy(text: &str) -> BTreeMap<String, String> {
     let (mut all, mut name, mut version) = (BTreeMap::<String, String>::new(), "", "");
     for line in text.lines() {

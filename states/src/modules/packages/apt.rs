@@ -119,6 +119,10 @@ impl PackageManager for Apt {
         argv
     }
 
+    fn changes_held(&self) -> bool {
+        true
+    }
+
     /// By dpkg's selections: `hold`, or `install` for what may change.
     fn hold(&self, names: &[String], hold: bool, call: &Call<'_>) -> Result<(), Failure> {
         let mut argv = dpkg_argv(call.context.host.root());

@@ -58,7 +58,8 @@ fn revision(version: &str) -> (&str, &str) {
     version.rsplit_once('-').unwrap_or((version, ""))
 }
 
-/// Alternating runs of non-digits (tilde before the end, the end before letters, letters before the rest) and numbers.
+/// Alternating runs of non-digits (tilde before the end, the end before letters, letters before the rest) and
+/// numbers.
 fn compare_part(mut a: &[u8], mut b: &[u8]) -> Ordering {
     let weight = |c: Option<&u8>| match c {
         Some(b'~') => -1,

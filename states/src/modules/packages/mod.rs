@@ -96,6 +96,10 @@ pub(crate) trait PackageManager: Sync {
     fn exactly(&self, name: &str, version: &str) -> String;
     /// The command that upgrades these packages, or all.
     fn upgrade(&self, only: Option<&[String]>, dist: bool, root: &Path) -> Vec<String>;
+    /// Whether its install changes what is held when it is told to.
+    fn changes_held(&self) -> bool {
+        false
+    }
     /// Keep packages as they are, or let them go.
     fn hold(&self, names: &[String], hold: bool, call: &Call<'_>) -> Result<(), Failure>;
     /// Name and version of a package file.

@@ -61,17 +61,27 @@ pub(crate) fn native<'a>(call: &Call<'a>) -> &'a str {
         .unwrap_or(std::env::consts::ARCH)
 }
 
+/// Where the database may be.
+pub(crate) const DATABASES: &[&str] = &["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
+
+/// The one query of a run.
+pub(crate) fn query(root: &Path) -> Vec<String> {
+    let mut argv = words(&["rpm"]);
+    argv.extend(rooted("--root=", root));
+    argv.extend(words(&["-qa", "--nodigest", "--nosignature", "--queryformat", FORMAT]));
+    argv
+}
+
 /// Everything that is installed.
 pub(crate) fn read(held: &[String], call: &Call<'_>) -> Result<Packages, Failure> {
-    let mut argv = words(&["rpm"]);
-    argv.extend(rooted("--root=", call.context.host.root()));
-    argv.extend(words(&["-qa", "--nodigest", "--nosignature", "--queryformat", FORMAT]));
-    let mut all = parse(&ask(&argv, &[0], call)?.out(), native(call));
+    let told = ask(&query(call.context.host.root()), &[0], call)?.out();
+    let mut all = parse(&told, native(call));
     held.iter().for_each(|name| all.hold(name));
     Ok(all)
 }
 
-fn parse(text: &str, native: &str) -> Packages {
+/// The packages in the lines of [`FORMAT`].
+pub(crate) fn parse(text: &str, native: &str) -> Packages {
     let mut all = Packages::default();
     // The keys that signatures are checked with are no packages.
     for line in text.lines().filter_map(Line::parse).filter(|l| l.name != "gpg-pubkey") {
@@ -104,7 +114,8 @@ fn is_arch(word: &str) -> bool {
     X86_64.contains(&word) || X86_32.contains(&word) || ARM_32.contains(&word) || others.contains(&word)
 }
 
-/// The order of `epoch:version-release`. Where one has no release the other's makes no difference: 3.2 is as good as 3.2-1.
+/// The order of `epoch:version-release`. Where one has no release the other's makes no difference: 3.2 is as
+/// good as 3.2-1.
 pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let ((epoch_a, version_a, release_a), (epoch_b, version_b, release_b)) = (parts(a), parts(b));
     let releases = match release_a.is_empty() || release_b.is_empty() {
@@ -120,8 +131,8 @@ fn parts(version: &str) -> (u64, &str, &str) {
     (epoch.parse().unwrap_or(0), version, release)
 }
 
-/// rpm's order of two versions without epoch and release: runs of digits and of letters; `~` comes before the end of a
-/// version, `^` behind it.
+/// rpm's order of two versions without epoch and release: runs of digits and of letters; `~` comes before the
+/// end of a version, `^` behind it.
 fn vercmp(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {

@@ -196,8 +196,8 @@ impl PackageManager for Zypper {
         &[("ZYPP_LOCK_TIMEOUT", "120")]
     }
 
-    /// 100 to 103 tell of updates and reboots that are due, 106 of a repository that was left out, 107 of a package's
-    /// script that failed: what came of it is looked at afterwards.
+    /// 100 to 103 tell of updates and reboots that are due, 106 of a repository that was left out, 107 of a
+    /// package's script that failed: what came of it is looked at afterwards.
     fn succeeded(&self, code: i32) -> bool {
         matches!(code, 0 | 100..=103 | 106 | 107)
     }
