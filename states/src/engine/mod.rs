@@ -356,8 +356,8 @@ impl<'a> Run<'a> {
 
 /// Whether a step left the thing itself alone, so that its mod_watch is due. To be enabled at boot is no restart.
 fn still(entry: &modules::Entry, ret: &Return) -> bool {
-    let alone = |key: &String| entry.state == "service" && key == "enabled";
-    ret.outcome != Outcome::Failed && !ret.skip_watch && ret.changes.keys().all(alone)
+    let alone = |change: &Value| entry.state == "service" && matches!(change, Value::Map(_));
+    ret.outcome != Outcome::Failed && !ret.skip_watch && ret.changes.values().all(alone)
 }
 
 /// The return of mod_watch, with what the step itself had to say.

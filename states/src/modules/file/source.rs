@@ -178,6 +178,8 @@ struct Found {
     path: PathBuf,
     /// Relative to the file root, else absolute.
     name: String,
+    /// As the declaration has it.
+    asked: String,
 }
 
 fn first_file(names: &[String], call: &Call<'_>) -> Result<Found, Failure> {
@@ -204,7 +206,7 @@ fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
     }
     let path = call.context.host.path(local);
     let there = fsys::stat(&path)?.kind != Kind::Missing;
-    Ok(there.then(|| Found { path, name: local.to_owned() }))
+    Ok(there.then(|| Found { path, name: local.to_owned(), asked: name.to_owned() }))
 }
 
 /// What stands behind `salt://`, taken apart.
@@ -249,7 +251,7 @@ fn in_tree(rest: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
                 address.path
             )));
         }
-        return Ok(Some(Found { path: real, name: address.path }));
+        return Ok(Some(Found { path: real, name: address.path, asked: format!("salt://{rest}") }));
     }
     Ok(None)
 }
@@ -262,7 +264,9 @@ impl Found {
             let file = content.bytes.is_none().then_some(self.path);
             return Ok(Ready { content, file, mode });
         };
-        let text = render(&read_template(&self.path)?, &self.name, context, call)?;
+        let mut context = context.clone();
+        context.entry("source".to_owned()).or_insert(Value::Str(self.asked));
+        let text = render(&read_template(&self.path)?, &self.name, &context, call)?;
         Ok(Ready { content: Content::of(text.into_bytes()), file: None, mode })
     }
 }
