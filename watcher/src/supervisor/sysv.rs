@@ -208,7 +208,7 @@ impl Supervisor for Sysv {
         let systemctl = |dir: &&str| self.root.join(dir).join("systemctl").is_file();
         self.yields
             && !self.root.join("run/systemd/system").exists()
-            && ["bin", "usr/bin", "usr/local/bin"].iter().any(|dir| systemctl(&dir))
+            && ["bin", "usr/bin", "usr/local/bin"].iter().any(systemctl)
     }
 }
 
