@@ -82,6 +82,7 @@ fn services(choice: SupervisorArg, root: &Path) -> Arc<dyn Services> {
         SupervisorArg::Auto => supervise::outside(root),
         SupervisorArg::Supervisord => Some(supervise::choose(userdata::Supervisor::Supervisord, root)),
         SupervisorArg::Systemd => Some(supervise::choose(userdata::Supervisor::Systemd, root)),
+        SupervisorArg::Sysv => Some(supervise::choose(userdata::Supervisor::Sysv, root)),
     };
     match chosen {
         Some(supervisor) => Arc::new(SupervisedServices::new(supervisor)),

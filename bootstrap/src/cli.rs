@@ -193,10 +193,12 @@ pub(crate) enum ShowOutput {
 /// Supervisors by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SupervisorArg {
-    /// systemd where it runs, else supervisord where it answers; else none.
+    /// systemd where it runs, else supervisord where it answers, and init scripts for what that does not know.
     Auto,
     /// supervisord.
     Supervisord,
     /// systemd.
     Systemd,
+    /// The init scripts of `/etc/init.d`.
+    Sysv,
 }

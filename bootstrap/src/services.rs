@@ -71,6 +71,10 @@ impl Services for SupervisedServices {
         self.supervisor.set_enabled(name, enabled).map_err(|e| e.to_string())
     }
 
+    fn offline(&self) -> bool {
+        self.supervisor.offline()
+    }
+
     fn masked(&self, name: &str, runtime: bool) -> Result<bool, String> {
         self.supervisor.masked(name, runtime).map_err(|e| e.to_string())
     }

@@ -2,7 +2,7 @@
 
 use crate::userdata::Supervisor as Choice;
 use mayfly_watcher::supervisor::builtin::Options;
-use mayfly_watcher::supervisor::{Kind, Supervisor, detect, open};
+use mayfly_watcher::supervisor::{Fallback, Kind, Supervisor, Sysv, detect, open};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,13 +12,24 @@ pub(crate) fn choose(choice: Choice, root: &Path) -> Arc<dyn Supervisor> {
         Choice::Auto => detect(root),
         Choice::Supervisord => Kind::Supervisord,
         Choice::Systemd => Kind::Systemd,
+        Choice::Sysv => Kind::Sysv,
         Choice::Builtin => Kind::Builtin,
     };
     open(kind, Options::at(root))
 }
 
-/// The supervisor that runs beside this program, if one does.
+/// The supervisor that runs beside this program, if one does. A machine without systemd has its init scripts, alone or
+/// for the services that its supervisord does not know; they are this machine's own, so another root has none.
 pub(crate) fn outside(root: &Path) -> Option<Arc<dyn Supervisor>> {
     let kind = detect(root);
-    (kind != Kind::Builtin).then(|| open(kind, Options::at(root)))
+    let found = (kind != Kind::Builtin).then(|| open(kind, Options::at(root)));
+    let scripts = Sysv::new(root).yielding_to_systemd();
+    if kind == Kind::Systemd || root != Path::new("/") || !scripts.is_there() {
+        return found;
+    }
+    let scripts: Arc<dyn Supervisor> = Arc::new(scripts);
+    Some(match found {
+        Some(first) => Arc::new(Fallback::new(first, scripts)),
+        None => scripts,
+    })
 }

@@ -24,7 +24,7 @@ pub enum ServiceState {
 /// The service manager that `service.*` states speak to. The caller supplies it (see `mayfly-watcher`'s supervisors);
 /// errors are sentences for the step's comment.
 pub trait Services: Send + Sync {
-    /// The manager's name for messages: `supervisord`, `systemd`, `builtin`.
+    /// The manager's name for messages: `supervisord`, `systemd`, `sysv`, `builtin`.
     fn manager(&self) -> &str;
     /// Where the service stands.
     fn state(&self, name: &str) -> Result<ServiceState, String>;
@@ -40,6 +40,10 @@ pub trait Services: Send + Sync {
     fn enabled(&self, name: &str) -> Result<Option<bool>, String>;
     /// Set whether it starts at boot.
     fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), String>;
+    /// Whether services are to be left as they are, because who will run them does not yet.
+    fn offline(&self) -> bool {
+        false
+    }
     /// Whether it is masked: kept from starting at all, for good or (`runtime`) until the next boot.
     fn masked(&self, name: &str, runtime: bool) -> Result<bool, String> {
         let _ = (name, runtime);

@@ -1,14 +1,18 @@
-//! The supervisor that starts, stops and restarts services: supervisord, systemd or the built-in one.
+//! The supervisor that starts, stops and restarts services: supervisord, systemd, init scripts or the built-in one.
 
 pub mod builtin;
 mod detect;
+mod fallback;
 mod supervisord;
 mod systemd;
+mod sysv;
 mod xmlrpc;
 
 pub use detect::{Kind, UnknownKind, detect, open};
+pub use fallback::Fallback;
 pub use supervisord::Supervisord;
 pub use systemd::Systemd;
+pub use sysv::Sysv;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +30,7 @@ pub enum Status {
 
 /// One way of supervising services. Calls block until the effect is seen or has failed.
 pub trait Supervisor: Send + Sync {
-    /// `supervisord`, `systemd` or `builtin`.
+    /// `supervisord`, `systemd`, `sysv` or `builtin`.
     fn name(&self) -> &'static str;
     /// Where the service stands.
     fn status(&self, service: &str) -> Result<Status, Error>;
@@ -57,6 +61,10 @@ pub trait Supervisor: Send + Sync {
             service: service.to_owned(),
             what: "mask services",
         })
+    }
+    /// Whether services are to be left as they are, because who will run them does not yet.
+    fn offline(&self) -> bool {
+        false
     }
     /// The program is going: stop what lives and dies with it. Services of an outside supervisor stay.
     fn shutdown(&self) -> Result<(), Error> {

@@ -89,6 +89,8 @@ pub(crate) enum Supervisor {
     Supervisord,
     /// systemd.
     Systemd,
+    /// Init scripts.
+    Sysv,
     /// The one inside this program.
     Builtin,
 }

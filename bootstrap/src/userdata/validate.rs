@@ -251,6 +251,7 @@ fn supervisor(text: &str) -> Result<Supervisor, String> {
         "auto" => Ok(Supervisor::Auto),
         "supervisord" => Ok(Supervisor::Supervisord),
         "systemd" => Ok(Supervisor::Systemd),
+        "sysv" => Ok(Supervisor::Sysv),
         "builtin" => Ok(Supervisor::Builtin),
         _ => Err(format!("supervisor {text:?} is not `auto`, `supervisord`, `systemd` or `builtin`")),
     }

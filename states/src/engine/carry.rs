@@ -6,6 +6,7 @@ use crate::engine::{conditions, retry};
 use crate::low::{Chunk, LowState};
 use crate::modules::{self, Entry};
 use crate::report::Outcome;
+use crate::value::Value;
 
 /// What all steps of a run have in common, on every thread.
 #[derive(Clone, Copy)]
@@ -59,8 +60,8 @@ pub(super) fn hear(call: &Call<'_>) -> Return {
 
 /// Whether a step left the thing itself alone, so that its mod_watch is due. To be enabled at boot is no restart.
 pub(super) fn still(entry: &Entry, ret: &Return) -> bool {
-    let alone = |key: &String| entry.state == "service" && key == "enabled";
-    ret.outcome != Outcome::Failed && !ret.skip_watch && ret.changes.keys().all(alone)
+    let alone = |change: &Value| entry.state == "service" && matches!(change, Value::Map(_));
+    ret.outcome != Outcome::Failed && !ret.skip_watch && ret.changes.values().all(alone)
 }
 
 /// The return of mod_watch, with what the step itself had to say.

@@ -135,9 +135,22 @@ impl StateFn for Present {
         }
         argv.push(want.name.clone());
         tool(call, &argv, TOOL_TIMEOUT)?;
-        let word = if plan.create { "added" } else { "changed" };
-        Ok(Applied::done(format!("Group {} {word}", want.name)))
+        if !plan.create {
+            return Ok(Applied::done(format!("Group {} changed", want.name)));
+        }
+        let changes = read(call)?.group(&want.name).map(told);
+        Ok(Applied { changes, ..Applied::done(format!("Group {} added", want.name)) })
     }
+}
+
+/// What Salt tells of a group that was made.
+fn told(group: &Group) -> Map {
+    Map::from([
+        ("name".to_owned(), Value::Str(group.name.clone())),
+        ("passwd".to_owned(), Value::Str("x".to_owned())),
+        ("gid".to_owned(), Value::Int(group.gid.into())),
+        ("members".to_owned(), texts(&group.members)),
+    ])
 }
 
 fn wanted_members(want: &Want, current: &[String]) -> Vec<String> {

@@ -17,6 +17,7 @@ pub(crate) mod debconf;
 pub(crate) mod environ;
 pub(crate) mod file;
 pub(crate) mod fstab;
+pub(crate) mod gecos;
 pub(crate) mod gem;
 pub(crate) mod git;
 pub(crate) mod git_cmd;
@@ -50,6 +51,7 @@ pub(crate) mod pkgrepo_rpm;
 pub(crate) mod release;
 pub(crate) mod service;
 pub(crate) mod service_boot;
+pub(crate) mod shadow;
 pub(crate) mod ssh_auth;
 pub(crate) mod ssh_known_hosts;
 pub(crate) mod supervisord;
@@ -61,6 +63,7 @@ pub(crate) mod textfile;
 pub(crate) mod timezone;
 mod unsupported;
 pub(crate) mod user;
+pub(crate) mod user_known;
 pub(crate) mod virtualenv;
 
 use crate::engine::step::{Call, Return, perform};
@@ -312,9 +315,14 @@ pub(crate) fn misspelt(entry: &Entry, args: &Map) -> Vec<String> {
         // Every other key is a function, or an argument of one; or an option of the packet filter.
         return Vec::new();
     }
-    let known = |key: &str| key.starts_with("__") || COMMON.contains(&key) || entry.args.contains(&key);
+    let known = |key: &str| is_common(key) || entry.args.contains(&key);
     let strange = args.keys().filter(|key| !known(key));
     strange.map(|key| strange_argument(entry, key)).collect()
+}
+
+/// Whether every declaration may have this key.
+pub(crate) fn is_common(key: &str) -> bool {
+    key.starts_with("__") || COMMON.contains(&key)
 }
 
 fn strange_argument(entry: &Entry, key: &str) -> String {

@@ -21,6 +21,7 @@ pub(crate) struct Observed {
     /// `None`: the manager has no such notion, or nobody asks.
     enabled: Option<bool>,
     manager: String,
+    offline: bool,
 }
 
 /// What is to be done.
@@ -68,24 +69,29 @@ fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
 
 fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
     let services = call.context.host.services();
+    let offline = services.offline();
     let state = services.state(&want.name).map_err(Failure::machine)?;
     let asked = want.enable.is_some() && state != ServiceState::Unknown;
     let enabled = if asked { services.enabled(&want.name).map_err(Failure::machine)? } else { None };
-    Ok(Observed { state, enabled, manager: services.manager().to_owned() })
+    Ok(Observed { state, enabled, manager: services.manager().to_owned(), offline })
 }
 
 fn unknown(want: &Want, observed: &Observed) -> String {
     format!("The service `{}` is not known to {}", want.name, observed.manager)
 }
 
-/// Changes as Salt words them: the name is true when it was started, false when stopped; `enabled` beside it.
+/// In the root of an image that is being made, services are neither started nor stopped; a watch still does.
+fn offline(want: &Want) -> Diff<Plan> {
+    Diff::Same(format!("systemd does not run yet: the service `{}` is left as it is", want.name))
+}
+
+/// Changes by Salt's key: true when it was started, false when it was stopped; else whether it is enabled now.
 fn changes(want: &Want, plan: &Plan) -> Map {
     let mut changes = Map::new();
-    if let Some(act) = plan.act {
-        changes.insert(want.name.clone(), Value::Bool(!matches!(act, Act::Stop)));
-    }
-    if let Some(enable) = plan.enable {
-        changes.insert("enabled".to_owned(), Value::Bool(enable));
+    let enabled = |e| Value::Map(Map::from([("enabled".to_owned(), Value::Bool(e))]));
+    let change = plan.act.map(|act| Value::Bool(!matches!(act, Act::Stop)));
+    if let Some(change) = change.or(plan.enable.map(enabled)) {
+        changes.insert(want.name.clone(), change);
     }
     changes
 }
@@ -152,6 +158,9 @@ service_state!(
     /// `service.running`.
     Running,
     |want, observed| {
+        if observed.offline {
+            return offline(want);
+        }
         let act = match observed.state {
             ServiceState::Unknown => return Diff::Refuse(unknown(want, observed)),
             ServiceState::Stopped => Some(Act::Start),
@@ -169,6 +178,9 @@ service_state!(
     /// `service.dead`; a service that nobody knows is dead.
     Dead,
     |want, observed| {
+        if observed.offline {
+            return offline(want);
+        }
         let act = Some(Act::Stop).filter(|_| observed.state == ServiceState::Running);
         let plan = Plan { act, enable: enabling(want, observed) };
         match (plan.act, plan.enable) {

@@ -7,7 +7,10 @@ use crate::modules::accounts::Accounts;
 use crate::modules::args::Args;
 use crate::modules::cmd::{TOOL_TIMEOUT, last_words, tool};
 use crate::modules::file;
+use crate::modules::gecos::Gecos;
 use crate::modules::group::{account_name, account_tool, read, texts};
+use crate::modules::shadow::{Ageing, Shadow};
+use crate::modules::user_known::Known;
 use crate::value::{Map, Value};
 
 pub(crate) const ARGS: &[&str] = &[
@@ -22,14 +25,24 @@ pub(crate) const ARGS: &[&str] = &[
     "shell",
     "system",
     "fullname",
+    "roomnumber",
+    "workphone",
+    "homephone",
+    "other",
     "unique",
     "nologinit",
     "password",
     "enforce_password",
+    "empty_password",
+    "password_lock",
+    "date",
+    "mindays",
+    "maxdays",
+    "warndays",
+    "inactdays",
+    "expire",
 ];
 pub(crate) const IGNORED: &[&str] = &["persist_home", "allow_uid_change", "allow_gid_change", "local"];
-
-const SHADOW_LIMIT: usize = 64 << 20;
 
 /// The declaration.
 pub(crate) struct Want {
@@ -46,16 +59,20 @@ pub(crate) struct Want {
     system: bool,
     unique: bool,
     nologinit: bool,
-    fullname: Option<String>,
+    gecos: Gecos,
     /// A crypt(3) hash.
     password: Option<String>,
     enforce_password: bool,
+    /// No password is asked of the user.
+    empty_password: bool,
+    lock: Option<bool>,
+    ageing: Ageing,
 }
 
-/// Who is on the machine, and the hash of the user's password.
+/// Who is on the machine, and what is known of the user's password, where it matters.
 pub(crate) struct Observed {
     accounts: Accounts,
-    password: Option<String>,
+    shadow: Option<Shadow>,
     /// The home directory of a user that exists, when it is to be there and is not.
     homeless: Option<String>,
 }
@@ -65,8 +82,11 @@ pub(crate) struct Observed {
 pub(crate) struct Plan {
     create: bool,
     options: Vec<String>,
-    /// Set this hash.
+    /// Set the hash.
     password: bool,
+    lock: Option<bool>,
+    /// The options of chage.
+    ageing: Vec<String>,
     /// Make this home directory.
     home: Option<String>,
 }
@@ -80,8 +100,11 @@ impl StateFn for Present {
     type Plan = Plan;
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        for key in ["hash_password", "empty_password"] {
-            args.refuse(key, "give `password` as a hash (mkpasswd makes one)")?;
+        args.refuse("hash_password", "give `password` as a hash (mkpasswd makes one)")?;
+        let password = password(args)?;
+        let empty_password = args.flag("empty_password", false)?;
+        if empty_password && password.is_some() {
+            return Err(Failure::declaration("`empty_password` and `password` cannot both be"));
         }
         let names = |key: &str| -> Result<Option<Vec<String>>, Failure> {
             let list = args.list(key)?;
@@ -101,17 +124,20 @@ impl StateFn for Present {
             system: args.flag("system", false)?,
             unique: args.flag("unique", true)?,
             nologinit: args.flag("nologinit", false)?,
-            fullname: field("fullname", args)?,
-            password: password(args)?,
+            gecos: Gecos::read(args)?,
+            password,
             enforce_password: args.flag("enforce_password", true)?,
+            empty_password,
+            lock: args.maybe_flag("password_lock")?,
+            ageing: Ageing::read(args)?,
         })
     }
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
-        let password = if want.password.is_some() { shadow(&want.name, call)? } else { None };
+        let shadow = if want.asks_shadow() { Shadow::of(&want.name, call)? } else { None };
         let accounts = read(call)?;
         let homeless = homeless(want, &accounts, call)?;
-        Ok(Observed { accounts, password, homeless })
+        Ok(Observed { accounts, shadow, homeless })
     }
 
     fn diff(want: &Want, observed: &Observed) -> Diff<Plan> {
@@ -127,14 +153,11 @@ impl StateFn for Present {
         if create {
             birth(want, &mut wishes);
         }
-        let password = want.password.is_some()
-            && want.password != observed.password
-            && (create || want.enforce_password || observed.password.is_none());
+        let (password, lock) = secrets(want, observed, create, &mut wishes);
+        let (ageing, changes) = want.ageing.missing(observed.shadow.as_ref().filter(|_| !create));
+        wishes.changes.extend(changes);
         if let Some(home) = &observed.homeless {
             wishes.changes.insert("homeDoesNotExist".to_owned(), Value::Str(home.clone()));
-        }
-        if password {
-            wishes.changes.insert("passwd".to_owned(), Value::Str("<hidden>".to_owned()));
         }
         if wishes.changes.is_empty() {
             return Diff::Same(format!("The user {} is as asked", want.name));
@@ -142,16 +165,24 @@ impl StateFn for Present {
         let word = if create { "added" } else { "changed" };
         let would = format!("The user {} would be {word}", want.name);
         Diff::Change {
-            plan: Plan { create, options: wishes.options, password, home: observed.homeless.clone() },
+            plan: Plan {
+                create,
+                options: wishes.options,
+                password,
+                lock,
+                ageing,
+                home: observed.homeless.clone(),
+            },
             changes: wishes.changes,
             would,
         }
     }
 
     fn apply(want: &Want, plan: Plan, call: &Call<'_>) -> Result<Applied, Failure> {
+        let before = Known::of(&want.name, want.asks_shadow(), call)?;
         if plan.create || !plan.options.is_empty() {
             let mut argv = account_tool(if plan.create { "useradd" } else { "usermod" }, call);
-            argv.extend(plan.options);
+            argv.extend(plan.options.iter().cloned());
             argv.push(want.name.clone());
             tool(call, &argv, TOOL_TIMEOUT)?;
         }
@@ -161,9 +192,72 @@ impl StateFn for Present {
         if let (true, Some(hash)) = (plan.password, &want.password) {
             set_password(&want.name, hash, call)?;
         }
+        if let Some(lock) = plan.lock {
+            let mut argv = account_tool("usermod", call);
+            argv.extend([if lock { "-L" } else { "-U" }.to_owned(), want.name.clone()]);
+            tool(call, &argv, TOOL_TIMEOUT)?;
+        }
+        if !plan.ageing.is_empty() {
+            age(&want.name, &plan.ageing, call)?;
+        }
         let word = if plan.create { "added" } else { "changed" };
-        Ok(Applied::done(format!("User {} {word}", want.name)))
+        let mut changes = before.until(&Known::of(&want.name, want.asks_shadow(), call)?);
+        changes.extend(plan.told(want));
+        Ok(Applied { changes: Some(changes), ..Applied::done(format!("User {} {word}", want.name)) })
     }
+}
+
+impl Want {
+    fn asks_shadow(&self) -> bool {
+        self.password.is_some() || self.empty_password || self.lock.is_some() || self.ageing.any()
+    }
+}
+
+impl Plan {
+    /// What is told though the databases do not show it, or by another name.
+    fn told(&self, want: &Want) -> Map {
+        let mut told = if self.create { want.ageing.missing(None).1 } else { Map::new() };
+        if let Some(home) = &self.home {
+            told.insert("homeDoesNotExist".to_owned(), Value::Str(home.clone()));
+        }
+        if self.create && self.password {
+            told.insert("password".to_owned(), Value::Str("<hidden>".to_owned()));
+        }
+        told
+    }
+}
+
+/// What is to be done about the password: set the hash, and lock or unlock it.
+fn secrets(want: &Want, observed: &Observed, create: bool, wishes: &mut Wishes) -> (bool, Option<bool>) {
+    let now = observed.shadow.as_ref().map(|s| s.password.as_str());
+    let locked = now.is_some_and(|hash| hash.starts_with('!'));
+    // A hash that is locked as asked has a mark before it.
+    let bare = now.map(|hash| if want.lock == Some(true) { hash.trim_start_matches('!') } else { hash });
+    let set = want.password.is_some()
+        && want.password.as_deref() != bare
+        && (create || want.enforce_password || now.is_none());
+    let empty = want.empty_password && now != Some("");
+    let lock = want.lock.filter(|lock| *lock != (locked && !set) && (!create || set));
+    if empty {
+        wishes.options.extend(["-p".to_owned(), String::new()]);
+    }
+    if set || empty || lock.is_some() {
+        let key = if create { "password" } else { "passwd" };
+        wishes.changes.insert(key.to_owned(), Value::Str("<hidden>".to_owned()));
+    }
+    (set, lock)
+}
+
+/// chage knows no `--prefix`; below another root it changes into it.
+fn age(user: &str, options: &[String], call: &Call<'_>) -> Result<(), Failure> {
+    let mut argv = vec!["chage".to_owned()];
+    let root = call.context.host.root();
+    if root != std::path::Path::new("/") {
+        argv.extend(["--root".to_owned(), root.to_string_lossy().into_owned()]);
+    }
+    argv.extend(options.iter().cloned());
+    argv.push(user.to_owned());
+    tool(call, &argv, TOOL_TIMEOUT).map(drop)
 }
 
 /// A run that was killed may have left a user without its home.
@@ -194,18 +288,6 @@ fn password(args: &Args<'_>) -> Result<Option<String>, Failure> {
             "`password` must be a crypt(3) hash such as $6$…, not the password itself",
         )),
     }
-}
-
-/// The hash in shadow(5).
-fn shadow(user: &str, call: &Call<'_>) -> Result<Option<String>, Failure> {
-    let path = call.context.host.path("/etc/shadow");
-    if fsys::stat(&path)?.kind == fsys::Kind::Missing {
-        return Ok(None);
-    }
-    let text = fsys::read_text(&path, SHADOW_LIMIT)?;
-    let mut fields = text.lines().map(|l| l.split(':'));
-    let found = fields.find_map(|mut f| (f.next() == Some(user)).then(|| f.next().map(str::to_owned)));
-    Ok(found.flatten())
 }
 
 /// By way of chpasswd's standard input: an argument would be seen in the process list.
@@ -274,39 +356,54 @@ fn identity(want: &Want, accounts: &Accounts, wishes: &mut Wishes) {
     wishes.set("gid", "-g", primary, gid.as_deref());
     wishes.set("home", "-d", want.home.clone(), now.map(|u| u.home.as_str()));
     wishes.set("shell", "-s", want.shell.clone(), now.map(|u| u.shell.as_str()));
-    // The full name is the first part of the comment field; the others stay.
-    let gecos = now.map(|u| u.gecos.as_str());
-    let (full, rest) =
-        gecos.map_or(("", None), |g| g.split_once(',').map_or((g, None), |(a, b)| (a, Some(b))));
-    if let Some(wanted) = want.fullname.as_ref().filter(|w| w.as_str() != full) {
-        let field = rest.map_or_else(|| wanted.clone(), |rest| format!("{wanted},{rest}"));
+    if let Some((field, changes)) = want.gecos.over(now.map_or("", |u| u.gecos.as_str())) {
         wishes.options.extend(["-c".to_owned(), field]);
-        wishes.changes.insert("fullname".to_owned(), Value::Str(wanted.clone()));
+        wishes.changes.extend(changes);
     }
 }
 
+/// The groups beside the primary one, which a user is in without being listed. As in Salt, a user that is made and is to
+/// have more than that one is listed in it too, where it is named.
 fn groups(want: &Want, accounts: &Accounts, wishes: &mut Wishes) {
     if want.groups.is_none() && want.optional.is_empty() {
         return;
     }
-    let now = accounts.supplementary(&want.name);
     let present = want.optional.iter().filter(|g| accounts.group(g).is_some());
     let mut wanted: Vec<String> = want.groups.iter().flatten().chain(present).cloned().collect();
-    if !want.remove_groups || want.groups.is_none() {
-        wanted.extend(now.iter().cloned());
-    }
     wanted.sort();
     wanted.dedup();
-    // The primary group needs no listing.
-    let primary = want.gid.clone().or_else(|| {
-        let gid = accounts.user(&want.name)?.gid;
-        accounts.group_name(gid).map(str::to_owned)
-    });
-    wanted.retain(|g| Some(g) != primary.as_ref() || now.contains(g));
-    if wanted != now {
+    let user = accounts.user(&want.name);
+    let primary = primary(want, accounts);
+    let change = match user {
+        None => !wanted.is_empty() && wanted.iter().any(|g| Some(g) != primary.as_ref()),
+        Some(_) => {
+            wanted.retain(|g| Some(g) != primary.as_ref());
+            let now = accounts.supplementary(&want.name);
+            let own = |g: &String| *g == want.name && !wanted.contains(g);
+            let now: Vec<String> =
+                now.into_iter().filter(|g| Some(g) != primary.as_ref() && !own(g)).collect();
+            if !want.remove_groups || want.groups.is_none() {
+                wanted.extend(now.iter().cloned());
+                wanted.sort();
+                wanted.dedup();
+            }
+            wanted != now
+        }
+    };
+    if change {
         wishes.options.extend(["-G".to_owned(), wanted.join(",")]);
         wishes.changes.insert("groups".to_owned(), texts(&wanted));
     }
+}
+
+/// The name of the primary group: as asked, else as it is, else the user's own.
+fn primary(want: &Want, accounts: &Accounts) -> Option<String> {
+    let named = |g: &String| match g.parse() {
+        Ok(gid) => accounts.group_name(gid).map(str::to_owned),
+        Err(_) => Some(g.clone()),
+    };
+    let now = || accounts.user(&want.name).and_then(|u| accounts.group_name(u.gid)).map(str::to_owned);
+    want.gid.as_ref().and_then(named).or_else(now).or_else(|| Some(want.name.clone()))
 }
 
 /// What matters only when the user is made.

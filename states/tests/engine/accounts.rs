@@ -40,7 +40,7 @@ fn a_user_is_added_with_all_that_is_asked_and_then_changed_in_parts() {
     args["groups"] = json!([]);
     let changed = bench.change(&step("user.present", "app", args));
     let keys: Vec<&String> = changed.changes.keys().collect();
-    assert_eq!(keys, ["shell", "groups"]);
+    assert_eq!(keys, ["groups", "shell"]);
     assert_eq!(line(&bench, "/etc/passwd", "app"), "app:x:4242:33:The App:/home/app:/bin/false");
     assert_eq!(line(&bench, "/etc/group", "adm"), "adm:x:4:");
 }
@@ -149,4 +149,64 @@ fn a_home_that_is_missing_is_made_for_a_user_that_exists() {
     assert!(bench.at("/srv/deep/app").is_dir());
     std::fs::remove_dir_all(bench.at("/srv/deep/app")).unwrap();
     bench.same(&step("user.present", "app", json!({"createhome": false})));
+}
+
+#[test]
+fn a_new_user_and_a_new_group_are_told_whole() {
+    let bench = bench();
+    let group = bench.change(&step("group.present", "crew", json!({"gid": 1500})));
+    assert_eq!(group.changes.keys().collect::<Vec<_>>(), ["name", "passwd", "gid", "members"]);
+    let user = bench.change(&step(
+        "user.present",
+        "app",
+        json!({"gid": "crew", "roomnumber": "B-2", "workphone": 5}),
+    ));
+    let keys: Vec<&str> = user.changes.keys().map(String::as_str).collect();
+    assert_eq!(keys[..7], ["uid", "gid", "groups", "home", "name", "passwd", "shell"]);
+    assert_eq!(keys[7..], ["fullname", "roomnumber", "workphone", "homephone", "other"]);
+    assert_eq!(line(&bench, "/etc/passwd", "app").split(':').nth(4), Some(",B-2,5"));
+    let changed = bench.change(&step("user.present", "app", json!({"fullname": "The App", "workphone": ""})));
+    assert_eq!(changed.changes.keys().collect::<Vec<_>>(), ["fullname", "workphone"]);
+    assert_eq!(line(&bench, "/etc/passwd", "app").split(':').nth(4), Some("The App,B-2"));
+}
+
+#[test]
+fn a_user_is_listed_in_its_primary_group_only_beside_others() {
+    let bench = bench();
+    bench.change(&step("user.present", "one", json!({"gid": "www", "groups": ["www"]})));
+    assert_eq!(line(&bench, "/etc/group", "www"), "www:x:33:");
+    bench.change(&step("user.present", "two", json!({"gid": "www", "groups": ["www", "adm"]})));
+    assert_eq!(line(&bench, "/etc/group", "www"), "www:x:33:two");
+    let kept = json!({"gid": "www", "groups": ["www"], "remove_groups": false});
+    bench.same(&step("user.present", "two", kept));
+}
+
+#[test]
+fn the_ageing_of_a_password_is_set_and_compared() {
+    in_mount_namespace(|| {
+        let bench = Bench::on_this_machine();
+        let layers = layer(&bench);
+        overlay(&layers, "etc");
+        let shadow = || {
+            let text = std::fs::read_to_string("/etc/shadow").unwrap();
+            text.lines().find(|l| l.starts_with("mayfly-probe:")).unwrap().to_owned()
+        };
+        let user = |more: serde_json::Value| {
+            let mut args = json!({"createhome": false, "system": true, "nologinit": true});
+            args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            step("user.present", "mayfly-probe", args)
+        };
+        let added = bench.change(&user(json!({"expire": 20000, "maxdays": 90, "warndays": 7})));
+        assert!(added.changes.contains_key("expire"), "{added:?}");
+        assert!(shadow().ends_with(":90:7::20000:"), "{}", shadow());
+        let changed = bench.change(&user(json!({"expire": -1, "inactdays": 3})));
+        assert_eq!(changed.changes.keys().collect::<Vec<_>>(), ["inact", "expire"]);
+        let hash = "$6$salt$aaaaaaaa";
+        bench.change(&user(json!({"password": hash, "password_lock": true})));
+        assert!(shadow().starts_with(&format!("mayfly-probe:!{hash}:")), "{}", shadow());
+        bench.change(&user(json!({"password_lock": false})));
+        assert!(shadow().starts_with(&format!("mayfly-probe:{hash}:")));
+        bench.change(&user(json!({"empty_password": true})));
+        assert!(shadow().starts_with("mayfly-probe::"));
+    });
 }

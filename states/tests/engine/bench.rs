@@ -308,10 +308,16 @@ pub(crate) struct Processes {
     known: Mutex<HashMap<String, Option<Child>>>,
     enabled: Mutex<HashMap<String, bool>>,
     masked: Mutex<HashMap<(String, bool), bool>>,
+    resting: std::sync::atomic::AtomicBool,
     pub(crate) log: Mutex<Vec<String>>,
 }
 
 impl Processes {
+    /// From now on who runs the services does not.
+    pub(crate) fn rest(&self) {
+        self.resting.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
     pub(crate) fn define(&self, name: &str) {
         self.known.lock().unwrap().insert(name.into(), None);
         self.enabled.lock().unwrap().insert(name.into(), false);
@@ -347,6 +353,9 @@ impl Processes {
 impl Services for Processes {
     fn manager(&self) -> &str {
         "processes"
+    }
+    fn offline(&self) -> bool {
+        self.resting.load(std::sync::atomic::Ordering::Relaxed)
     }
     fn state(&self, name: &str) -> Result<ServiceState, String> {
         Ok(match self.known.lock().unwrap().get(name) {

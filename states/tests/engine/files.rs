@@ -3,7 +3,7 @@
 // Effects: tests touch the machine.
 #![allow(clippy::disallowed_methods)]
 
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use crate::bench::{Bench, json, need_root, only, step, value, words};
 use mayfly_states::value::Value;
@@ -241,4 +241,25 @@ fn a_new_owner_does_not_cost_a_file_its_set_id_bits() {
     bench.change(&step("file.managed", "/srv/run", json!({"user": "4242", "group": "4343", "mode": "4755"})));
     let meta = bench.at("/srv/run").metadata().unwrap();
     assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o4755, 4242, 4343));
+}
+
+#[test]
+fn what_is_new_in_a_set_group_id_directory_has_its_group() {
+    need_root();
+    let bench = Bench::new();
+    std::fs::create_dir(bench.at("/shared")).unwrap();
+    std::os::unix::fs::chown(bench.at("/shared"), Some(0), Some(33)).unwrap();
+    std::fs::set_permissions(bench.at("/shared"), std::fs::Permissions::from_mode(0o2755)).unwrap();
+    let seen = |path: &str| {
+        let meta = bench.at(path).metadata().unwrap();
+        (meta.gid(), meta.mode() & 0o7777)
+    };
+    let file = bench.change(&step("file.managed", "/shared/a", json!({"contents": "x"})));
+    assert_eq!(seen("/shared/a"), (33, 0o644));
+    assert_eq!(file.changes.keys().collect::<Vec<_>>(), ["diff"]);
+    bench.change(&step("file.directory", "/shared/below", json!({})));
+    assert_eq!(seen("/shared/below"), (33, 0o2755));
+    let asked = json!({"contents": "x", "group": "0", "mode": "0600"});
+    let own = bench.change(&step("file.managed", "/shared/own", asked));
+    assert_eq!((seen("/shared/own"), own.changes.contains_key("group")), ((0, 0o600), true));
 }

@@ -79,5 +79,21 @@ fn a_service_that_is_only_enabled_is_still_restarted_by_its_watch() {
     ];
     let report = bench.run(&steps);
     assert_eq!(bench.services.asked(), ["enable web", "restart web"]);
-    assert_eq!(report.steps[1].changes.keys().collect::<Vec<_>>(), ["web", "enabled"]);
+    assert_eq!(report.steps[1].changes.keys().collect::<Vec<_>>(), ["web"]);
+}
+
+#[test]
+fn services_are_left_alone_while_who_runs_them_does_not_but_for_a_watch() {
+    let bench = Bench::new();
+    bench.services.define("web");
+    bench.services.rest();
+    let running = step("service.running", "web", json!({"enable": true}));
+    let left = bench.same(&running);
+    assert_eq!(left.comment, "systemd does not run yet: the service `web` is left as it is");
+    bench.same(&step("service.running", "not-yet-there", json!({})));
+    bench.same(&step("service.dead", "web", json!({})));
+    assert!(bench.services.asked().is_empty());
+    let watching = step("service.running", "web", json!({"watch": [{"file": "/etc/web.conf"}]}));
+    bench.run(&[step("file.managed", "/etc/web.conf", json!({"contents": "x"})), watching]);
+    assert_eq!(bench.services.asked(), ["start web"]);
 }

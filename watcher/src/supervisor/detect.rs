@@ -4,6 +4,7 @@ use super::Supervisor;
 use super::builtin::{Builtin, Options};
 use super::supervisord::Supervisord;
 use super::systemd::Systemd;
+use super::sysv::Sysv;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ pub enum Kind {
     Systemd,
     /// A supervisord answers on its socket.
     Supervisord,
+    /// Init scripts, where somebody asks for them.
+    Sysv,
     /// Neither: services are our own children.
     Builtin,
 }
@@ -25,6 +28,7 @@ impl Kind {
         match self {
             Self::Systemd => "systemd",
             Self::Supervisord => "supervisord",
+            Self::Sysv => "sysv",
             Self::Builtin => "builtin",
         }
     }
@@ -32,14 +36,14 @@ impl Kind {
 
 /// A name that is no supervisor's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no supervisor: use auto, supervisord, systemd or builtin")]
+#[error("`{0}` is no supervisor: use auto, supervisord, systemd, sysv or builtin")]
 pub struct UnknownKind(String);
 
 impl FromStr for Kind {
     type Err = UnknownKind;
 
     fn from_str(name: &str) -> Result<Self, UnknownKind> {
-        [Self::Systemd, Self::Supervisord, Self::Builtin]
+        [Self::Systemd, Self::Supervisord, Self::Sysv, Self::Builtin]
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or_else(|| UnknownKind(name.to_owned()))
@@ -63,6 +67,7 @@ pub fn open(kind: Kind, options: Options) -> Arc<dyn Supervisor> {
     match kind {
         Kind::Systemd => Arc::new(Systemd::default()),
         Kind::Supervisord => Arc::new(Supervisord::find(&options.root)),
+        Kind::Sysv => Arc::new(Sysv::new(&options.root)),
         Kind::Builtin => Arc::new(Builtin::new(options)),
     }
 }
@@ -81,7 +86,7 @@ mod tests {
 
     #[test]
     fn names() {
-        for kind in [Kind::Systemd, Kind::Supervisord, Kind::Builtin] {
+        for kind in [Kind::Systemd, Kind::Supervisord, Kind::Sysv, Kind::Builtin] {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
         assert!("upstart".parse::<Kind>().unwrap_err().to_string().contains("builtin"));

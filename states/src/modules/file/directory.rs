@@ -65,6 +65,8 @@ pub(crate) struct Observed {
     behind: Option<Stat>,
     ids: Ids,
     parent: bool,
+    /// The group that a new directory has from the one above.
+    inherited: Option<u32>,
     below: Vec<(PathBuf, Stat)>,
 }
 
@@ -108,7 +110,8 @@ impl StateFn for Directory {
         let look = now.kind == Kind::Directory && (want.recurse.any() || want.clean.is_some());
         let below = if look { fsys::walk(&want.place.path)? } else { Vec::new() };
         let parent = file::parent_exists(&want.place.path)?;
-        Ok(Observed { now, behind, ids: want.wish.ids(call)?, parent, below })
+        let inherited = if now.kind == Kind::Directory { None } else { file::inherited(&want.place.path)? };
+        Ok(Observed { now, behind, ids: want.wish.ids(call)?, parent, inherited, below })
     }
 
     fn diff(want: &Want, observed: &Observed) -> Diff<Plan> {
@@ -180,7 +183,9 @@ pub(crate) fn kept(call: &Call<'_>) -> Vec<PathBuf> {
 }
 
 fn create(want: &Want, observed: &Observed, replace: bool) -> Diff<Plan> {
-    let owner = observed.ids.fresh(want.wish.mode.unwrap_or(0o755));
+    let passed_on = if observed.inherited.is_some() { 0o2000 } else { 0 };
+    let ids = Ids { gid: observed.ids.gid.or(observed.inherited), ..observed.ids };
+    let owner = ids.fresh(want.wish.mode.unwrap_or(0o755 | passed_on));
     let change = Map::from([("directory".to_owned(), Value::Str("new".to_owned()))]);
     let mut changes = Map::from([(want.place.name.clone(), Value::Map(change))]);
     if replace {

@@ -126,6 +126,8 @@ pub(crate) struct Observed {
     ready: Option<Ready>,
     ids: Ids,
     parent: bool,
+    /// The group that a new file has from the directory.
+    inherited: Option<u32>,
 }
 
 impl Observed {
@@ -166,6 +168,7 @@ impl StateFn for Managed {
         let (ready, current) = if leave { (None, None) } else { contents(want, &target, &now, call)? };
         Ok(Observed {
             parent: now.kind != Kind::Missing || file::parent_exists(&target)?,
+            inherited: if now.kind == Kind::File { None } else { file::inherited(&target)? },
             ids: want.wish.ids(call)?,
             target,
             now,
@@ -214,12 +217,26 @@ pub(crate) fn template(args: &Args<'_>, call: &Call<'_>) -> Result<Option<Map>, 
     if engine != "jinja" {
         return Err(Failure::declaration(format!("`template: {engine}` is not supported; jinja is")));
     }
-    let mut variables = args.map("defaults")?.unwrap_or_default();
+    let mut variables = told(args, call);
+    variables.extend(args.map("defaults")?.unwrap_or_default());
     variables.extend(args.map("context")?.unwrap_or_default());
     if let Some(charged) = call.facts.accumulators.borrow().of_file(&call.chunk.name) {
         variables.insert("accumulator".to_owned(), charged);
     }
     Ok(Some(variables))
+}
+
+/// What a template knows of its own file: where it goes and to whom, and each argument that no state has.
+fn told(args: &Args<'_>, call: &Call<'_>) -> Map {
+    let mut variables = Map::from([("name".to_owned(), Value::Str(call.chunk.name.clone()))]);
+    for key in ["user", "group", "mode", "attrs"] {
+        variables.insert(key.to_owned(), args.get(key).cloned().unwrap_or(Value::Null));
+    }
+    let own = |key: &str| ARGS.contains(&key) || IGNORED.contains(&key) || crate::modules::is_common(key);
+    for (key, value) in call.chunk.args.iter().filter(|(key, _)| !own(key)) {
+        variables.insert(key.clone(), value.clone());
+    }
+    variables
 }
 
 fn backup(args: &Args<'_>) -> Result<bool, Failure> {
@@ -302,7 +319,8 @@ fn missing(want: &Want, observed: &Observed) -> Diff<Plan> {
         ));
     }
     let parents = want.makedirs.filter(|_| !observed.parent).map(|mode| observed.ids.fresh(mode));
-    let owner = observed.ids.fresh(mode(want, observed).unwrap_or(0o644));
+    let ids = Ids { gid: observed.ids.gid.or(observed.inherited), ..observed.ids };
+    let owner = ids.fresh(mode(want, observed).unwrap_or(0o644));
     let empty = || Ready::made(Vec::new());
     let ready = observed.ready.clone().unwrap_or_else(empty);
     let changes = created(want, observed, &ready, &owner);
@@ -315,16 +333,21 @@ fn created(want: &Want, observed: &Observed, ready: &Ready, owner: &Owner) -> Ma
     if want.rehearsal && !want.new_file_diff {
         return Map::from([("newfile".to_owned(), Value::Str(want.place.name.clone()))]);
     }
-    let mut changes = Map::from([("diff".to_owned(), Value::Str(new_file(want, ready)))]);
+    let mut changes = match (want.rehearsal, &want.source) {
+        (false, Source::None) => {
+            Map::from([("new".to_owned(), Value::Str(format!("file {} created", want.place.name)))])
+        }
+        _ => Map::from([("diff".to_owned(), Value::Str(new_file(want, ready)))]),
+    };
     if want.rehearsal {
         return changes;
     }
-    let own = Ids::default().fresh(owner.mode);
+    // Such a file is its owner's alone until the mode is set; where none is asked, text is written with the default.
+    let asked = want.keep_mode || want.wish.mode.is_some() || matches!(want.source, Source::Files(_));
+    let born = Ids { gid: observed.inherited, ..Ids::default() };
+    let own = born.fresh(if asked { 0o600 } else { owner.mode });
     let now = Stat { mode: own.mode, uid: own.uid, gid: own.gid, ..observed.now };
     file::dress_changes(&now, owner, &want.wish, &mut changes);
-    if matches!(want.source, Source::Files(_)) {
-        changes.insert("mode".to_owned(), file::octal(owner.mode));
-    }
     changes
 }
 

@@ -193,6 +193,13 @@ pub(crate) fn make_parents(path: &Path, owner: Owner) -> Result<(), fsys::Error>
     path.parent().map_or(Ok(()), |parent| fsys::make_dirs(parent, owner))
 }
 
+/// The group that what is made at a path gets from a directory above it that passes its own on (set-group-id).
+pub(crate) fn inherited(path: &Path) -> Result<Option<u32>, Failure> {
+    let Some(above) = path.ancestors().skip(1).find(|dir| dir.exists()) else { return Ok(None) };
+    let above = fsys::stat(&fsys::canonical(above)?)?;
+    Ok((above.mode & 0o2000 != 0).then_some(above.gid))
+}
+
 /// The mode of directories that come with a file of some mode: readable ones may be entered too.
 pub(crate) fn dir_mode_for(mode: Option<u32>) -> u32 {
     mode.map_or(0o755, |m| {

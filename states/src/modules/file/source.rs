@@ -264,6 +264,8 @@ struct Found {
     stat: Option<Stat>,
     /// Relative to the file root, else absolute.
     name: String,
+    /// As the declaration has it.
+    asked: String,
     /// Where it has been read already.
     content: Option<Content>,
     /// Of another machine, and no longer there than this.
@@ -303,7 +305,7 @@ fn fetched(named: &Named, check: &Check, keep: bool, call: &Call<'_>) -> Result<
     let fetched = if keep { fetched.keep(&named.name, call)? } else { fetched };
     let (path, content, held) = fetched.place();
     let name = redact::url(&named.name);
-    Ok(Found { path, name, stat: None, content: Some(content), held })
+    Ok(Found { path, name, asked: named.name.clone(), stat: None, content: Some(content), held })
 }
 
 fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
@@ -317,7 +319,7 @@ fn find(name: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
     }
     let path = call.context.host.path(local);
     let stat = fsys::stat(&path)?;
-    Ok((stat.kind != Kind::Missing).then(|| Found::local(path, stat, local.to_owned())))
+    Ok((stat.kind != Kind::Missing).then(|| Found::local(path, stat, local.to_owned(), name)))
 }
 
 /// What stands behind `salt://`, taken apart.
@@ -364,7 +366,7 @@ fn in_tree(rest: &str, call: &Call<'_>) -> Result<Option<Found>, Failure> {
             )));
         }
         let stat = if stat.kind == Kind::Symlink { fsys::stat(&real)? } else { stat };
-        return Ok(Some(Found::local(real, stat, address.path)));
+        return Ok(Some(Found::local(real, stat, address.path, &format!("salt://{rest}"))));
     }
     Ok(None)
 }
@@ -378,8 +380,8 @@ fn real(path: &Path, stat: Stat, call: &Call<'_>) -> Result<PathBuf, Failure> {
 }
 
 impl Found {
-    fn local(path: PathBuf, stat: Stat, name: String) -> Self {
-        Self { path, stat: Some(stat), name, content: None, held: None }
+    fn local(path: PathBuf, stat: Stat, name: String, asked: &str) -> Self {
+        Self { path, stat: Some(stat), name, asked: asked.to_owned(), content: None, held: None }
     }
 
     fn ready(self, template: Option<&Map>, call: &Call<'_>) -> Result<Ready, Failure> {
@@ -393,7 +395,9 @@ impl Found {
             let file = content.bytes().is_none().then_some(self.path);
             return Ok(Ready { content, file, mode, held: self.held });
         };
-        let text = render(&self.template()?, &self.name, context, call)?;
+        let mut context = context.clone();
+        context.entry("source".to_owned()).or_insert_with(|| Value::Str(self.asked.clone()));
+        let text = render(&self.template()?, &self.name, &context, call)?;
         Ok(Ready { mode, ..Ready::made(text.into_bytes()) })
     }
 

@@ -1,0 +1,5 @@
+# apply: chrony
+chrony:
+  ntpservers:
+    - 0.pool.example.org
+  options: iburst

@@ -1,0 +1,11 @@
+# apply: packages
+packages:
+  pkgs:
+    wanted:
+      - tree
+      - less
+    unwanted:
+      - nano
+    required:
+      pkgs:
+        - bzip2

@@ -1,0 +1,6 @@
+# apply: rsyslog
+rsyslog:
+  exclusive: false
+  listentcp: false
+  custom:
+    - 50-shop.conf

@@ -1,0 +1,3 @@
+# apply: stunnel
+stunnel:
+  services: {}

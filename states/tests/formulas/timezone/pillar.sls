@@ -1,0 +1,4 @@
+# apply: timezone
+timezone:
+  name: Europe/Vienna
+  utc: true

@@ -1,0 +1,5 @@
+# apply: vim
+vim:
+  managed_vimrc: true
+  config:
+    syntax: 'on'
