@@ -99,6 +99,8 @@ fn files(bench: &Bench) {
     bench.write("/srv/block", "# one\nx\n# two\n");
     bench.write("/srv/pairs", "key = old\n");
     bench.write("/srv/tree/x", "x");
+    bench.write("/srv/untidy/x.old", "x");
+    bench.write("/srv/untidy/x.new", "x");
     bench.write("/srv/app.ini", "[main]\nhost = a\n[other]\nk = v\n");
     bench.write("/opt/one", "#!/bin/sh\n");
     bench.write("/opt/two", "#!/bin/sh\n");
@@ -221,6 +223,8 @@ fn file_cases() -> Vec<Case> {
         case("file.rename", Once, json!({"name": "/srv/renamed", "source": "/srv/i"})),
         case("file.serialize", Once, json!({"name": "/srv/data", "dataset": {"a": 1}, "formatter": "json"})),
         case("file.symlink", Once, json!({"name": "/srv/link", "target": "/srv/k"})),
+        case("file.mknod", Once, json!({"name": "/srv/node", "ntype": "p", "mode": "0600"})),
+        case("file.tidied", Once, json!({"name": "/srv/untidy", "matches": [".*[.]old"], "age": 0})),
         case("file.touch", Once, json!({"name": "/srv/touched", "mtime": 100})),
         case("archive.extracted", Once, json!({"name": "/opt/app", "source": "salt://app.tar"})),
     ]
@@ -388,6 +392,26 @@ fn on_the_machine() -> Vec<(Case, Vec<Chunk>)> {
 
 /// Functions of the registry without a case here, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("gem.installed", "needs an index of gems; see `registries`"),
+    ("gem.removed", "as `gem.installed`"),
+    ("gem.sources_add", "as `gem.installed`"),
+    ("gem.sources_remove", "as `gem.installed`"),
+    ("iptables.append", "needs a network namespace; see `firewall`"),
+    ("iptables.chain_absent", "as `iptables.append`"),
+    ("iptables.chain_present", "as `iptables.append`"),
+    ("iptables.delete", "as `iptables.append`"),
+    ("iptables.flush", "as `iptables.append`"),
+    ("iptables.insert", "as `iptables.append`"),
+    ("iptables.set_policy", "as `iptables.append`"),
+    ("npm.bootstrap", "needs a registry; see `registries`"),
+    ("npm.installed", "as `npm.bootstrap`"),
+    ("npm.removed", "as `npm.bootstrap`"),
+    ("pip.installed", "needs an environment and wheels; see `python`"),
+    ("pip.removed", "as `pip.installed`"),
+    ("pip.uptodate", "as `pip.installed`"),
+    ("supervisord.dead", "needs a supervisord; see `supervised`"),
+    ("supervisord.running", "as `supervisord.dead`"),
+    ("virtualenv.managed", "as `pip.installed`"),
     ("http.query", "asks a server; see `web`"),
     ("http.wait_for_successful_query", "asks a server; see `web`"),
     ("locale.present", "needs locale-gen and the sources of locales, which a small image has not"),
