@@ -32,13 +32,18 @@ RUNS = (("test", True), ("first", False), ("second", False))
 # The machine's own way to the package registry.
 NETWORK = ("etc/resolv.conf", "etc/apt/apt.conf", "etc/ssl/certs/ca-certificates.crt")
 INSIDE = "/run/formula"
+# Salt calls itself by its name where a command runs as another user.
 ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
+    "PATH": f"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{INSIDE}/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
     "DEBIAN_FRONTEND": "noninteractive",
 }
 # Salt is imported by the root's own Python from a folder that no other program sees.
-SALT_CALL = f"import sys; sys.path.insert(0, '{INSIDE}/salt'); sys.argv[0] = 'salt-call'; " \
-    "from salt.scripts import salt_call; salt_call()"
+SALT_CALL = f"""#!/usr/bin/python3
+import sys
+sys.path.insert(0, "{INSIDE}/salt")
+from salt.scripts import salt_call
+salt_call()
+"""
 
 
 def run(*command, **options):
@@ -107,7 +112,7 @@ def side(args, case, which):
 def lay_out(args, case, which, work):
     """The job's folders: the overlay's, the tree, the pillar and Salt's configuration."""
     shutil.rmtree(work, ignore_errors=True)
-    for name in ("upper", "overlay", "archives", "overlay2", "root", "job/pillar", "job/conf", "job/salt", "job/work"):
+    for name in ("upper", "overlay", "archives", "overlay2", "root", "job/pillar", "job/conf", "job/salt", "job/bin", "job/work"):
         (work / name).mkdir(parents=True)
     (work / "job/pillar/top.sls").write_text("base:\n  '*':\n    - data\n")
     (work / "job/pillar/data.sls").write_text(case["pillar"])
@@ -129,7 +134,10 @@ def lay_out(args, case, which, work):
         "enable_fqdns_grains": False,
     }))
     if which == "mayfly":
-        shutil.copy(args.mayfly, work / "job/mayfly-boot")
+        shutil.copy(args.mayfly, work / "job/bin")
+    else:
+        (work / "job/bin/salt-call").write_text(SALT_CALL)
+        (work / "job/bin/salt-call").chmod(0o755)
     cache = args.cache / "archives"
     cache.mkdir(exist_ok=True)
     (work / "job.json").write_text(json.dumps({
@@ -147,7 +155,7 @@ def inside(work):
     mount_root(job, work)
     answer = {"runs": {}}
     if job["needs"]:
-        in_root(job, ["apt-get", "install", "-qy", *job["needs"]])
+        in_root(job, ["apt-get", "install", "-qy", "--no-install-recommends", *job["needs"]])
     for name, test in RUNS:
         answer["runs"][name] = states(in_root(job, command(job, test)))
         if name == "first":
@@ -186,6 +194,8 @@ def mount_root(job, work):
     mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", root / "dev/shm")
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root / "run")
     (root / "run/lock").mkdir(mode=0o1777)
+    # A booted machine has it; sshd does not even check its configuration without.
+    (root / "run/sshd").mkdir(mode=0o755)
     (root / f".{INSIDE}").mkdir()
     mount("--bind", work / "job", root / f".{INSIDE}")
     # Downloads are kept, and two cases may run at once.
@@ -200,10 +210,10 @@ def command(job, test):
     """What applies the case's SLS."""
     if job["which"] == "salt":
         named = ["state.apply", ",".join(job["apply"]), f"test={test}"]
-        return ["/usr/bin/python3", "-c", SALT_CALL, "--local", f"--config-dir={INSIDE}/conf", "--out=json", *named]
+        return [f"{INSIDE}/bin/salt-call", "--local", f"--config-dir={INSIDE}/conf", "--out=json", *named]
     roots = [word for tree in job["trees"] for word in ("--file-root", tree)]
     places = [*roots, "--pillar-root", f"{INSIDE}/pillar", "--id", "web1", "--output", "json"]
-    return [f"{INSIDE}/mayfly-boot", "apply", *job["apply"], *places, *(["--test"] if test else [])]
+    return [f"{INSIDE}/bin/mayfly-boot", "apply", *job["apply"], *places, *(["--test"] if test else [])]
 
 
 def in_root(job, argv):

@@ -1,4 +1,5 @@
 # apply: openssh, openssh.config, openssh.banner, openssh.auth, openssh.known_hosts, openssh.client
+# needs: openssh-server
 sshd_config:
   Port: 2222
   HostKey:
@@ -30,7 +31,6 @@ openssh:
         present: true
         enc: ssh-ed25519
         comment: anna
-        source: salt://unused
         name: AAAAC3NzaC1lZDI1NTE5AAAAIN5sYz/Kxf9z2YD0rQblRCV1BvcBG01JQGCnZmiSxWlR
   banner_string: |
     Only for the crew.

@@ -2,5 +2,7 @@
 postgres:
   use_upstream_repo: false
   version: '15'
+  # A backup calls salt-call.
+  config_backup: ''
   postgresconf: |
-    max_connections = 20
+    max_connections = 21

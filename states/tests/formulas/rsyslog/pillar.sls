@@ -3,4 +3,4 @@ rsyslog:
   exclusive: false
   listentcp: false
   custom:
-    - 50-shop.conf
+    - salt://50-shop.conf
