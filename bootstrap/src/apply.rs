@@ -91,14 +91,16 @@ fn services(choice: SupervisorArg, root: &Path) -> Arc<dyn Services> {
 }
 
 fn print(report: &Report, output: ApplyOutput) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match output {
         ApplyOutput::Text => write!(out, "{}", report.to_text())?,
         ApplyOutput::Json => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&report.to_salt_json())?)?;
+            serde_json::to_writer_pretty(&mut out, &report.salt_returns())?;
+            writeln!(out)?;
+            out.flush()?;
             // Salt's schema has no place for it.
             eprint!("{}", report.unfinished());
         }
     }
-    Ok(())
+    Ok(out.flush()?)
 }

@@ -124,6 +124,11 @@ impl Report {
         serde_json::Value::Object(steps.collect())
     }
 
+    /// The same, to be written step by step.
+    pub fn salt_returns(&self) -> SaltReturns<'_> {
+        SaltReturns(self)
+    }
+
     /// A summary for people: what changed and what failed, with diffs, and one line of totals. Steps that were as asked
     /// are only counted.
     pub fn to_text(&self) -> String {
@@ -159,6 +164,16 @@ impl Report {
             self.steps.iter().filter(|s| s.outcome != Outcome::WouldChange && !s.changes.is_empty());
         let dry = if would > 0 { format!(", {would} would change") } else { String::new() };
         format!("{all} steps: {} changed{dry}, {failed} failed ({seconds:.2} s)", changed.count())
+    }
+}
+
+/// A report as Salt's state returns; see [`Report::to_salt_json`].
+#[derive(Debug)]
+pub struct SaltReturns<'r>(&'r Report);
+
+impl serde::Serialize for SaltReturns<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.steps.iter().map(|step| (&step.tag, step.to_salt_json())))
     }
 }
 
@@ -253,6 +268,8 @@ mod tests {
             "duration": 1.5, "__id__": "conf",
         }});
         assert_eq!(report.to_salt_json(), expected);
+        let written = serde_json::to_string(&report.salt_returns()).unwrap();
+        assert_eq!(written, expected.to_string());
     }
 
     #[test]
