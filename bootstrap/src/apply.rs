@@ -8,12 +8,11 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::services::SupervisedServices;
 use crate::web::{Environment, Web};
-use crate::{local, supervise, userdata};
+use crate::{local, say, supervise, userdata};
 use mayfly_states::engine::Options;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
 use mayfly_states::host::{Machine, NoServices, Services};
 use mayfly_states::report::Report;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,15 +34,15 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
     let low = match converge.compile(&args.sls) {
         Ok(low) => low,
         Err(errors) => {
-            eprintln!("{errors}");
+            say::warn(&errors);
             return Ok(Exit::Compile);
         }
     };
-    low.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    low.warnings.iter().for_each(|warning| say::warn(format_args!("warning: {warning}")));
     let _lock = match lock(&args.tree.root, args.test) {
         Ok(lock) => lock,
         Err(error @ LockError::Held { .. }) => {
-            eprintln!("{error}");
+            say::warn(&error);
             return Ok(Exit::Locked);
         }
         Err(error) => return Err(error.into()),
@@ -52,7 +51,10 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
     let mut progress = Progress::new();
     let report = converge.apply(&low, options, &mut progress);
     drop(progress);
-    print(&report, args.output)?;
+    if let Err(error) = print(&report, args.output) {
+        say::warn(format_args!("mayfly-boot: the report cannot be written: {error}\n{}", report.totals()));
+        return Ok(if report.ok() { Exit::Output } else { Exit::StateFailed });
+    }
     Ok(interrupt.exit().filter(|_| report.stopped.is_some()).unwrap_or_else(|| exit(&report, args)))
 }
 
@@ -90,17 +92,16 @@ fn services(choice: SupervisorArg, root: &Path) -> Arc<dyn Services> {
     }
 }
 
-fn print(report: &Report, output: ApplyOutput) -> anyhow::Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+fn print(report: &Report, output: ApplyOutput) -> std::io::Result<()> {
     match output {
-        ApplyOutput::Text => write!(out, "{}", report.to_text())?,
+        ApplyOutput::Text => say::result(|out| write!(out, "{}", report.to_text())),
         ApplyOutput::Json => {
-            serde_json::to_writer_pretty(&mut out, &report.salt_returns())?;
-            writeln!(out)?;
-            out.flush()?;
             // Salt's schema has no place for it.
-            eprint!("{}", report.unfinished());
+            report.unfinished().lines().for_each(say::warn);
+            say::result(|out| {
+                serde_json::to_writer_pretty(&mut *out, &report.salt_returns())?;
+                writeln!(out)
+            })
         }
     }
-    Ok(out.flush()?)
 }

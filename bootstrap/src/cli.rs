@@ -66,7 +66,8 @@ pub(crate) struct TreeArgs {
     /// The environment, Salt's `saltenv` [default: every one that top.sls names; `base` for named SLS].
     #[arg(long, value_name = "ENV")]
     pub(crate) saltenv: Option<String>,
-    /// The folder that is `/` to the states.
+    /// The folder that is `/` to the states, and whose files say what the grains are (give `--grains` where it has none).
+    /// Commands run on this machine as it is.
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) root: PathBuf,
 }

@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     Locked = 7,
     /// The command line cannot be read (sysexits' EX_USAGE).
     Usage = 64,
+    /// `apply`: all holds, but its report could not be written (sysexits' EX_IOERR).
+    Output = 74,
     /// `apply` was ended by Ctrl-C; the report says what was not run.
     Interrupted = 130,
     /// `apply` was ended by SIGTERM or SIGHUP; the report says what was not run.

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use crate::cli::{Root, TreeArgs};
-use crate::convert;
+use crate::{convert, say};
 use mayfly_states::grains::{self, facts::Facts};
 use mayfly_states::minion::Minion;
 use mayfly_states::options::Options;
@@ -63,6 +63,9 @@ fn roots(argument: &'static str, given: &[Root]) -> Result<Roots, Error> {
 /// # Errors
 /// [`Error::Data`].
 pub(crate) fn minion(args: &TreeArgs) -> Result<Minion, Error> {
+    if !args.root.is_dir() {
+        return Err(Error::NoFolder { argument: "root", path: args.root.clone() });
+    }
     let mut grains = match &args.grains {
         Some(path) => mapping_file("grains", path)?,
         None => own_grains(&args.root),
@@ -90,7 +93,7 @@ fn options(path: &Path) -> Result<Options, Error> {
 /// This machine's grains; what could not be read of them is said.
 fn own_grains(root: &Path) -> Map {
     let facts = Facts::read(root);
-    facts.complaints.iter().for_each(|line| eprintln!("warning: {line}"));
+    facts.complaints.iter().for_each(|line| say::warn(format_args!("warning: {line}")));
     grains::collect(&facts)
 }
 

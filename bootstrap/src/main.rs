@@ -13,6 +13,7 @@ mod interrupt;
 mod local;
 mod progress;
 mod run;
+mod say;
 mod services;
 mod show;
 mod status;
@@ -55,7 +56,14 @@ fn main() -> ExitCode {
 /// Arguments, files or output that cannot be used.
 #[allow(clippy::needless_pass_by_value)] // The shape that `unwrap_or_else` asks for.
 fn refused(error: anyhow::Error) -> Exit {
-    eprintln!("mayfly-boot: {error:#}");
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Most messages end with their cause.
+        if !text.contains(&cause) {
+            text.push_str(&format!(": {cause}"));
+        }
+    }
+    say::warn(format_args!("mayfly-boot: {text}"));
     Exit::Compile
 }
 
@@ -64,7 +72,7 @@ fn resident(args: cli::RunArgs) -> Exit {
     match run::run(run::Settings { imds: args.imds, state_dir, root: args.root }) {
         Ok(exit) => exit,
         Err(error) => {
-            println!("mayfly: failed: {error}");
+            say::console(format_args!("mayfly: failed: {error}"));
             error.exit()
         }
     }

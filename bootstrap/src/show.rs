@@ -3,14 +3,13 @@
 use crate::cli::{ShowArgs, ShowOutput, Stage};
 use crate::converge::Converge;
 use crate::exit::Exit;
-use crate::local;
+use crate::{local, say};
 use mayfly_states::compile::{self, high};
 use mayfly_states::error::Errors;
 use mayfly_states::host::{Machine, NoServices};
 use mayfly_states::low::{Chunk, LowState};
 use mayfly_states::value::Value;
 use mayfly_states::{pillar, top};
-use std::io::Write;
 use std::sync::Arc;
 
 /// Prints the stage that was asked for.
@@ -31,7 +30,7 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         Err(errors) => {
-            eprintln!("{errors}");
+            say::warn(&errors);
             Ok(Exit::Compile)
         }
     }
@@ -53,7 +52,7 @@ fn stage(converge: &Converge, args: &ShowArgs) -> Result<Value, Errors> {
                 [] => compile::highstate(&session)?,
                 names => compile::sls(&session, names)?,
             };
-            compiled.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
+            compiled.warnings.iter().for_each(|w| say::warn(format_args!("warning: {w}")));
             low(&compiled)
         }
     })
@@ -69,10 +68,9 @@ fn low(low: &LowState) -> Value {
 }
 
 fn print(value: &Value, output: ShowOutput) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match output {
-        ShowOutput::Json => writeln!(out, "{}", serde_json::to_string_pretty(value)?)?,
-        ShowOutput::Yaml => writeln!(out, "{}", serde_saphyr::to_string(value)?.trim_end())?,
-    }
-    Ok(())
+    let text = match output {
+        ShowOutput::Json => serde_json::to_string_pretty(value)?,
+        ShowOutput::Yaml => serde_saphyr::to_string(value)?,
+    };
+    Ok(say::result(|out| writeln!(out, "{}", text.trim_end()))?)
 }

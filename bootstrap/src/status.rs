@@ -3,6 +3,7 @@
 use crate::cli::{ApplyOutput, StatusArgs};
 use crate::exit::Exit;
 use crate::http::{Cancel, Http, Peer};
+use crate::say;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -21,13 +22,16 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
         Ok((200, body)) => body,
         Ok((code, _)) => anyhow::bail!("{url}: HTTP {code}; is that another program's port?"),
         Err(error) => {
-            eprintln!("nothing answers at {url}: {error}; is `mayfly-boot run` running?");
+            say::warn(format_args!("nothing answers at {url}: {error}; is `mayfly-boot run` running?"));
             return Ok(Exit::NoAnswer);
         }
     };
     let status: Value = serde_json::from_slice(&body)?;
     match args.output {
-        ApplyOutput::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        ApplyOutput::Json => {
+            let text = serde_json::to_string_pretty(&status)?;
+            say::result(|out| writeln!(out, "{text}"))?;
+        }
         ApplyOutput::Text => print!("{}", text(&status)),
     }
     Ok(if status["ready"] == Value::Bool(true) { Exit::Ok } else { Exit::NotReady })

@@ -50,6 +50,41 @@ fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// The exit code when these streams take nothing: `>` full, `|` a reader that has gone.
+fn code_with(tree: &Tree, args: &str, streams: &str) -> Option<i32> {
+    let script = format!(
+        "{} {args} --root {} --file-root {} --id web-1 --role web {streams}",
+        env!("CARGO_BIN_EXE_mayfly-boot"),
+        tree.root("").display(),
+        tree.dir.path().join("states").display(),
+    );
+    let piped = format!("set -o pipefail; {script}");
+    Command::new("bash").args(["-c", &piped]).output().unwrap().status.code()
+}
+
+#[test]
+fn whoever_reads_the_report_the_exit_code_is_that_of_the_run() {
+    let good = Tree::new(MOTD);
+    assert_eq!(code_with(&good, "apply", "| true"), Some(0));
+    assert_eq!(code_with(&good, "apply", "2>&1 | true"), Some(0));
+    assert_eq!(code_with(&good, "apply", ">/dev/full 2>/dev/full"), Some(74));
+    assert_eq!(code_with(&good, "show low --output json", "2>&1 | true"), Some(0));
+    let bad = Tree::new("x:\n  cmd.run:\n    - name: seq 1 100000; exit 3\n");
+    assert_eq!(code_with(&bad, "apply", "| head -n 1"), Some(2));
+    assert_eq!(code_with(&bad, "apply", ">/dev/full 2>&1"), Some(2));
+    let broken = Tree::new("x: {{ nothing }}\n");
+    assert_eq!(code_with(&broken, "apply", "2>/dev/full"), Some(1));
+}
+
+#[test]
+fn a_root_that_is_not_there_is_refused() {
+    let tree = Tree::new(MOTD);
+    fs::remove_dir_all(tree.root("")).unwrap();
+    let output = tree.boot(&["apply"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("--root") && err(&output).contains("no such folder"), "{}", err(&output));
+}
+
 const MOTD: &str = "motd:\n  file.managed:\n    - name: /etc/motd\n    - contents: {{ pillar['name'] }}, {{ grains['id'] }}\n";
 
 #[test]

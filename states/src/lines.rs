@@ -95,21 +95,98 @@ impl Lines {
 fn compare(written: &str, rendered: &str) -> Vec<Found> {
     let (old, new): (Vec<&str>, Vec<&str>) = (written.lines().collect(), rendered.lines().collect());
     let diff = TextDiff::configure().timeout(PATIENCE).diff_slices(&old, &new);
-    let of_op = |op: &DiffOp| {
+    let makers = Makers::of(&old);
+    let mut all = Vec::with_capacity(new.len());
+    for op in diff.ops() {
         let same = matches!(op, DiffOp::Equal { .. });
         let range = op.old_range();
         // What a template adds is made by the line before, where it replaces none.
         let start = if range.is_empty() { range.start.max(1) } else { range.start + 1 };
-        let last = old.len().max(1);
-        (0..op.new_range().len())
-            .map(move |within| Found { line: (start + if same { within } else { 0 }).min(last), same })
+        for (within, index) in op.new_range().enumerate() {
+            let line = (start + if same { within } else { 0 }).min(old.len().max(1));
+            let line_of = || makers.find(new.get(index).copied().unwrap_or_default(), line);
+            all.push(Found { line: if same { line } else { line_of().unwrap_or(line) }, same });
+        }
+    }
+    all
+}
+
+/// The lines of a template by what they can become: the same text, in each round of a loop, or their text with anything where
+/// the template computes.
+struct Makers<'t> {
+    plain: HashMap<&'t str, Vec<usize>>,
+    computed: Vec<(usize, Vec<&'t str>)>,
+}
+
+/// Lines that compute, beyond which nobody compares with them all.
+const MOST_COMPUTED: usize = 2_000;
+
+impl<'t> Makers<'t> {
+    fn of(lines: &[&'t str]) -> Self {
+        let (mut plain, mut computed) = (HashMap::<_, Vec<usize>>::new(), Vec::new());
+        for (index, line) in lines.iter().enumerate() {
+            match literals(line) {
+                parts if parts.len() == 1 => plain.entry(*line).or_default().push(index + 1),
+                parts if parts.iter().any(|part| !part.trim().is_empty()) => {
+                    computed.push((index + 1, parts))
+                }
+                _ => {}
+            }
+        }
+        computed.truncate(MOST_COMPUTED);
+        Self { plain, computed }
+    }
+
+    /// The line that says most of this text; of several, the nearest to the place where it is expected.
+    fn find(&self, text: &str, near: usize) -> Option<usize> {
+        if text.trim().is_empty() {
+            return None;
+        }
+        let nearest = |lines: &[usize]| lines.iter().copied().min_by_key(|line| line.abs_diff(near));
+        if let Some(line) = self.plain.get(text).and_then(|lines| nearest(lines)) {
+            return Some(line);
+        }
+        let fitting = self.computed.iter().filter(|(_, parts)| fits(text, parts));
+        let said = |parts: &[&str]| parts.iter().map(|part| part.trim().len()).sum::<usize>();
+        fitting
+            .max_by_key(|(line, parts)| (said(parts), std::cmp::Reverse(line.abs_diff(near))))
+            .map(|(line, _)| *line)
+    }
+}
+
+/// The text of a line around what the template computes or says to itself.
+fn literals(line: &str) -> Vec<&str> {
+    let (mut parts, mut rest) = (Vec::new(), line);
+    while let Some(start) = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min() {
+        parts.push(rest.get(..start).unwrap_or_default());
+        let inside = rest.get(start..).unwrap_or_default();
+        let end = ["}}", "%}", "#}"].iter().filter_map(|close| inside.find(close)).min();
+        // What is open at the end of the line goes on below.
+        rest = end.map_or("", |end| inside.get(end + 2..).unwrap_or_default());
+    }
+    parts.push(rest);
+    parts
+}
+
+/// Whether a text has these parts in their order, the first at its beginning and the last at its end.
+fn fits(text: &str, parts: &[&str]) -> bool {
+    let (Some((first, others)), Some(last)) = (parts.split_first(), parts.last()) else { return false };
+    let Some(mut rest) = text.strip_prefix(first).and_then(|rest| rest.strip_suffix(last)) else {
+        return false;
     };
-    diff.ops().iter().flat_map(of_op).collect()
+    let between = others.len().saturating_sub(1);
+    for part in others.iter().take(between) {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
-    use super::compare;
+    use super::{compare, fits, literals};
 
     #[test]
     fn a_line_is_found_where_it_was_written_or_made() {
@@ -121,6 +198,37 @@ mod tests {
         let rendered = "\nx0: test.nop\n\nx1: test.nop\n\nlast: test.nop\n";
         let found = |line: usize| compare(looped, rendered).get(line - 1).map(|f| (f.line, f.same));
         assert_eq!(found(6), Some((4, true)));
-        assert!(found(4).is_some_and(|(line, same)| line <= 3 && !same));
+        assert_eq!([found(2), found(4)], [Some((2, false)); 2]);
+    }
+    #[test]
+    fn each_round_of_a_loop_is_made_by_the_same_lines() {
+        let written = "\n\n{% for d in ['a', 'b'] %}\nfile_{{ d }}:\n  file.managed:\n    - name: /srv/{{ d }}.conf\n    \
+                       - mode: '0644'\n{% endfor %}\nfile_x:\n  test.nop: []\n";
+        let round = |d: &str| {
+            format!("\nfile_{d}:\n  file.managed:\n    - name: /srv/{d}.conf\n    - mode: '0644'\n")
+        };
+        let rendered = format!("\n\n{}{}\nfile_x:\n  test.nop: []\n", round("a"), round("b"));
+        let lines: Vec<usize> = compare(written, &rendered).iter().map(|found| found.line).collect();
+        let of = |text: &str| -> Vec<usize> {
+            let places = rendered.lines().zip(&lines).filter(|(line, _)| *line == text);
+            places.map(|(_, line)| *line).collect()
+        };
+        assert_eq!(
+            (
+                of("file_a:"),
+                of("file_b:"),
+                of("    - name: /srv/b.conf"),
+                of("    - mode: '0644'"),
+                of("file_x:")
+            ),
+            (vec![4], vec![4], vec![6], vec![7, 7], vec![9])
+        );
+    }
+
+    #[test]
+    fn a_line_fits_around_what_it_computes() {
+        assert_eq!(literals("a {{ b }} c {# d #}"), ["a ", " c ", ""]);
+        assert!(fits("a x c ", &["a ", " c ", ""]) && fits("aXbYc", &["a", "b", "c"]));
+        assert!(!fits("a", &["a", "a"]) && !fits("abc", &["a", "x", "c"]));
     }
 }

@@ -1,9 +1,11 @@
 //! What a converge did, in the shape of Salt's state returns.
 
+mod text;
+
 use std::fmt::Write as _;
 
 use crate::low::Origin;
-use crate::value::{Map, Value};
+use crate::value::Map;
 
 /// A step's outcome (Salt: `true`, `false`, and `null` for "would change" in test mode).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct StepReport {
     pub started: f64,
 }
 
+/// How the comment of a step begins that a failed one kept from running.
+pub(crate) const KEPT_BACK: &str = "Not run, because what it requires has failed";
 /// How many of the steps that were not run are named to people.
 const MOST_LEFT: usize = 20;
 
@@ -130,15 +134,9 @@ impl Report {
     }
 
     /// A summary for people: what changed and what failed, with diffs, and one line of totals. Steps that were as asked
-    /// are only counted.
+    /// are only counted, and long outputs are cut.
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for step in self.steps.iter().filter(|s| s.is_news()) {
-            step.describe(&mut text);
-        }
-        text.push_str(&self.unfinished());
-        let _ = writeln!(text, "{}", self.totals());
-        text
+        text::summary(self)
     }
 
     /// Why the run ended early and what was not run; empty when it did not.
@@ -155,15 +153,9 @@ impl Report {
         text
     }
 
-    /// One line: how many steps ran, changed and failed, and how long it took.
+    /// One line: how many steps ran, changed, failed and were not run, and how long it took.
     pub fn totals(&self) -> String {
-        let would = self.steps.iter().filter(|s| s.outcome == Outcome::WouldChange).count();
-        let seconds: f64 = self.steps.iter().map(|s| s.duration_ms).sum::<f64>() / 1000.0;
-        let (all, failed) = (self.steps.len(), self.failed().count());
-        let changed =
-            self.steps.iter().filter(|s| s.outcome != Outcome::WouldChange && !s.changes.is_empty());
-        let dry = if would > 0 { format!(", {would} would change") } else { String::new() };
-        format!("{all} steps: {} changed{dry}, {failed} failed ({seconds:.2} s)", changed.count())
+        text::totals(self)
     }
 }
 
@@ -183,59 +175,16 @@ impl StepReport {
         self.outcome != Outcome::Ok || !self.changes.is_empty() || !self.warnings.is_empty()
     }
 
-    fn describe(&self, text: &mut String) {
-        let word = match (self.outcome, self.changes.is_empty()) {
-            (Outcome::Failed, _) => "failed",
-            (Outcome::WouldChange, _) => "would change",
-            (Outcome::Ok, false) => "changed",
-            (Outcome::Ok, true) => "ok",
-        };
-        let state = self.tag.split("_|-").next().unwrap_or_default();
-        let fun = self.tag.rsplit("_|-").next().unwrap_or_default();
-        let _ = writeln!(text, "{word}: {state}.{fun} {} ({})", self.name, self.origin);
-        indent(text, &self.comment, 2);
-        for warning in &self.warnings {
-            indent(text, &format!("warning: {warning}"), 2);
-        }
-        for (key, value) in &self.changes {
-            describe_change(text, key, value, 2);
-        }
-    }
-}
-
-fn describe_change(text: &mut String, key: &str, value: &Value, depth: usize) {
-    let pad = " ".repeat(depth);
-    match value {
-        Value::Map(map) if !map.is_empty() && depth < 12 => {
-            let _ = writeln!(text, "{pad}{key}:");
-            for (key, value) in map {
-                describe_change(text, key, value, depth + 2);
-            }
-        }
-        Value::Str(s) if s.is_empty() => {}
-        Value::Str(s) if s.contains('\n') => {
-            let _ = writeln!(text, "{pad}{key}:");
-            indent(text, s, depth + 2);
-        }
-        Value::Str(s) => {
-            let _ = writeln!(text, "{pad}{key}: {s}");
-        }
-        other => {
-            let json = serde_json::to_string(other).unwrap_or_default();
-            let _ = writeln!(text, "{pad}{key}: {json}");
-        }
-    }
-}
-
-fn indent(text: &mut String, block: &str, depth: usize) {
-    for line in block.lines() {
-        let _ = writeln!(text, "{}{line}", " ".repeat(depth));
+    /// Whether it was kept from running by a step that failed.
+    pub(crate) fn is_kept_back(&self) -> bool {
+        self.outcome == Outcome::Failed && !self.ran && self.comment.starts_with(KEPT_BACK)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Value;
 
     fn step(outcome: Outcome, changes: &[(&str, &str)]) -> StepReport {
         StepReport {
@@ -280,8 +229,8 @@ mod tests {
             step(Outcome::Failed, &[]),
         ];
         let text = Report { steps, stopped: None, left: Vec::new() }.to_text();
-        let expected = "changed: file.managed /etc/web.conf (web.sls:3:1)\n  a comment\n  diff:\n    -a\n    +b\n\
-                        failed: file.managed /etc/web.conf (web.sls:3:1)\n  a comment\n\
+        let expected = "changed: file.managed conf, /etc/web.conf (web.sls:3:1)\n  a comment\n  diff:\n    -a\n    +b\n\
+                        failed: file.managed conf, /etc/web.conf (web.sls:3:1)\n  a comment\n\
                         3 steps: 1 changed, 1 failed (0.00 s)\n";
         assert_eq!(text, expected);
     }

@@ -430,7 +430,7 @@ environments:
         let both = text.replace("url: u", "url: u, file_root: x");
         assert_eq!(
             error(&both),
-            "mayfly.yaml:5:43: `states.file_roots`: give `file_root` or `file_roots`, not both"
+            "mayfly.yaml:5:44: `states.file_roots`: give `file_root` or `file_roots`, not both"
         );
     }
 

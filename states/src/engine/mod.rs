@@ -25,7 +25,7 @@ use crate::low::{Chunk, LowState};
 use crate::minion::Minion;
 use crate::modules::file::accumulated::Accumulators;
 use crate::modules::packages::Packages;
-use crate::report::{Outcome, Report, StepReport};
+use crate::report::{KEPT_BACK, Outcome, Report, StepReport};
 use crate::tree::Tree;
 use crate::value::{Map, Value};
 pub use template::{Jinja, Seen, with_jinja};
@@ -362,10 +362,7 @@ impl<'e> Run<'_, 'e, '_> {
                 names(circular)
             ));
         }
-        Return::failed(format!(
-            "Not run, because what it requires has failed: {}",
-            names(culprits.iter().collect())
-        ))
+        Return::failed(format!("{KEPT_BACK}: {}", names(culprits.iter().collect())))
     }
 
     fn call(&mut self, i: usize, test: bool, watch: bool) -> Return {
