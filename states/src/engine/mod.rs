@@ -15,7 +15,7 @@ mod template;
 mod told;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -102,6 +102,8 @@ pub(crate) struct Facts {
     pub(crate) refreshed: Cell<bool>,
     /// Directories of the tree with their links resolved; no step changes the tree.
     resolved: RefCell<HashMap<PathBuf, Rc<Path>>>,
+    /// Directories of the machine to which nobody but root can change the way.
+    pub(crate) safe_ways: RefCell<HashSet<PathBuf>>,
     /// Python packages by environment, until something changes them.
     pub(crate) pip: RefCell<crate::modules::pip_env::Lists>,
     /// Packages of gem and npm, until something changes them.

@@ -3,9 +3,9 @@
 // Effects: opens and locks a file.
 #![allow(clippy::disallowed_methods)]
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why the lock was not taken.
@@ -46,7 +46,7 @@ impl ConvergeLock {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
             .open(path)
             .map_err(io)?;
@@ -58,6 +58,8 @@ impl ConvergeLock {
             }
             Err(TryLockError::Error(e)) => return Err(io(e)),
         }
+        // Whoever can open it can lock it.
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(io)?;
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
         Ok(Self { _file: file })
     }

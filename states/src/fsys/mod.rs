@@ -406,8 +406,8 @@ fn sweep(dir: &Path) {
             Ok(Stat { kind: Kind::File, .. }) => open(&path).is_ok_and(|file| file.try_lock().is_ok()),
             // A tree that was being copied.
             Ok(Stat { kind: Kind::Directory, .. }) => {
-                let _ =
-                    File::open(&path).is_ok_and(|dir| dir.try_lock().is_ok() && remove_tree(&path).is_ok());
+                let _ = open_dir(&path, libc::O_NOFOLLOW)
+                    .is_ok_and(|dir| dir.try_lock().is_ok() && remove_tree(&path).is_ok());
                 false
             }
             _ => false,
@@ -418,9 +418,17 @@ fn sweep(dir: &Path) {
     }
 }
 
+/// A directory; never waits for a FIFO that stands there instead.
+fn open_dir(path: &Path, flags: i32) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags | libc::O_DIRECTORY | libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(path)
+}
+
 /// Make what happened in a directory last.
 pub fn sync_dir(dir: &Path) -> Result<()> {
-    let opened = File::open(dir).and_then(|d| d.sync_all());
+    let opened = open_dir(dir, 0).and_then(|d| d.sync_all());
     match opened {
         // Some file systems cannot sync directories; nothing better can be had there.
         Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::EROFS)) => Ok(()),

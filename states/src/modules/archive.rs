@@ -9,7 +9,7 @@ use crate::fsys::{self, Kind};
 use crate::modules::archive_file::{self, Archive, Format, stripped, tops};
 use crate::modules::args::Args;
 use crate::modules::file::source::Check;
-use crate::modules::file::{Ids, Wish};
+use crate::modules::file::{Ids, Wish, directory};
 use crate::modules::textfile::{place, roots};
 use crate::redact;
 use crate::value::{Map, Value};
@@ -262,7 +262,7 @@ impl StateFn for Extracted {
             return Ok(Applied::done(format!("{} extracted to {}", redact::url(&want.source), want.name)));
         }
         for path in &plan.strange {
-            own(path, plan.ids)?;
+            own(&want.path, path, plan.ids)?;
         }
         Ok(Applied::done(format!("The owners of {} were set", want.name)))
     }
@@ -305,6 +305,10 @@ fn compare(want: &Want, archive: &Archive, now: &mut Observed) -> Result<(), Fai
         );
         return Ok(());
     }
+    if let Some(out) = leads_out(want, &archive.entries)? {
+        now.wrong = Some(format!("{} leads out of {} by a link; nothing is extracted there", out, want.name));
+        return Ok(());
+    }
     for entry in &archive.entries {
         let path = want.path.join(entry.trim_end_matches('/'));
         let stat = fsys::stat(&path).map_or(fsys::Kind::Missing, |s| s.kind);
@@ -323,30 +327,52 @@ fn compare(want: &Want, archive: &Archive, now: &mut Observed) -> Result<(), Fai
     Ok(())
 }
 
+/// An entry whose directory, as it is now, is not below the target: a link has been put on the way.
+fn leads_out<'e>(want: &Want, entries: &'e [String]) -> Result<Option<&'e str>, Failure> {
+    if fsys::stat(&want.path)?.kind == Kind::Missing {
+        return Ok(None);
+    }
+    let top = fsys::canonical(&want.path)?;
+    let mut seen = std::collections::HashSet::new();
+    for entry in entries {
+        let path = want.path.join(entry.trim_end_matches('/'));
+        let there = path.ancestors().skip(1).find(|dir| dir.symlink_metadata().is_ok());
+        let Some(there) = there.filter(|dir| seen.insert(dir.to_path_buf())) else { continue };
+        if there != want.path && !fsys::canonical(there).is_ok_and(|real| real.starts_with(&top)) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
 fn strange(path: &Path, ids: Ids) -> Result<bool, Failure> {
     let now = fsys::stat(path)?;
     Ok(ids.uid.is_some_and(|u| u != now.uid) || ids.gid.is_some_and(|g| g != now.gid))
 }
 
-fn own(path: &Path, ids: Ids) -> Result<(), Failure> {
-    let now = fsys::stat(path)?;
-    if now.kind == Kind::Missing {
+/// By way of directories that cannot become links meanwhile.
+fn own(top: &Path, path: &Path, ids: Ids) -> Result<(), Failure> {
+    if fsys::stat(path)?.kind == Kind::Missing {
         return Ok(());
     }
-    let mode = now.mode;
-    fsys::set_owner(path, ids.uid.unwrap_or(now.uid), ids.gid.unwrap_or(now.gid))?;
-    if now.kind != Kind::Symlink {
-        fsys::set_mode(path, mode)?;
-    }
-    Ok(())
+    directory::below(top, path, |path| {
+        let now = fsys::stat(path)?;
+        fsys::set_owner(path, ids.uid.unwrap_or(now.uid), ids.gid.unwrap_or(now.gid))?;
+        if matches!(now.kind, Kind::Symlink | Kind::Missing) {
+            Ok(())
+        } else {
+            fsys::set_mode(path, now.mode)
+        }
+    })
 }
 
 fn own_all(want: &Want, plan: &Plan) -> Result<(), Failure> {
     if plan.ids == Ids::default() {
         return Ok(());
     }
-    own(&want.path, plan.ids)?;
-    plan.files.iter().try_for_each(|e| own(&want.path.join(e.trim_end_matches('/')), plan.ids))
+    own(&want.path, &want.path, plan.ids)?;
+    let below = |entry: &String| want.path.join(entry.trim_end_matches('/'));
+    plan.files.iter().try_for_each(|entry| own(&want.path, &below(entry), plan.ids))
 }
 
 /// The mark stands while the directory is filled: a run that is killed leaves it, and the next one extracts anew.
@@ -356,14 +382,14 @@ fn extract(want: &Want, archive: &Archive, call: &Call<'_>) -> Result<(), Failur
     fsys::replace(&mark, want.name.as_bytes(), roots(0o600))?;
     if want.clean {
         for top in tops(&archive.entries).0 {
-            fsys::remove(&want.path.join(top))?;
+            directory::below(&want.path, &want.path.join(top), fsys::remove)?;
         }
     }
     for entry in archive.entries.iter().filter(|_| want.force || want.overwrite) {
         let path = want.path.join(entry.trim_end_matches('/'));
         let kind = fsys::stat(&path).map_or(Kind::Missing, |s| s.kind);
         if kind != Kind::Missing && entry.ends_with('/') != (kind == Kind::Directory) {
-            fsys::remove(&path)?;
+            directory::below(&want.path, &path, fsys::remove)?;
         }
     }
     fsys::make_dirs(&want.path, roots(0o755))?;

@@ -69,6 +69,14 @@ pub(crate) fn extract(
     call: &Call<'_>,
 ) -> Result<(), Failure> {
     let (file, to) = (archive.display().to_string(), dir.display().to_string());
+    if format == Format::Tar {
+        let listed = program(&["tar", "--list", "--verbose", "--file", &file], call)?;
+        if let Some(device) = listed.lines().find(|line| line.starts_with(['b', 'c', 'p'])) {
+            return Err(Failure::machine(format!(
+                "the archive holds a device or FIFO, which is refused: {device}"
+            )));
+        }
+    }
     let mut argv = match format {
         // A link to a directory stays one; what is taken out never belongs to a number of another machine.
         Format::Tar => vec![

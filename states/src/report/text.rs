@@ -80,11 +80,14 @@ fn one_line(name: &str) -> String {
     if name.trim_end().len() > first.len() && !shown.ends_with('…') { shown + " …" } else { shown }
 }
 
+/// Not too wide, and without what a terminal would obey: files of anybody are quoted.
 fn narrow(line: &str) -> String {
-    match line.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line.to_owned(),
+    let plain = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+    let mut shown: String = line.chars().take(WIDTH).map(plain).collect();
+    if shown.len() < line.len() && line.chars().nth(WIDTH).is_some() {
+        shown.push('…');
     }
+    shown
 }
 
 fn change(text: &mut String, key: &str, value: &Value, depth: usize) {
@@ -188,9 +191,9 @@ mod tests {
         let mut long = step("a", "a", Outcome::Failed);
         let lines: String = (1..=1000).map(|n| format!("line {n}\n")).collect();
         long.changes.insert("stdout".to_owned(), Value::Str(lines));
-        long.comment = "x".repeat(5000);
+        long.comment = format!("\u{1b}]0;x\u{7}{}", "x".repeat(5000));
         let text = summary(&report(vec![long]));
         assert!(text.contains("    line 5\n    … 980 lines left out\n    line 986\n"), "{text}");
-        assert!(text.contains("    line 1000\n") && text.len() < 2000);
+        assert!(text.contains("    line 1000\n") && text.len() < 2000 && !text.contains('\u{1b}'));
     }
 }

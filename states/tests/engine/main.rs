@@ -35,4 +35,5 @@ mod system;
 mod targets;
 mod templates;
 mod trees;
+mod ways;
 mod web;

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind, Owner, Staged, Stat, relocate};
 use crate::modules::args::Args;
-use crate::modules::file::{self, Ids, Place, Wish, rename};
+use crate::modules::file::{self, Ids, Place, Wish, rename, way};
 use crate::value::{Map, Value};
 
 pub(crate) const ARGS: &[&str] =
@@ -67,6 +67,7 @@ impl StateFn for Copy {
     }
 
     fn observe(want: &Want, call: &Call<'_>) -> Result<Observed, Failure> {
+        way::check_link(&want.source.path)?;
         let source = behind(&want.source.path)?;
         let dest = dest(want, call)?;
         let now = fsys::stat(&dest.path)?;

@@ -26,6 +26,7 @@ pub(crate) mod source_hash;
 pub(crate) mod symlink;
 pub(crate) mod tidied;
 pub(crate) mod touch;
+pub(crate) mod way;
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,9 @@ impl Place {
             return Err(Failure::declaration(format!("{name:?} must not hold `..` or a zero byte")));
         }
         let path = call.context.host.path(&name);
-        stays_inside(&path, call.context.host.root()).map(|()| Self { path, name })
+        stays_inside(&path, call.context.host.root())?;
+        way::check(&path, call)?;
+        Ok(Self { path, name })
     }
 
     /// The path to write: a link's end when links are to be followed, and then inside the root.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::TemplateRequest;
 use crate::engine::step::{Call, Failure};
 use crate::fsys::{self, Content, Kind, Stat};
+use crate::host::Request;
 use crate::modules::args::{Args, scalar};
 use crate::modules::file::Place;
 use crate::modules::file::dataset::Dataset;
@@ -132,6 +133,10 @@ impl Source {
         let Source::Files(names) = self else { return Ok(None) };
         for named in names.iter().take_while(|named| is_remote(&named.name)) {
             let Some(wanted) = check.wanted(named, remote::path_of(&named.name), call)? else { continue };
+            if fsys::stat(path)?.len > Request::LIMIT {
+                // No such file is ever fetched; to read a sparse one would take for ever.
+                continue;
+            }
             let seen = reading::read(path, Some(&wanted))?;
             if seen.wrong.is_none() {
                 return Ok(Some(seen.content));

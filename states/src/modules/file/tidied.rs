@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind};
 use crate::modules::args::Args;
-use crate::modules::file::Place;
+use crate::modules::file::{Place, directory};
 use crate::python::regex;
 use crate::value::{Map, Value};
 
@@ -199,7 +199,7 @@ impl StateFn for Tidied {
     }
 
     fn apply(want: &Want, going: Vec<PathBuf>, _: &Call<'_>) -> Result<Applied, Failure> {
-        going.iter().try_for_each(|path| fsys::remove(path))?;
+        going.iter().try_for_each(|path| directory::below(&want.place.path, path, fsys::remove))?;
         let (count, name) = (going.len(), &want.place.name);
         Ok(Applied::done(format!("Removed {count} files or directories from directory {name}")))
     }
