@@ -242,3 +242,68 @@ fn renderers_that_are_not_ours_are_refused() {
     let low = compile::sls(&fixture.session(&AnyState), &["b".into()]).unwrap();
     assert_eq!(low.chunks[0].id, "b");
 }
+
+#[test]
+fn an_sls_that_is_not_there_is_told_where_it_is_named_and_with_the_one_that_was_meant() {
+    let top = "{% for i in [1, 2] %}\n{% endfor %}\nbase:\n  '*':\n    - ngnix\n    - nginx/init.sls\n    - web.sls\n    - quite.another\n";
+    let fixture = Fixture::new(&[
+        ("top.sls", top),
+        ("nginx/init.sls", "include: [wbe]\nx: test.nop\n"),
+        ("web.sls", "y: test.nop\n"),
+    ]);
+    let errors = compile::highstate(&fixture.session(&AnyState)).unwrap_err().to_string();
+    for words in [
+        "top.sls:5:7: the SLS 'ngnix' is not in the environment 'base'",
+        "help: did you mean `nginx`?",
+        "top.sls:6:7: the SLS 'nginx/init.sls'",
+        "write `nginx`",
+        "top.sls:7:7: the SLS 'web.sls'",
+        "write `web`",
+        "top.sls:8:7: the SLS 'quite.another'",
+        "help: expected quite/another.sls or quite/another/init.sls below the file root",
+    ] {
+        assert!(errors.contains(words), "{words}\n{errors}");
+    }
+    let asked =
+        |name: &str| compile::sls(&fixture.session(&AnyState), &[name.to_owned()]).unwrap_err().to_string();
+    assert!(asked("nginx.sls").contains("write `nginx`"), "{}", asked("nginx.sls"));
+    assert!(asked("ngin").contains("did you mean `nginx`?"), "{}", asked("ngin"));
+    let included = asked("nginx");
+    assert!(included.contains("nginx/init.sls:1:11: the SLS 'wbe'"), "{included}");
+    assert!(included.contains("did you mean `web`?"), "{included}");
+}
+
+#[test]
+fn a_pillar_sls_that_is_not_there_is_told_where_it_is_named_and_with_the_one_that_was_meant() {
+    let fixture = Fixture::new(&[
+        ("pillar/top.sls", "base:\n  '*':\n    - usres\n    - app/init.sls\n"),
+        ("pillar/users.sls", "a: 1\n"),
+        ("pillar/app/init.sls", "b: 1\n"),
+    ]);
+    let errors = pillar::pillar(&fixture.session(&AnyState)).unwrap_err().to_string();
+    for words in [
+        "pillar/top.sls:3:7: the pillar SLS 'usres'",
+        "did you mean `users`?",
+        "pillar/top.sls:4:7: the pillar SLS 'app/init.sls'",
+        "write `app`",
+    ] {
+        assert!(errors.contains(words), "{words}\n{errors}");
+    }
+}
+
+#[test]
+fn an_environment_that_is_not_there_is_told_with_the_one_that_was_meant() {
+    let top = "bsae:\n  '*':\n    - a\n";
+    let mut fixture =
+        Fixture::new(&[("top.sls", top), ("a.sls", "x: test.nop\n"), ("b.sls", "include: [bsae: a]\n")]);
+    let asked = compile::highstate(&fixture.session(&AnyState)).unwrap_err().to_string();
+    assert!(asked.contains("no state is targeted") && asked.contains("did you mean `base`?"), "{asked}");
+    let included = compile::sls(&fixture.session(&AnyState), &["b".into()]).unwrap_err().to_string();
+    assert!(included.contains("there is no environment 'bsae': did you mean `base`?"), "{included}");
+    fixture.minion.saltenv = String::new();
+    let all = compile::highstate(&fixture.session(&AnyState)).unwrap_err().to_string();
+    assert!(all.contains("top.sls:3:7") && all.contains("did you mean `base`?"), "{all}");
+    let fixture = Fixture::new(&[("pillar/top.sls", top), ("pillar/a.sls", "x: 1\n")]);
+    let errors = pillar::pillar(&fixture.session(&AnyState)).unwrap_err().to_string();
+    assert!(errors.contains("did you mean `base`?"), "{errors}");
+}

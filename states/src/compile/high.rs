@@ -10,8 +10,10 @@ use crate::files;
 use crate::jinja::{Py, Source};
 use crate::lines::Lines;
 use crate::low::Origin;
+use crate::nearest::nearest;
 use crate::render::{Scene, on_stack};
 use crate::session::Session;
+use crate::top::Written;
 use crate::value::{Map, Value};
 use crate::yaml::{Data, Node};
 
@@ -78,7 +80,8 @@ pub(crate) struct High {
 /// Everything that is wrong in the files, as far as it can be told in one run.
 pub fn high(session: &Session<'_>, matches: &[(String, Vec<String>)]) -> Result<Map, Errors> {
     on_stack(|| {
-        let gathered = crate::pillar::compiled(session).and_then(|pillar| gather(session, matches, pillar));
+        let gathered = crate::pillar::compiled(session)
+            .and_then(|pillar| gather(session, matches, &Written::default(), pillar));
         let all = |high: High| high.decls.iter().map(|(id, d)| (id.clone(), Value::Map(shown(d)))).collect();
         Ok(gathered.map(all))
     })?
@@ -97,10 +100,12 @@ fn shown(decl: &Decl) -> Map {
 pub(crate) fn gather(
     session: &Session<'_>,
     matches: &[(String, Vec<String>)],
+    written: &Written,
     pillar: Py,
 ) -> Result<High, Errors> {
     let mut gatherer = Gatherer {
         session,
+        written,
         pillar,
         scenes: IndexMap::new(),
         seen: HashSet::new(),
@@ -120,6 +125,8 @@ pub(crate) fn gather(
 
 struct Gatherer<'s> {
     session: &'s Session<'s>,
+    /// Where the names that were asked for are written.
+    written: &'s Written,
     pillar: Py,
     /// What the files of each environment see; shared, as templates may change pillar and grains for those after them.
     scenes: IndexMap<String, Rc<Scene<'s>>>,
@@ -173,7 +180,7 @@ impl Gatherer<'_> {
             let found = self.expand(env, name);
             if found.is_empty() {
                 let fault = Fault::NotFound(format!("no SLS matches '{name}' in the environment '{env}'"));
-                self.fail(Error::new(fault));
+                self.fail(self.written.place(env, name, self.absent(Error::new(fault), env, name)));
             }
             for sls in found {
                 if !self.seen.contains(&(env.to_owned(), sls.clone())) {
@@ -256,11 +263,28 @@ impl Gatherer<'_> {
         if found.is_none() {
             let fault = Fault::NoSls(format!("the SLS '{sls}' is not in the environment '{env}'"));
             let help = format!("expected {base}.sls or {base}/init.sls below the file root");
-            let error = Error::new(fault).help(help);
-            let error = from.map_or_else(|| error.clone(), |at| error.clone().at(at.clone()));
+            let error = self.absent(Error::new(fault), env, sls).help(help);
+            let error = match from {
+                Some(at) => error.at(at.clone()),
+                None => self.written.place(env, sls, error),
+            };
             self.tell(error, 1);
         }
         found
+    }
+
+    /// An error about an SLS that is not there, with the name or the environment that was likely meant.
+    fn absent(&self, error: Error, env: &str, sls: &str) -> Error {
+        let roots = &self.session.tree.file_roots;
+        let help = match roots.contains_key(env) {
+            true => files::sls_meant(self.roots(env), sls),
+            false => nearest(env, roots.keys().map(String::as_str))
+                .map(|near| format!("there is no environment '{env}': did you mean `{near}`?")),
+        };
+        match help {
+            Some(help) => error.help(help),
+            None => error,
+        }
     }
 
     fn scene(&mut self, env: &str) -> Rc<Scene<'_>> {
@@ -462,7 +486,8 @@ impl Gatherer<'_> {
         };
         if !self.session.tree.file_roots.contains_key(&env) {
             let message = format!("the environment '{env}' has no file root, so '{name}' cannot be included");
-            return self.shape(file, at, &message);
+            let error = Error::new(Fault::High(message)).at(at.clone()).in_text(file.text);
+            return self.fail(self.absent(error, &env, &name));
         }
         let mut names = self.expand(&env, &name);
         if names.is_empty() {
