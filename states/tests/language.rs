@@ -307,3 +307,53 @@ fn an_environment_that_is_not_there_is_told_with_the_one_that_was_meant() {
     let errors = pillar::pillar(&fixture.session(&AnyState)).unwrap_err().to_string();
     assert!(errors.contains("did you mean `base`?"), "{errors}");
 }
+
+#[test]
+fn a_space_that_is_missing_is_told() {
+    for (text, place, words) in [
+        ("a:\n  file.managed:\n    - mode: 1\n    - name:/etc/a\n", "a.sls:4:7", "`- name: /etc/a`"),
+        ("a:\n  file.managed:\n    -name: /etc/a\n", "a.sls:2:3", "a space behind each `-`"),
+        ("a:\n  file.managed:\n    -name: x\n    -mode: 1\n", "a.sls:2:3", "a space behind each `-`"),
+        ("a:\n  file.managed:\n    - name: x\n    -contents: x\n", "a.sls:4:5", "a space behind the `-`"),
+        ("include:\n  -b\n", "a.sls:1:1", "a space behind each `-`"),
+    ] {
+        let fixture = Fixture::new(&[("a.sls", text)]);
+        let error = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.contains(words), "{text}{error}");
+    }
+}
+
+#[test]
+fn an_id_that_is_there_twice_is_told_with_both_places_as_they_are_written() {
+    let text = "{% for i in [1, 2] %}\n{% endfor %}\nx: test.nop\n{% if true %}\nx: test.nop\n{% endif %}\n";
+    let fixture = Fixture::new(&[("a.sls", text)]);
+    let error = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap_err().to_string();
+    assert!(error.starts_with("a.sls:5:1: ") && error.contains("first at a.sls:3:1"), "{error}");
+}
+
+#[test]
+fn a_requisite_that_means_nothing_is_told_with_the_nearest_of_its_kind() {
+    let text = "nginx-conf:\n  file.managed:\n    - name: /etc/nginx.conf\nweb:\n  service.running:\n    - name: nginx\n";
+    for (reference, words) in [
+        ("file: nginx-cnof", "did you mean `file: nginx-conf`?"),
+        ("file: /etc/ngnix.conf", "did you mean `file: /etc/nginx.conf`?"),
+        ("service: ngnix", "did you mean `service: nginx`?"),
+        ("ngnix-conf", "did you mean `nginx-conf`?"),
+        ("sls: weeb", "did you mean `sls: webs`?"),
+        ("service: nginx-conf", "there is a `file: nginx-conf`"),
+        ("file: quite-another", "check the spelling"),
+    ] {
+        let text = format!("{text}    - require:\n      - {reference}\n");
+        let fixture = Fixture::new(&[("webs.sls", &text)]);
+        let error = compile::sls(&fixture.session(&AnyState), &["webs".into()]).unwrap_err().to_string();
+        assert!(error.contains(words), "{reference}: {error}");
+    }
+}
+
+#[test]
+fn an_id_of_two_files_is_told_with_both_places_as_they_are_written() {
+    let looped = "{% for i in [1, 2] %}\n{% endfor %}\nx: test.nop\n";
+    let fixture = Fixture::new(&[("a.sls", looped), ("b.sls", looped)]);
+    let error = compile::sls(&fixture.session(&AnyState), &["a".into(), "b".into()]).unwrap_err().to_string();
+    assert!(error.starts_with("b.sls:3:1: ") && error.contains("also declared at a.sls:3:1"), "{error}");
+}

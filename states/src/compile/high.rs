@@ -15,7 +15,7 @@ use crate::render::{Scene, on_stack};
 use crate::session::Session;
 use crate::top::Written;
 use crate::value::{Map, Value};
-use crate::yaml::{Data, Node};
+use crate::yaml::{Data, Node, dash_without_space};
 
 /// One item of a state's list: a function's name, or arguments.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,9 +117,7 @@ pub(crate) fn gather(
     for (env, names) in matches {
         gatherer.environment(env, names);
     }
-    let mut lines = Lines::default();
-    gatherer.scenes.values().for_each(|scene| lines.extend(&scene.lines()));
-    gatherer.high.lines = lines;
+    gatherer.high.lines = gatherer.lines();
     if gatherer.errors.is_empty() { Ok(gatherer.high) } else { Err(Errors(gatherer.errors)) }
 }
 
@@ -150,10 +148,16 @@ impl Gatherer<'_> {
         self.tell(error, 0);
     }
 
-    /// Notes an error at its place in the files as they were written; `own` includes are part of its own place.
-    fn tell(&mut self, error: Error, own: usize) {
+    /// Where the lines of all files that were rendered came from.
+    fn lines(&self) -> Lines {
         let mut lines = Lines::default();
         self.scenes.values().for_each(|scene| lines.extend(&scene.lines()));
+        lines
+    }
+
+    /// Notes an error at its place in the files as they were written; `own` includes are part of its own place.
+    fn tell(&mut self, error: Error, own: usize) {
+        let lines = self.lines();
         let error = lines.place(error);
         let error = self
             .chain
@@ -211,8 +215,8 @@ impl Gatherer<'_> {
         ));
         let error = Error::new(fault)
             .at(second.at.clone())
-            .help(format!("rename one of them; the other is at {}", first.at))
-            .through("also declared at", first.at.clone());
+            .help("rename one of them")
+            .through("also declared at", self.lines().origin(&first.at));
         self.fail(error);
     }
 
@@ -316,7 +320,7 @@ impl Gatherer<'_> {
                     Some(items) => {
                         includes.extend(items.iter().map(|i| (i.to_value(), i.at.in_file(file.path))))
                     }
-                    None => self.shape(file, &at, "`include` must be a list of SLS names"),
+                    None => self.no_list(file, &at, value, "`include` must be a list of SLS names"),
                 },
                 Some("extend") => match value.as_map() {
                     Some(items) => {
@@ -328,7 +332,7 @@ impl Gatherer<'_> {
                 },
                 Some("exclude") => match value.as_list() {
                     Some(items) => self.exclude(items, file),
-                    None => self.shape(file, &at, "`exclude` must be a list"),
+                    None => self.no_list(file, &at, value, "`exclude` must be a list"),
                 },
                 Some(id) if id.starts_with("__") => {}
                 Some(_) => {
@@ -366,6 +370,15 @@ impl Gatherer<'_> {
 
     fn shape(&mut self, file: &FileOf<'_>, at: &Origin, message: &str) {
         self.fail(Error::new(Fault::High(message.to_owned())).at(at.clone()).in_text(file.text));
+    }
+
+    fn no_list(&mut self, file: &FileOf<'_>, at: &Origin, node: &Node, message: &str) {
+        let error = Error::new(Fault::High(message.to_owned())).at(at.clone()).in_text(file.text);
+        let help = match is_unspaced(node) {
+            true => "put a space behind each `-`",
+            false => "each entry goes on a line that starts with `- `",
+        };
+        self.fail(error.help(help));
     }
 
     fn exclude(&mut self, items: &[Node], file: &FileOf<'_>) {
@@ -440,7 +453,7 @@ impl Gatherer<'_> {
                 return self.fail(Error::new(Fault::Limit(message)).at(at));
             }
             Data::List(items) => body.items = items.iter().map(item).collect(),
-            _ => body.malformed = Some(list.kind()),
+            _ => body.malformed = Some(if is_unspaced(list) { UNSPACED } else { list.kind() }),
         }
         let state = match name.split_once('.') {
             Some((state, fun)) if body.malformed.is_none() => {
@@ -531,6 +544,15 @@ struct FileOf<'f> {
     path: &'f str,
     text: &'f str,
     init: bool,
+}
+
+/// What stands where a list should, its entries written without the space behind the `-`.
+pub(crate) const UNSPACED: &str = "a list without the space behind each `-`";
+
+/// Whether something that should be a list looks like one without the spaces.
+fn is_unspaced(node: &Node) -> bool {
+    let first = node.as_map().and_then(|pairs| pairs.first()).map_or(node, |(key, _)| key);
+    first.as_str().is_some_and(dash_without_space)
 }
 
 /// Whether Python takes a value for false.
