@@ -357,3 +357,16 @@ fn an_id_of_two_files_is_told_with_both_places_as_they_are_written() {
     let error = compile::sls(&fixture.session(&AnyState), &["a".into(), "b".into()]).unwrap_err().to_string();
     assert!(error.starts_with("b.sls:3:1: ") && error.contains("also declared at a.sls:3:1"), "{error}");
 }
+
+#[test]
+fn an_extension_of_nothing_is_told_with_the_nearest_id() {
+    let text = "nginx-conf:\n  file.managed: []\n";
+    for more in [
+        "extend:\n  nginx-cnof:\n    file:\n      - mode: 1\n",
+        "b:\n  test.nop:\n    - require_in:\n      - file: nginx-cnof\n",
+    ] {
+        let fixture = Fixture::new(&[("a.sls", &format!("{text}{more}"))]);
+        let error = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `nginx-conf`?"), "{error}");
+    }
+}

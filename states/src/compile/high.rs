@@ -5,17 +5,17 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
+use super::hints::{UNSPACED, absent, is_unspaced};
 use crate::error::{COLLECTED, Error, Errors, Fault};
 use crate::files;
 use crate::jinja::{Py, Source};
 use crate::lines::Lines;
 use crate::low::Origin;
-use crate::nearest::nearest;
 use crate::render::{Scene, on_stack};
 use crate::session::Session;
 use crate::top::Written;
 use crate::value::{Map, Value};
-use crate::yaml::{Data, Node, dash_without_space};
+use crate::yaml::{Data, Node};
 
 /// One item of a state's list: a function's name, or arguments.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,7 +184,11 @@ impl Gatherer<'_> {
             let found = self.expand(env, name);
             if found.is_empty() {
                 let fault = Fault::NotFound(format!("no SLS matches '{name}' in the environment '{env}'"));
-                self.fail(self.written.place(env, name, self.absent(Error::new(fault), env, name)));
+                self.fail(self.written.place(
+                    env,
+                    name,
+                    absent(&self.session.tree.file_roots, Error::new(fault), env, name),
+                ));
             }
             for sls in found {
                 if !self.seen.contains(&(env.to_owned(), sls.clone())) {
@@ -267,7 +271,7 @@ impl Gatherer<'_> {
         if found.is_none() {
             let fault = Fault::NoSls(format!("the SLS '{sls}' is not in the environment '{env}'"));
             let help = format!("expected {base}.sls or {base}/init.sls below the file root");
-            let error = self.absent(Error::new(fault), env, sls).help(help);
+            let error = absent(&self.session.tree.file_roots, Error::new(fault), env, sls).help(help);
             let error = match from {
                 Some(at) => error.at(at.clone()),
                 None => self.written.place(env, sls, error),
@@ -275,20 +279,6 @@ impl Gatherer<'_> {
             self.tell(error, 1);
         }
         found
-    }
-
-    /// An error about an SLS that is not there, with the name or the environment that was likely meant.
-    fn absent(&self, error: Error, env: &str, sls: &str) -> Error {
-        let roots = &self.session.tree.file_roots;
-        let help = match roots.contains_key(env) {
-            true => files::sls_meant(self.roots(env), sls),
-            false => nearest(env, roots.keys().map(String::as_str))
-                .map(|near| format!("there is no environment '{env}': did you mean `{near}`?")),
-        };
-        match help {
-            Some(help) => error.help(help),
-            None => error,
-        }
     }
 
     fn scene(&mut self, env: &str) -> Rc<Scene<'_>> {
@@ -500,7 +490,7 @@ impl Gatherer<'_> {
         if !self.session.tree.file_roots.contains_key(&env) {
             let message = format!("the environment '{env}' has no file root, so '{name}' cannot be included");
             let error = Error::new(Fault::High(message)).at(at.clone()).in_text(file.text);
-            return self.fail(self.absent(error, &env, &name));
+            return self.fail(absent(&self.session.tree.file_roots, error, &env, &name));
         }
         let mut names = self.expand(&env, &name);
         if names.is_empty() {
@@ -544,15 +534,6 @@ struct FileOf<'f> {
     path: &'f str,
     text: &'f str,
     init: bool,
-}
-
-/// What stands where a list should, its entries written without the space behind the `-`.
-pub(crate) const UNSPACED: &str = "a list without the space behind each `-`";
-
-/// Whether something that should be a list looks like one without the spaces.
-fn is_unspaced(node: &Node) -> bool {
-    let first = node.as_map().and_then(|pairs| pairs.first()).map_or(node, |(key, _)| key);
-    first.as_str().is_some_and(dash_without_space)
 }
 
 /// Whether Python takes a value for false.

@@ -7,6 +7,7 @@ mod depend;
 mod drafts;
 mod extend;
 pub mod high;
+mod hints;
 mod order;
 mod secrets;
 mod verify;
@@ -46,7 +47,7 @@ fn no_state(session: &Session<'_>, written: &Written) -> Error {
     let id = &session.minion.id;
     let fault = Fault::Top(format!("no state is targeted at the minion '{id}'"));
     let error = Error::new(fault).help("add a target that matches it to top.sls");
-    match written.misspelt(session.tree.file_roots.keys().map(String::as_str)) {
+    match written.misspelt(&session.tree.file_roots.keys().map(String::as_str)) {
         Some((env, near)) => error
             .note(&format!("it names the environment '{env}', which is not there: did you mean `{near}`?")),
         None => error,

@@ -1,7 +1,8 @@
 //! What Salt's `verify_high` refuses: declarations of the wrong shape, each with its place.
 
 use crate::compile::extend::REQUISITES;
-use crate::compile::high::{Body, Decl, High, Item, UNSPACED};
+use crate::compile::high::{Body, Decl, High, Item};
+use crate::compile::hints::UNSPACED;
 use crate::error::{Error, Fault, Findings};
 use crate::low::Origin;
 use crate::value::{Map, Value};

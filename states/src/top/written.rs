@@ -38,7 +38,7 @@ impl Written {
     /// An environment that top files name and that is not there, with the one of these that it likely means.
     pub(crate) fn misspelt<'e>(
         &self,
-        known: impl Iterator<Item = &'e str> + Clone,
+        known: &(impl Iterator<Item = &'e str> + Clone),
     ) -> Option<(&str, &'e str)> {
         self.0.iter().find_map(|(env, _)| {
             let is_known = known.clone().any(|name| name == env);
