@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Fault};
+use crate::nearest::did_you_mean;
 use crate::python::glob::{fnmatch, is_pattern};
 
 /// Files of a tree are not larger than this.
@@ -93,6 +94,19 @@ pub(crate) fn sls_names(roots: &[PathBuf]) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// What was likely meant by the name of an SLS that is not there: one that is written as a path, or the nearest.
+pub(crate) fn sls_meant(roots: &[PathBuf], name: &str) -> Option<String> {
+    let all = sls_names(roots);
+    let bare = name.trim_start_matches("salt://").trim_matches('/');
+    let bare = bare.strip_suffix(".sls").unwrap_or(bare).replace('/', ".");
+    let bare = bare.strip_suffix(".init").unwrap_or(&bare);
+    if bare != name && all.iter().any(|known| known == bare) {
+        return Some(format!("an SLS is named without `.sls`, and with dots for folders: write `{bare}`"));
+    }
+    // Where only the case or the form differs, the nearest is that of the bare name too.
+    did_you_mean(bare, all.iter().map(String::as_str))
 }
 
 /// The SLS names that a name or pattern means, sorted; a plain name means itself, whether it exists or not.

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use crate::nearest::did_you_mean;
 use crate::value::{Map, Value};
 
 /// Salt's `pillar_source_merging_strategy`: how one pillar SLS is merged over another.
@@ -158,9 +159,8 @@ fn unknown(name: &str) -> String {
     if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
         return format!("{name}: {why}");
     }
-    let near = NAMES.iter().map(|n| (strsim::damerau_levenshtein(n, name), n)).min();
-    match near.filter(|(distance, n)| *distance <= 1 + n.len() / 3) {
-        Some((_, near)) => format!("unknown option `{name}`; did you mean `{near}`?"),
+    match did_you_mean(name, NAMES.iter().copied()) {
+        Some(help) => format!("unknown option `{name}`; {help}"),
         None => format!("unknown option `{name}`; options are {}", NAMES.join(", ")),
     }
 }

@@ -10,10 +10,11 @@ use crate::files;
 use crate::jinja::{Dict, Key, Py, Source};
 use crate::low::Origin;
 use crate::merge;
+use crate::nearest::did_you_mean;
 use crate::python::glob::{fnmatch, is_pattern};
 use crate::render::{Scene, on_stack};
 use crate::session::Session;
-use crate::top::PillarTop;
+use crate::top::{PillarTop, Written};
 use crate::value::{Map, Value};
 use crate::yaml::{Data, Node};
 
@@ -41,6 +42,7 @@ pub(crate) fn compiled(session: &Session<'_>) -> Result<Py, Errors> {
         session,
         given: given.clone(),
         ignored: &top.ignored,
+        written: &top.written,
         scenes: HashMap::new(),
         available: HashMap::new(),
         errors: Vec::new(),
@@ -74,6 +76,8 @@ struct Reader<'s> {
     session: &'s Session<'s>,
     given: Py,
     ignored: &'s HashSet<(String, String)>,
+    /// Where the names that the top file gives are written.
+    written: &'s Written,
     /// What the files of each environment see; shared, as templates may change what those after them see.
     scenes: HashMap<String, Rc<Scene<'s>>>,
     /// The SLS names of each environment, sorted.
@@ -142,7 +146,12 @@ impl<'s> Reader<'s> {
             let fault = Fault::Pillar(format!(
                 "the top file names the environment '{env}', which has no pillar root"
             ));
-            self.fail(Error::new(fault));
+            let known = self.session.tree.pillar_roots.keys().map(String::as_str);
+            let error = match did_you_mean(env, known) {
+                Some(help) => Error::new(fault).help(help),
+                None => Error::new(fault),
+            };
+            self.fail(error);
             return pillar;
         }
         let mut rendered = Rendered::new();
@@ -198,9 +207,15 @@ impl<'s> Reader<'s> {
 
     fn missing(&mut self, sls: &str, env: &str, base: &str, from: Option<&Origin>) {
         let fault = Fault::NotFound(format!("the pillar SLS '{sls}' is not in the environment '{env}'"));
-        let error =
-            Error::new(fault).help(format!("expected {base}.sls or {base}/init.sls below the pillar root"));
-        self.errors.push(from.map_or_else(|| error.clone(), |at| error.clone().at(at.clone())));
+        let error = match files::sls_meant(self.roots(env), sls) {
+            Some(meant) => Error::new(fault).help(meant),
+            None => Error::new(fault),
+        };
+        let error = error.help(format!("expected {base}.sls or {base}/init.sls below the pillar root"));
+        self.errors.push(match from {
+            Some(at) => error.at(at.clone()),
+            None => self.written.place(env, sls, error),
+        });
     }
 
     fn scene(&mut self, env: &str) -> Rc<Scene<'s>> {

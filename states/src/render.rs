@@ -162,7 +162,7 @@ impl<'a> Scene<'a> {
         match pipeline.format {
             Format::Yaml => {
                 self.lines.borrow_mut().keep(&source.name, &source.text, &text);
-                yaml::load(&text, &source.name).map_err(|e| self.lines.borrow().place(e))
+                yaml::load(&text, &source.name).map_err(|e| self.placed(e))
             }
             Format::Json => {
                 let body =
@@ -174,6 +174,13 @@ impl<'a> Scene<'a> {
                 Ok(node(&Value::from(&value), Pos { line: 1, column: 1 }))
             }
         }
+    }
+
+    /// An error of a rendered text, with all its places in the file as it was written.
+    fn placed(&self, mut error: Error) -> Error {
+        let lines = self.lines.borrow();
+        error.place.chain.iter_mut().for_each(|(_, at)| *at = lines.origin(at));
+        lines.place(error)
     }
 }
 

@@ -242,3 +242,131 @@ fn renderers_that_are_not_ours_are_refused() {
     let low = compile::sls(&fixture.session(&AnyState), &["b".into()]).unwrap();
     assert_eq!(low.chunks[0].id, "b");
 }
+
+#[test]
+fn an_sls_that_is_not_there_is_told_where_it_is_named_and_with_the_one_that_was_meant() {
+    let top = "{% for i in [1, 2] %}\n{% endfor %}\nbase:\n  '*':\n    - ngnix\n    - nginx/init.sls\n    - web.sls\n    - quite.another\n";
+    let fixture = Fixture::new(&[
+        ("top.sls", top),
+        ("nginx/init.sls", "include: [wbe]\nx: test.nop\n"),
+        ("web.sls", "y: test.nop\n"),
+    ]);
+    let errors = compile::highstate(&fixture.session(&AnyState)).unwrap_err().to_string();
+    for words in [
+        "top.sls:5:7: the SLS 'ngnix' is not in the environment 'base'",
+        "help: did you mean `nginx`?",
+        "top.sls:6:7: the SLS 'nginx/init.sls'",
+        "write `nginx`",
+        "top.sls:7:7: the SLS 'web.sls'",
+        "write `web`",
+        "top.sls:8:7: the SLS 'quite.another'",
+        "help: expected quite/another.sls or quite/another/init.sls below the file root",
+    ] {
+        assert!(errors.contains(words), "{words}\n{errors}");
+    }
+    let asked =
+        |name: &str| compile::sls(&fixture.session(&AnyState), &[name.to_owned()]).unwrap_err().to_string();
+    assert!(asked("nginx.sls").contains("write `nginx`"), "{}", asked("nginx.sls"));
+    assert!(asked("ngin").contains("did you mean `nginx`?"), "{}", asked("ngin"));
+    let included = asked("nginx");
+    assert!(included.contains("nginx/init.sls:1:11: the SLS 'wbe'"), "{included}");
+    assert!(included.contains("did you mean `web`?"), "{included}");
+}
+
+#[test]
+fn a_pillar_sls_that_is_not_there_is_told_where_it_is_named_and_with_the_one_that_was_meant() {
+    let fixture = Fixture::new(&[
+        ("pillar/top.sls", "base:\n  '*':\n    - usres\n    - app/init.sls\n"),
+        ("pillar/users.sls", "a: 1\n"),
+        ("pillar/app/init.sls", "b: 1\n"),
+    ]);
+    let errors = pillar::pillar(&fixture.session(&AnyState)).unwrap_err().to_string();
+    for words in [
+        "pillar/top.sls:3:7: the pillar SLS 'usres'",
+        "did you mean `users`?",
+        "pillar/top.sls:4:7: the pillar SLS 'app/init.sls'",
+        "write `app`",
+    ] {
+        assert!(errors.contains(words), "{words}\n{errors}");
+    }
+}
+
+#[test]
+fn an_environment_that_is_not_there_is_told_with_the_one_that_was_meant() {
+    let top = "bsae:\n  '*':\n    - a\n";
+    let mut fixture =
+        Fixture::new(&[("top.sls", top), ("a.sls", "x: test.nop\n"), ("b.sls", "include: [bsae: a]\n")]);
+    let asked = compile::highstate(&fixture.session(&AnyState)).unwrap_err().to_string();
+    assert!(asked.contains("no state is targeted") && asked.contains("did you mean `base`?"), "{asked}");
+    let included = compile::sls(&fixture.session(&AnyState), &["b".into()]).unwrap_err().to_string();
+    assert!(included.contains("there is no environment 'bsae': did you mean `base`?"), "{included}");
+    fixture.minion.saltenv = String::new();
+    let all = compile::highstate(&fixture.session(&AnyState)).unwrap_err().to_string();
+    assert!(all.contains("top.sls:3:7") && all.contains("did you mean `base`?"), "{all}");
+    let fixture = Fixture::new(&[("pillar/top.sls", top), ("pillar/a.sls", "x: 1\n")]);
+    let errors = pillar::pillar(&fixture.session(&AnyState)).unwrap_err().to_string();
+    assert!(errors.contains("did you mean `base`?"), "{errors}");
+}
+
+#[test]
+fn a_space_that_is_missing_is_told() {
+    for (text, place, words) in [
+        ("a:\n  file.managed:\n    - mode: 1\n    - name:/etc/a\n", "a.sls:4:7", "`- name: /etc/a`"),
+        ("a:\n  file.managed:\n    -name: /etc/a\n", "a.sls:2:3", "a space behind each `-`"),
+        ("a:\n  file.managed:\n    -name: x\n    -mode: 1\n", "a.sls:2:3", "a space behind each `-`"),
+        ("a:\n  file.managed:\n    - name: x\n    -contents: x\n", "a.sls:4:5", "a space behind the `-`"),
+        ("include:\n  -b\n", "a.sls:1:1", "a space behind each `-`"),
+    ] {
+        let fixture = Fixture::new(&[("a.sls", text)]);
+        let error = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.contains(words), "{text}{error}");
+    }
+}
+
+#[test]
+fn an_id_that_is_there_twice_is_told_with_both_places_as_they_are_written() {
+    let text = "{% for i in [1, 2] %}\n{% endfor %}\nx: test.nop\n{% if true %}\nx: test.nop\n{% endif %}\n";
+    let fixture = Fixture::new(&[("a.sls", text)]);
+    let error = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap_err().to_string();
+    assert!(error.starts_with("a.sls:5:1: ") && error.contains("first at a.sls:3:1"), "{error}");
+}
+
+#[test]
+fn a_requisite_that_means_nothing_is_told_with_the_nearest_of_its_kind() {
+    let text = "nginx-conf:\n  file.managed:\n    - name: /etc/nginx.conf\nweb:\n  service.running:\n    - name: nginx\n";
+    for (reference, words) in [
+        ("file: nginx-cnof", "did you mean `file: nginx-conf`?"),
+        ("file: /etc/ngnix.conf", "did you mean `file: /etc/nginx.conf`?"),
+        ("service: ngnix", "did you mean `service: nginx`?"),
+        ("ngnix-conf", "did you mean `nginx-conf`?"),
+        ("sls: weeb", "did you mean `sls: webs`?"),
+        ("service: nginx-conf", "there is a `file: nginx-conf`"),
+        ("file: quite-another", "check the spelling"),
+    ] {
+        let text = format!("{text}    - require:\n      - {reference}\n");
+        let fixture = Fixture::new(&[("webs.sls", &text)]);
+        let error = compile::sls(&fixture.session(&AnyState), &["webs".into()]).unwrap_err().to_string();
+        assert!(error.contains(words), "{reference}: {error}");
+    }
+}
+
+#[test]
+fn an_id_of_two_files_is_told_with_both_places_as_they_are_written() {
+    let looped = "{% for i in [1, 2] %}\n{% endfor %}\nx: test.nop\n";
+    let fixture = Fixture::new(&[("a.sls", looped), ("b.sls", looped)]);
+    let error = compile::sls(&fixture.session(&AnyState), &["a".into(), "b".into()]).unwrap_err().to_string();
+    assert!(error.starts_with("b.sls:3:1: ") && error.contains("also declared at a.sls:3:1"), "{error}");
+}
+
+#[test]
+fn an_extension_of_nothing_is_told_with_the_nearest_id() {
+    let text = "nginx-conf:\n  file.managed: []\n";
+    for more in [
+        "extend:\n  nginx-cnof:\n    file:\n      - mode: 1\n",
+        "b:\n  test.nop:\n    - require_in:\n      - file: nginx-cnof\n",
+    ] {
+        let fixture = Fixture::new(&[("a.sls", &format!("{text}{more}"))]);
+        let error = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `nginx-conf`?"), "{error}");
+    }
+}

@@ -10,6 +10,7 @@ use crate::compile::high::{High, Item};
 use crate::compile::order::{CycleStep, Edge, Graph, Ordered, Vertex, Wish};
 use crate::error::{Error, Fault};
 use crate::low::{Chunk, Origin};
+use crate::nearest::nearest;
 use crate::python::glob::{fnmatch, is_pattern};
 use crate::value::Value;
 
@@ -55,6 +56,18 @@ impl<'d> Index<'d> {
                 (!found.is_empty()).then_some(Cow::Owned(found))
             }
         }
+    }
+
+    /// What a reference that means nothing was likely meant for.
+    fn meant(&self, kind: &str, name: &str) -> Option<String> {
+        let near = match kind {
+            "sls" => nearest(name, self.by_sls.keys().copied()),
+            kind => nearest(name, self.by_state.get(kind)?.keys().copied()),
+        }?;
+        Some(match kind {
+            "id" => format!("did you mean `{near}`?"),
+            kind => format!("did you mean `{kind}: {near}`?"),
+        })
     }
 
     /// The states that have something of this name.
@@ -187,7 +200,9 @@ fn missing(
         None if kind == "sls" && high.rendered.iter().any(|s| s == target) => {
             "that SLS is part of this run, but declares nothing".to_owned()
         }
-        None => "check the spelling, and include the SLS that declares it".to_owned(),
+        None => index
+            .meant(kind, target)
+            .unwrap_or_else(|| "check the spelling, and include the SLS that declares it".to_owned()),
     };
     Error::new(Fault::Requisite(message)).at(place(chunk, requisite, high)).help(help)
 }

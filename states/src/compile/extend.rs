@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use crate::compile::high::{Body, Decl, Exclude, High, Item};
 use crate::error::{Error, Fault, Findings};
 use crate::low::Origin;
+use crate::nearest::did_you_mean;
 use crate::python::glob::fnmatch;
 use crate::value::{Map, Value};
 
@@ -85,7 +86,7 @@ fn reconcile(high: &mut High, extends: Vec<(String, Decl)>, strict: bool, errors
             match find_name(&name, &first, high, strict).as_slice() {
                 [(id, _)] => id.clone(),
                 found => {
-                    errors.push(cannot_extend(&name, &first, &ext, found.len()));
+                    errors.push(cannot_extend(&name, &first, &ext, found.len(), high));
                     continue;
                 }
             }
@@ -103,15 +104,16 @@ fn reconcile(high: &mut High, extends: Vec<(String, Decl)>, strict: bool, errors
     }
 }
 
-fn cannot_extend(name: &str, state: &str, ext: &Decl, found: usize) -> Error {
+fn cannot_extend(name: &str, state: &str, ext: &Decl, found: usize, high: &High) -> Error {
     let message = if found == 0 {
         format!("cannot extend '{name}': no '{state}' of that ID or name is part of this run")
     } else {
         format!("cannot extend '{name}': {found} declarations of '{state}' have that name")
     };
-    Error::new(Fault::Requisite(message))
-        .at(ext.at.clone())
-        .help("check the spelling, and include the SLS that declares it")
+    let of_state = high.decls.iter().filter(|(_, decl)| decl.states.contains_key(state));
+    let near = if found == 0 { did_you_mean(name, of_state.map(|(id, _)| id.as_str())) } else { None };
+    let help = near.unwrap_or_else(|| "check the spelling, and include the SLS that declares it".to_owned());
+    Error::new(Fault::Requisite(message)).at(ext.at.clone()).help(help)
 }
 
 /// One item over a state's list: the function is replaced, requisites grow, other arguments are replaced.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
+use super::hints::{UNSPACED, absent, is_unspaced};
 use crate::error::{COLLECTED, Error, Errors, Fault};
 use crate::files;
 use crate::jinja::{Py, Source};
@@ -12,6 +13,7 @@ use crate::lines::Lines;
 use crate::low::Origin;
 use crate::render::{Scene, on_stack};
 use crate::session::Session;
+use crate::top::Written;
 use crate::value::{Map, Value};
 use crate::yaml::{Data, Node};
 
@@ -78,7 +80,8 @@ pub(crate) struct High {
 /// Everything that is wrong in the files, as far as it can be told in one run.
 pub fn high(session: &Session<'_>, matches: &[(String, Vec<String>)]) -> Result<Map, Errors> {
     on_stack(|| {
-        let gathered = crate::pillar::compiled(session).and_then(|pillar| gather(session, matches, pillar));
+        let gathered = crate::pillar::compiled(session)
+            .and_then(|pillar| gather(session, matches, &Written::default(), pillar));
         let all = |high: High| high.decls.iter().map(|(id, d)| (id.clone(), Value::Map(shown(d)))).collect();
         Ok(gathered.map(all))
     })?
@@ -97,10 +100,12 @@ fn shown(decl: &Decl) -> Map {
 pub(crate) fn gather(
     session: &Session<'_>,
     matches: &[(String, Vec<String>)],
+    written: &Written,
     pillar: Py,
 ) -> Result<High, Errors> {
     let mut gatherer = Gatherer {
         session,
+        written,
         pillar,
         scenes: IndexMap::new(),
         seen: HashSet::new(),
@@ -112,14 +117,14 @@ pub(crate) fn gather(
     for (env, names) in matches {
         gatherer.environment(env, names);
     }
-    let mut lines = Lines::default();
-    gatherer.scenes.values().for_each(|scene| lines.extend(&scene.lines()));
-    gatherer.high.lines = lines;
+    gatherer.high.lines = gatherer.lines();
     if gatherer.errors.is_empty() { Ok(gatherer.high) } else { Err(Errors(gatherer.errors)) }
 }
 
 struct Gatherer<'s> {
     session: &'s Session<'s>,
+    /// Where the names that were asked for are written.
+    written: &'s Written,
     pillar: Py,
     /// What the files of each environment see; shared, as templates may change pillar and grains for those after them.
     scenes: IndexMap<String, Rc<Scene<'s>>>,
@@ -143,10 +148,16 @@ impl Gatherer<'_> {
         self.tell(error, 0);
     }
 
-    /// Notes an error at its place in the files as they were written; `own` includes are part of its own place.
-    fn tell(&mut self, error: Error, own: usize) {
+    /// Where the lines of all files that were rendered came from.
+    fn lines(&self) -> Lines {
         let mut lines = Lines::default();
         self.scenes.values().for_each(|scene| lines.extend(&scene.lines()));
+        lines
+    }
+
+    /// Notes an error at its place in the files as they were written; `own` includes are part of its own place.
+    fn tell(&mut self, error: Error, own: usize) {
+        let lines = self.lines();
         let error = lines.place(error);
         let error = self
             .chain
@@ -173,7 +184,11 @@ impl Gatherer<'_> {
             let found = self.expand(env, name);
             if found.is_empty() {
                 let fault = Fault::NotFound(format!("no SLS matches '{name}' in the environment '{env}'"));
-                self.fail(Error::new(fault));
+                self.fail(self.written.place(
+                    env,
+                    name,
+                    absent(&self.session.tree.file_roots, Error::new(fault), env, name),
+                ));
             }
             for sls in found {
                 if !self.seen.contains(&(env.to_owned(), sls.clone())) {
@@ -204,8 +219,8 @@ impl Gatherer<'_> {
         ));
         let error = Error::new(fault)
             .at(second.at.clone())
-            .help(format!("rename one of them; the other is at {}", first.at))
-            .through("also declared at", first.at.clone());
+            .help("rename one of them")
+            .through("also declared at", self.lines().origin(&first.at));
         self.fail(error);
     }
 
@@ -256,8 +271,11 @@ impl Gatherer<'_> {
         if found.is_none() {
             let fault = Fault::NoSls(format!("the SLS '{sls}' is not in the environment '{env}'"));
             let help = format!("expected {base}.sls or {base}/init.sls below the file root");
-            let error = Error::new(fault).help(help);
-            let error = from.map_or_else(|| error.clone(), |at| error.clone().at(at.clone()));
+            let error = absent(&self.session.tree.file_roots, Error::new(fault), env, sls).help(help);
+            let error = match from {
+                Some(at) => error.at(at.clone()),
+                None => self.written.place(env, sls, error),
+            };
             self.tell(error, 1);
         }
         found
@@ -292,7 +310,7 @@ impl Gatherer<'_> {
                     Some(items) => {
                         includes.extend(items.iter().map(|i| (i.to_value(), i.at.in_file(file.path))))
                     }
-                    None => self.shape(file, &at, "`include` must be a list of SLS names"),
+                    None => self.no_list(file, &at, value, "`include` must be a list of SLS names"),
                 },
                 Some("extend") => match value.as_map() {
                     Some(items) => {
@@ -304,7 +322,7 @@ impl Gatherer<'_> {
                 },
                 Some("exclude") => match value.as_list() {
                     Some(items) => self.exclude(items, file),
-                    None => self.shape(file, &at, "`exclude` must be a list"),
+                    None => self.no_list(file, &at, value, "`exclude` must be a list"),
                 },
                 Some(id) if id.starts_with("__") => {}
                 Some(_) => {
@@ -342,6 +360,15 @@ impl Gatherer<'_> {
 
     fn shape(&mut self, file: &FileOf<'_>, at: &Origin, message: &str) {
         self.fail(Error::new(Fault::High(message.to_owned())).at(at.clone()).in_text(file.text));
+    }
+
+    fn no_list(&mut self, file: &FileOf<'_>, at: &Origin, node: &Node, message: &str) {
+        let error = Error::new(Fault::High(message.to_owned())).at(at.clone()).in_text(file.text);
+        let help = match is_unspaced(node) {
+            true => "put a space behind each `-`",
+            false => "each entry goes on a line that starts with `- `",
+        };
+        self.fail(error.help(help));
     }
 
     fn exclude(&mut self, items: &[Node], file: &FileOf<'_>) {
@@ -416,7 +443,7 @@ impl Gatherer<'_> {
                 return self.fail(Error::new(Fault::Limit(message)).at(at));
             }
             Data::List(items) => body.items = items.iter().map(item).collect(),
-            _ => body.malformed = Some(list.kind()),
+            _ => body.malformed = Some(if is_unspaced(list) { UNSPACED } else { list.kind() }),
         }
         let state = match name.split_once('.') {
             Some((state, fun)) if body.malformed.is_none() => {
@@ -462,7 +489,8 @@ impl Gatherer<'_> {
         };
         if !self.session.tree.file_roots.contains_key(&env) {
             let message = format!("the environment '{env}' has no file root, so '{name}' cannot be included");
-            return self.shape(file, at, &message);
+            let error = Error::new(Fault::High(message)).at(at.clone()).in_text(file.text);
+            return self.fail(absent(&self.session.tree.file_roots, error, &env, &name));
         }
         let mut names = self.expand(&env, &name);
         if names.is_empty() {

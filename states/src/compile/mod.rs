@@ -7,6 +7,7 @@ mod depend;
 mod drafts;
 mod extend;
 pub mod high;
+mod hints;
 mod order;
 mod secrets;
 mod verify;
@@ -18,6 +19,7 @@ use crate::jinja::Py;
 use crate::low::{Chunk, LowState};
 use crate::render::on_stack;
 use crate::session::Session;
+use crate::top::{Matches, Written};
 use crate::value::{Map, Value};
 
 pub(crate) use depend::reference;
@@ -32,14 +34,24 @@ use verify::verify;
 /// Everything that is wrong, each error with file, line and column.
 pub fn highstate(session: &Session<'_>) -> Result<LowState, Errors> {
     low(session, |pillar| {
-        let matches = crate::top::of_states(session, pillar)?;
+        let (matches, written) = crate::top::of_states(session, pillar)?;
         if matches.is_empty() {
-            let id = &session.minion.id;
-            let fault = Fault::Top(format!("no state is targeted at the minion '{id}'"));
-            return Err(Error::new(fault).help("add a target that matches it to top.sls").into());
+            return Err(no_state(session, &written).into());
         }
-        Ok(matches)
+        Ok((matches, written))
     })
+}
+
+/// The top file has nothing for the minion.
+fn no_state(session: &Session<'_>, written: &Written) -> Error {
+    let id = &session.minion.id;
+    let fault = Fault::Top(format!("no state is targeted at the minion '{id}'"));
+    let error = Error::new(fault).help("add a target that matches it to top.sls");
+    match written.misspelt(&session.tree.file_roots.keys().map(String::as_str)) {
+        Some((env, near)) => error
+            .note(&format!("it names the environment '{env}', which is not there: did you mean `{near}`?")),
+        None => error,
+    }
 }
 
 /// The low state of these SLS names, as Salt's `state.apply NAME,…` would run it.
@@ -47,7 +59,7 @@ pub fn highstate(session: &Session<'_>) -> Result<LowState, Errors> {
 /// # Errors
 /// As [`highstate`].
 pub fn sls(session: &Session<'_>, names: &[String]) -> Result<LowState, Errors> {
-    low(session, |_| Ok(vec![(saltenv(session).to_owned(), names.to_vec())]))
+    low(session, |_| Ok((vec![(saltenv(session).to_owned(), names.to_vec())], Written::default())))
 }
 
 /// The environment that names without one belong to.
@@ -57,14 +69,15 @@ fn saltenv<'s>(session: &Session<'s>) -> &'s str {
 
 fn low(
     session: &Session<'_>,
-    matches: impl FnOnce(&Py) -> Result<crate::top::Matches, Errors> + Send,
+    matches: impl FnOnce(&Py) -> Result<(Matches, Written), Errors> + Send,
 ) -> Result<LowState, Errors> {
     let compiled = on_stack(|| {
         let run = || {
             let pillar = crate::pillar::compiled(session)?;
             // Taken before the SLS files are rendered: templates may change what they are given.
             let plain = crate::pillar::to_map(&pillar);
-            let gathered = matches(&pillar).and_then(|matches| gather(session, &matches, pillar));
+            let gathered =
+                matches(&pillar).and_then(|(matches, written)| gather(session, &matches, &written, pillar));
             let compiled = gathered.and_then(|high| {
                 let lines = high.lines.clone();
                 let placed = |errors: Errors| Errors(errors.0.into_iter().map(|e| lines.place(e)).collect());

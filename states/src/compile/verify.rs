@@ -2,9 +2,11 @@
 
 use crate::compile::extend::REQUISITES;
 use crate::compile::high::{Body, Decl, High, Item};
+use crate::compile::hints::UNSPACED;
 use crate::error::{Error, Fault, Findings};
 use crate::low::Origin;
 use crate::value::{Map, Value};
+use crate::yaml::colon_without_space;
 
 /// Refuses what Salt's `verify_high` refuses.
 pub(crate) fn verify(high: &High, found: &mut Findings) {
@@ -23,16 +25,13 @@ fn verify_body(id: &str, state: &str, decl: &Decl, body: &Body, found: &mut Find
     };
     let sls = &decl.sls;
     if let Some(kind) = body.malformed {
-        let help = if kind == "nothing" {
-            "without arguments, leave out the colon"
-        } else {
-            "arguments are a list: each on a line that starts with `- `"
+        let (kind, help) = match kind {
+            "nothing" => (kind, "without arguments, leave out the colon"),
+            UNSPACED => (kind, "put a space behind each `-`"),
+            _ => (kind, "arguments are a list: each on a line that starts with `- `"),
         };
-        return fail(
-            format!("'{state}' of the ID '{id}' in SLS '{sls}' must be a list, not {kind}"),
-            &body.at,
-            help,
-        );
+        let message = format!("'{state}' of the ID '{id}' in SLS '{sls}' must be a list, not {kind}");
+        return fail(message, &body.at, help);
     }
     let functions: Vec<&str> = body.items.iter().filter_map(Item::function).collect();
     for function in functions.iter().filter(|f| f.trim().contains(' ')) {
@@ -47,11 +46,14 @@ fn verify_body(id: &str, state: &str, decl: &Decl, body: &Body, found: &mut Find
         1 => {}
         _ => {
             let all = functions.join(", ");
-            fail(
-                format!("'{state}' of the ID '{id}' in SLS '{sls}' names several functions: {all}"),
-                &body.at,
-                "keep one",
-            );
+            let message = format!("'{state}' of the ID '{id}' in SLS '{sls}' names several functions: {all}");
+            match unspaced(body) {
+                Some((text, at)) => {
+                    let spaced = text.replacen(':', ": ", 1);
+                    fail(message, at, &format!("put a space behind the colon: `- {spaced}`"));
+                }
+                None => fail(message, &body.at, "keep one"),
+            }
         }
     }
     for item in &body.items {
@@ -61,6 +63,14 @@ fn verify_body(id: &str, state: &str, decl: &Decl, body: &Body, found: &mut Find
             other => warnings.push(no_argument(id, other, &item.at)),
         }
     }
+}
+
+/// What stands where a function could, but is an argument without the space behind its colon.
+fn unspaced(body: &Body) -> Option<(&str, &Origin)> {
+    body.items.iter().find_map(|item| {
+        let text = item.function().filter(|text| colon_without_space(text))?;
+        Some((text, &item.at))
+    })
 }
 
 /// What is neither a function nor an argument: Salt goes on without it.

@@ -2,6 +2,7 @@
 
 use super::salt_names::{FUNCTIONS, MODULES};
 use crate::error::{Error, Fault};
+use crate::nearest::did_you_mean;
 
 /// The error of calling a function that is none of `known`.
 pub(crate) fn unknown(name: &str, known: &[String]) -> Error {
@@ -10,8 +11,8 @@ pub(crate) fn unknown(name: &str, known: &[String]) -> Error {
         return error.help("docs/template-functions.md lists the functions that templates can call here");
     }
     let error = Error::new(Fault::UnknownFunction(name.to_owned()));
-    match nearest(name, known) {
-        Some(near) => error.help(format!("did you mean `{near}`?")),
+    match did_you_mean(name, known.iter().map(String::as_str)) {
+        Some(help) => error.help(help),
         None => error.help("functions are called as `salt['module.function'](…)`"),
     }
 }
@@ -23,14 +24,6 @@ fn is_salts(name: &str) -> bool {
         Some((_, functions)) => functions.split_whitespace().any(|f| f == function),
         None => MODULES.split_whitespace().any(|m| m == module),
     }
-}
-
-fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
-    // Long names are not compared: nobody misspells those, and the comparison is quadratic.
-    let candidates = known.iter().filter(|_| name.len() <= 64);
-    let scored = candidates.map(|k| (strsim::normalized_damerau_levenshtein(name, k), k.as_str()));
-    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best.0 > 0.7).then_some(best.1)
 }
 
 #[cfg(test)]

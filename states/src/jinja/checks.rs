@@ -9,6 +9,7 @@ use super::ops;
 use super::repr::text;
 use super::value::{Callable, Py};
 use crate::error::{Error, Fault};
+use crate::nearest::did_you_mean;
 
 impl Interp<'_> {
     /// `subject is name(args)`.
@@ -59,7 +60,7 @@ impl Interp<'_> {
                 let found = super::filters::matched(regex.find(&*subject))?;
                 Ok(found.is_some_and(|m| m.start() == 0))
             }
-            _ => Err(Error::new(Fault::Syntax(format!("no test named '{name}'")))),
+            _ => Err(unknown(name)),
         }
     }
 
@@ -76,21 +77,60 @@ impl Interp<'_> {
     }
 }
 
+/// The tests that are neither of a type nor a comparison.
+const MORE: &[&str] = &[
+    "defined",
+    "undefined",
+    "filter",
+    "test",
+    "odd",
+    "even",
+    "divisibleby",
+    "lower",
+    "upper",
+    "sameas",
+    "match",
+];
+
+/// The tests of a type, and the comparisons that have a name: those that a misspelt one may mean.
+const OTHERS: &[&str] = &[
+    "boolean",
+    "callable",
+    "eq",
+    "equalto",
+    "escaped",
+    "false",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "list",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "sequence",
+    "string",
+    "true",
+];
+
+/// The error of a test that there is not.
+pub(super) fn unknown(name: &str) -> Error {
+    let error = Error::new(Fault::Syntax(format!("no test named '{name}'")));
+    match did_you_mean(name, MORE.iter().chain(OTHERS).copied()) {
+        Some(help) => error.help(help),
+        None => error,
+    }
+}
+
 /// Whether a test of this name exists.
 pub(super) fn known(name: &str) -> bool {
-    const MORE: &[&str] = &[
-        "defined",
-        "undefined",
-        "filter",
-        "test",
-        "odd",
-        "even",
-        "divisibleby",
-        "lower",
-        "upper",
-        "sameas",
-        "match",
-    ];
     MORE.contains(&name) || comparison(name).is_some() || by_type(name, &Py::None).is_some()
 }
 
@@ -147,5 +187,15 @@ fn same(a: &Py, b: &Py) -> bool {
         (Py::Dict(a), Py::Dict(b)) => Rc::ptr_eq(a, b),
         (Py::Tuple(a), Py::Tuple(b)) => Rc::ptr_eq(a, b),
         (a, b) => a.type_name() == b.type_name() && a.equals(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OTHERS, known};
+
+    #[test]
+    fn every_test_that_is_proposed_exists() {
+        assert!(OTHERS.iter().all(|name| known(name)));
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::args::{CallArgs, Res, iterate, runtime, undefined};
 use super::ast::{Args, At, CmpOp, Expr, ExprKind, Template};
 use super::context::Context;
+use super::guess::placed_in;
 use super::ops;
 use super::repr::text;
 use super::scope::{Captured, Scope};
@@ -139,13 +140,13 @@ impl<'w> Interp<'w> {
         self.spent.nested.set(nested + 1);
         let value = self.eval_kind(expr, frame);
         self.spent.nested.set(nested);
-        value.map_err(|e| placed(e, &frame.template, expr.at))
+        value.map_err(|e| placed_in(e, frame, expr, expr.at))
     }
 
     /// The value of an expression that must be defined.
     pub(super) fn defined(&mut self, expr: &Expr, frame: &Frame) -> Res<Py> {
         match self.eval(expr, frame)? {
-            Py::Undefined(message) => undefined(&message).map_err(|e| placed(e, &frame.template, expr.at)),
+            Py::Undefined(message) => undefined(&message).map_err(|e| placed_in(e, frame, expr, expr.at)),
             value => Ok(value),
         }
     }

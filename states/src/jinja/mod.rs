@@ -16,6 +16,8 @@ mod exec;
 mod filters;
 mod format;
 mod globals;
+mod guess;
+mod hints;
 #[cfg(test)]
 mod hostile;
 mod json;

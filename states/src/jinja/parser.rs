@@ -19,14 +19,20 @@ pub(super) struct Parser {
     /// Loops around the tag that is read, within its macro or block.
     loops: usize,
     blocks: Vec<Rc<Block>>,
+    /// The tags that are read, each inside of the one before it, with their places.
+    pub(super) open: Vec<(Rc<str>, At)>,
+    pub(super) name: Rc<str>,
+    pub(super) source: Rc<str>,
 }
 
 /// Parses a template whose header has been read.
 pub(super) fn parse(name: &str, source: &str, header: Header) -> Parsed<Template> {
     let tokens = lex(source, header)?;
-    let mut parser = Parser { tokens, index: 0, depth: 0, loops: 0, blocks: Vec::new() };
+    let (name, source) = (name.into(), source.into());
+    let mut parser =
+        Parser { tokens, index: 0, depth: 0, loops: 0, blocks: Vec::new(), open: Vec::new(), name, source };
     let body = parser.body(&[])?;
-    Ok(Template { name: name.into(), source: source.into(), body, blocks: parser.blocks })
+    Ok(Template { name: parser.name, source: parser.source, body, blocks: parser.blocks })
 }
 
 impl Parser {
@@ -67,7 +73,7 @@ impl Parser {
     }
 
     pub(super) fn expect_op(&mut self, op: &str) -> Parsed<()> {
-        if self.eat_op(op) { Ok(()) } else { self.fail(format!("expected `{op}`, found {}", self.found())) }
+        if self.eat_op(op) { Ok(()) } else { self.unexpected(op) }
     }
 
     pub(super) fn is_name(&self, name: &str) -> bool {
@@ -133,15 +139,12 @@ impl Parser {
             let at = self.at();
             match self.next() {
                 Token::End if ends.is_empty() => return Ok(body),
-                Token::End => {
-                    let wanted = ends.join("` or `");
-                    return self.fail(format!("the template ends where `{wanted}` is missing"));
-                }
+                Token::End => return self.unclosed(ends),
                 Token::Data(text) => body.push(Stmt { at, kind: StmtKind::Text(text.into()) }),
                 Token::VarBegin => {
                     let expr = self.tuple(true)?;
                     if *self.peek() != Token::VarEnd {
-                        return self.fail(format!("expected `}}}}`, found {}", self.found()));
+                        return self.unexpected("}}");
                     }
                     self.index += 1;
                     body.push(Stmt { at, kind: StmtKind::Print(expr) });
@@ -161,7 +164,7 @@ impl Parser {
 
     fn block_end(&mut self) -> Parsed<()> {
         if *self.peek() != Token::BlockEnd {
-            return self.fail(format!("expected `%}}`, found {}", self.found()));
+            return self.unexpected("%}");
         }
         self.index += 1;
         Ok(())
@@ -178,7 +181,14 @@ impl Parser {
     fn statement(&mut self) -> Parsed<StmtKind> {
         let at = self.at();
         let tag = self.name()?;
-        let kind = match &*tag {
+        self.open.push((tag.clone(), at));
+        let kind = self.tag(&tag, at)?;
+        self.open.pop();
+        Ok(kind)
+    }
+
+    fn tag(&mut self, tag: &str, at: At) -> Parsed<StmtKind> {
+        let kind = match tag {
             "for" => return self.for_loop(),
             "if" => return self.condition(),
             "set" => return self.set(),
@@ -187,7 +197,7 @@ impl Parser {
             "with" => return self.with_block(),
             "filter" => return self.filter_block(),
             "block" => return self.named_block(),
-            "load_yaml" | "load_json" | "load_text" => return self.load_block(&tag),
+            "load_yaml" | "load_json" | "load_text" => return self.load_block(tag),
             "autoescape" => {
                 let on = self.expr()?;
                 let body = self.until("endautoescape")?;
@@ -202,7 +212,7 @@ impl Parser {
             "include" => self.include()?,
             "import" => self.import()?,
             "from" => self.import_names()?,
-            "import_yaml" | "import_json" | "import_text" => self.import_data(&tag)?,
+            "import_yaml" | "import_json" | "import_text" => self.import_data(tag)?,
             "profile" => {
                 self.expect_name("as")?;
                 self.expr()?;
@@ -210,7 +220,7 @@ impl Parser {
                 StmtKind::If(Vec::new(), body)
             }
             "extends" => StmtKind::Extends(self.expr()?),
-            other => return self.fail_at(format!("unknown tag `{other}`"), at),
+            other => return self.unknown_tag(other, at),
         };
         self.block_end()?;
         Ok(kind)

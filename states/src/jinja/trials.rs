@@ -75,7 +75,7 @@ fn errors_name_the_place() {
         ("a\n  {{ x.y }}", 2, 6, "'x' is undefined"),
         ("{{ {'a': 1}.b.c }}", 1, 12, "no attribute 'b'"),
         ("{% if %}", 1, 7, "expected an expression"),
-        ("{% for x in y %}", 1, 17, "`else` or `endfor` is missing"),
+        ("{% for x in y %}", 1, 4, "`else` or `endfor` is missing"),
         ("x\n{{ 'a' + 1 }}", 2, 4, "can only concatenate str"),
         ("{{ salt['a.b']() }}", 1, 4, "unknown function `a.b`"),
         ("{{ 1 | nofilter }}", 1, 8, "no filter named 'nofilter'"),

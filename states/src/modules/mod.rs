@@ -68,6 +68,7 @@ pub(crate) mod virtualenv;
 
 use crate::engine::step::{Call, Return, perform};
 use crate::modules::file::edit::{self, Editing};
+use crate::nearest::nearest;
 use crate::session::StateFunctions;
 use crate::value::Map;
 
@@ -334,15 +335,6 @@ fn strange_argument(entry: &Entry, key: &str) -> String {
         Some(near) => format!("{name} has no argument `{key}`; did you mean `{near}`?"),
         None => format!("{name} has no argument `{key}`"),
     }
-}
-
-fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = 1 + word.len() / 4;
-    choices
-        .map(|choice| (strsim::damerau_levenshtein(word, choice), choice))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, choice)| choice)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::error::{Error, Fault};
 use crate::jinja::Source;
+use crate::lines::Lines;
 use crate::low::Origin;
 use crate::render::Scene;
 use crate::yaml::{Data, Node};
@@ -37,7 +38,7 @@ pub(super) struct Target {
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
     /// An SLS name.
-    Sls(String),
+    Sls(String, Place),
     /// `match: kind`, `environment: sls`, `ignore_missing: true`, …
     Options(Vec<(String, Node)>, Place),
     /// Something that is neither.
@@ -48,13 +49,27 @@ pub(super) enum Entry {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     at: Origin,
-    text: Rc<str>,
+    file: Rc<Text>,
+}
+
+/// The text of a top file, and where the lines of what a template made of it came from.
+#[derive(Debug)]
+struct Text {
+    written: String,
+    lines: Lines,
 }
 
 impl Place {
     /// An error there.
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
-        Error::new(Fault::Top(message.into())).at(self.at.clone()).in_text(&self.text)
+        self.put(Error::new(Fault::Top(message.into())))
+    }
+
+    /// An error without a place, there.
+    pub(super) fn put(&self, error: Error) -> Error {
+        let mut error = error.at(self.file.lines.origin(&self.at)).in_text(&self.file.written);
+        error.place.placed = true;
+        error
     }
 }
 
@@ -78,8 +93,9 @@ impl Target {
 
 /// Reads a top file. `name` is how errors name it.
 pub(super) fn read(scene: &Scene<'_>, source: Source, name: &str) -> Result<TopFile, Error> {
-    let node = scene.data(&Source { name: name.to_owned(), text: source.text.clone() }, "", &[])?;
-    let reader = Reader { name, text: source.text.into() };
+    let source = Source { name: name.to_owned(), text: source.text };
+    let node = scene.data(&source, "", &[])?;
+    let reader = Reader { name, file: Rc::new(Text { written: source.text, lines: scene.lines() }) };
     if !node.to_py().truth() {
         return Ok(TopFile::default());
     }
@@ -99,12 +115,12 @@ pub(super) fn read(scene: &Scene<'_>, source: Source, name: &str) -> Result<TopF
 
 struct Reader<'r> {
     name: &'r str,
-    text: Rc<str>,
+    file: Rc<Text>,
 }
 
 impl Reader<'_> {
     fn place(&self, node: &Node) -> Place {
-        Place { at: node.at.in_file(self.name), text: self.text.clone() }
+        Place { at: node.at.in_file(self.name), file: self.file.clone() }
     }
 
     fn include(&self, node: &Node) -> Result<Vec<String>, Error> {
@@ -152,7 +168,7 @@ impl Reader<'_> {
 
     fn entry(&self, item: &Node) -> Entry {
         match (&item.data, item.as_map()) {
-            (Data::Str(name), _) => Entry::Sls(name.clone()),
+            (Data::Str(name), _) => Entry::Sls(name.clone(), self.place(item)),
             (_, Some(pairs)) => {
                 Entry::Options(pairs.iter().map(|(k, v)| (k.key(), v.clone())).collect(), self.place(item))
             }

@@ -3,6 +3,7 @@
 mod file;
 mod pillar;
 mod states;
+mod written;
 
 use indexmap::IndexMap;
 
@@ -14,6 +15,7 @@ use crate::session::Session;
 use crate::targets::{self, Subject};
 use file::{Target, TopFile};
 pub(crate) use pillar::PillarTop;
+pub(crate) use written::Written;
 
 /// SLS names by environment, in the order of the top file; a name may be there more than once.
 pub type Matches = Vec<(String, Vec<String>)>;
@@ -28,24 +30,30 @@ type Found = IndexMap<String, Vec<TopFile>>;
 pub fn top(session: &Session<'_>) -> Result<Matches, Errors> {
     on_stack(|| {
         let pillar = crate::pillar::compiled(session);
-        Ok(pillar.and_then(|pillar| of_states(session, &pillar)))
+        Ok(pillar.and_then(|pillar| of_states(session, &pillar)).map(|(matches, _)| matches))
     })?
 }
 
-/// The state top file, with the pillar at hand.
-pub(crate) fn of_states(session: &Session<'_>, pillar: &Py) -> Result<Matches, Errors> {
+/// The state top file, with the pillar at hand; and where it says so.
+pub(crate) fn of_states(session: &Session<'_>, pillar: &Py) -> Result<(Matches, Written), Errors> {
     let found = read(session, pillar, false, &states::environments(session))?;
     if found.values().all(Vec::is_empty) {
         return Err(states::missing(session).into());
     }
     let merged = states::merged(session, &found)?;
-    with_subject(session, pillar, |subject| states::matched(session, &merged, subject))
+    let matches = with_subject(session, pillar, |subject| states::matched(session, &merged, subject))?;
+    let targets = merged.into_iter().map(|(env, targets)| (env, targets.into_values().collect()));
+    Ok((matches, Written::new(targets)))
 }
 
 /// The pillar top file, with the pillar that came from outside.
 pub(crate) fn of_pillar(session: &Session<'_>, given: &Py) -> Result<PillarTop, Errors> {
     let found = read(session, given, true, &pillar::environments(session))?;
-    with_subject(session, given, |subject| pillar::matched(session, &found, subject).map_err(Errors))
+    let matched =
+        with_subject(session, given, |subject| pillar::matched(session, &found, subject).map_err(Errors))?;
+    let sections = found.into_values().flatten().flat_map(|file| file.sections);
+    let targets = sections.map(|section| (section.env, section.targets.unwrap_or_default()));
+    Ok(PillarTop { written: Written::new(targets), ..matched })
 }
 
 fn with_subject<T>(
@@ -108,7 +116,10 @@ impl Reader<'_> {
                 Some(file) => files.push(file),
                 None => {
                     let fault = Fault::NotFound(format!("the SLS '{sls}' that {name} includes is not there"));
-                    return Err(Error::new(fault));
+                    return Err(match files::sls_meant(self.scene.roots(), &sls) {
+                        Some(help) => Error::new(fault).help(help),
+                        None => Error::new(fault),
+                    });
                 }
             }
             done.push(sls);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use indexmap::{IndexMap, IndexSet};
 
 use super::file::{Entry, Section, Target};
+use super::written::Written;
 use super::{Found, Matches};
 use crate::error::Error;
 use crate::options::Merging;
@@ -17,6 +18,7 @@ pub(crate) struct PillarTop {
     pub(crate) matches: Matches,
     /// Environment and SLS names that need not be there.
     pub(crate) ignored: HashSet<(String, String)>,
+    pub(crate) written: Written,
 }
 
 /// The only pillar environment, where one is asked for.
@@ -104,7 +106,7 @@ fn collect<'t>(
 /// The SLS names that a target lists; what is none is passed over.
 fn sls_names(target: &Target) -> impl Iterator<Item = String> {
     target.entries.iter().flatten().filter_map(|entry| match entry {
-        Entry::Sls(name) => Some(name.clone()),
+        Entry::Sls(name, _) => Some(name.clone()),
         _ => None,
     })
 }

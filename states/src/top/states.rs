@@ -89,11 +89,12 @@ fn merge_all(tops: &Found) -> Result<Merged, Error> {
 fn joined(first: &Target, second: &Target) -> Result<Vec<Entry>, Error> {
     let (first, second) = (first.entries.clone()?, second.entries.clone()?);
     let options = |all: &[Entry]| all.iter().rfind(|e| matches!(e, Entry::Options(..))).cloned();
-    let names = |all: Vec<Entry>| all.into_iter().filter(|e| matches!(e, Entry::Sls(_)));
+    let names = |all: Vec<Entry>| all.into_iter().filter(|e| matches!(e, Entry::Sls(..)));
     let mut entries: Vec<Entry> = options(&second).or_else(|| options(&first)).into_iter().collect();
     entries.extend(names(first));
     for entry in names(second) {
-        let known = entries.iter().any(|e| matches!((e, &entry), (Entry::Sls(a), Entry::Sls(b)) if a == b));
+        let known =
+            entries.iter().any(|e| matches!((e, &entry), (Entry::Sls(a, _), Entry::Sls(b, _)) if a == b));
         if !known {
             entries.push(entry);
         }
@@ -161,7 +162,7 @@ fn give(
     matches.entry(env.to_owned()).or_default();
     for entry in target.entries.as_ref().map_err(Clone::clone)? {
         match entry {
-            Entry::Sls(name) => matches.entry(env.to_owned()).or_default().push(name.clone()),
+            Entry::Sls(name, _) => matches.entry(env.to_owned()).or_default().push(name.clone()),
             Entry::Options(pairs, place) => {
                 if pairs.iter().any(|(key, _)| key == "subfilter") {
                     return Err(place.error("`subfilter` is not supported").help("write a compound target"));

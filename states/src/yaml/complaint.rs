@@ -38,12 +38,40 @@ pub(super) fn check_characters(text: &str, name: &str) -> Result<(), Error> {
         .help(format!("in a double-quoted text it can be written as \"\\x{code:02X}\"")))
 }
 
+/// A space that is missing behind the `-` or the `:` of the line, or of the one before it.
+fn unspaced(message: &str, at: Pos, text: &str) -> Option<&'static str> {
+    let lines = || text.lines().skip(at.line.saturating_sub(2)).take(2.min(at.line)).map(str::trim_start);
+    if message.contains("did not find expected") && lines().any(dash_without_space) {
+        return Some("a list entry begins with `- `: put a space behind the `-`");
+    }
+    let of_keys =
+        message.contains("could not find expected ':'") || message.contains("mapping values are not");
+    let is_key = |line: &str| colon_without_space(line.strip_prefix("- ").unwrap_or(line));
+    (of_keys && lines().any(is_key))
+        .then_some("a key ends with a colon and a space: put a space behind the `:`")
+}
+
+/// Whether a text begins like a list entry, without the space.
+pub(crate) fn dash_without_space(text: &str) -> bool {
+    text.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// Whether a text begins like `key: value`, without the space.
+pub(crate) fn colon_without_space(text: &str) -> bool {
+    let Some((key, value)) = text.split_once(':') else { return false };
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    is_key && value.starts_with(|c: char| !c.is_whitespace() && c != ':') && !value.starts_with("//")
+}
+
 fn advice(message: &str, at: Pos, text: &str) -> Option<&'static str> {
     let line = text.lines().nth(at.line.saturating_sub(1)).unwrap_or_default();
     let indent = &line[..line.len() - line.trim_start().len()];
     let here = line.chars().nth(at.column.saturating_sub(1));
     if indent.contains('\t') || here == Some('\t') {
         return Some("YAML is indented with spaces: replace the tab");
+    }
+    if let Some(help) = unspaced(message, at, text) {
+        return Some(help);
     }
     if line.contains(": {{") || line.contains("- {{") || line.contains(": {%") {
         return Some("a value that begins with `{` is a mapping in YAML: put it into quotes");

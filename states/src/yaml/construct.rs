@@ -91,7 +91,12 @@ impl Constructor<'_> {
         }
         match repeated(&made) {
             Some(key) => {
-                self.fail(format!("found conflicting ID '{}': the key is there twice", key.key()), key.at)
+                let message = format!("found conflicting ID '{}': the key is there twice", key.key());
+                let first = made.iter().map(|(other, _)| other).find(|o| o.to_py().equals(&key.to_py()));
+                self.fail(message, key.at).map_err(|error: Error| match first {
+                    Some(first) => error.through("first at", first.at.in_file(self.name)),
+                    None => error,
+                })
             }
             None => Ok(Data::Map(made)),
         }

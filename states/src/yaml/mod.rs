@@ -17,6 +17,7 @@ mod events;
 mod guard;
 mod resolve;
 
+pub(crate) use complaint::{colon_without_space, dash_without_space};
 pub(crate) use construct::load;
 pub(crate) use dump::{double_quoted, dump, dump_compact};
 
@@ -266,6 +267,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_there_twice_is_told_with_both_places() {
+        let error = load("a:\n  b: 1\n  c: 2\n  b: 3\n", "t").unwrap_err().to_string();
+        assert!(error.starts_with("t:4:3: ") && error.contains("\n  first at t:2:3"), "{error}");
+    }
+
+    #[test]
     fn billion_laughs_are_stopped() {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..9 {
@@ -319,6 +326,9 @@ mod tests {
             ("a:\n  - b\n c: d\n", "line up"),
             ("a: *.conf\n", "begins an alias"),
             ("a: 'b\nc: d\n", "ends with the quote"),
+            ("a:\n  - b: c\n  -d: e\n", "a space behind the `-`"),
+            ("a:\n  - b: c\n    d:e\n", "a space behind the `:`"),
+            ("a:\n  b:c\n  d: e\n", "a space behind the `:`"),
         ] {
             let error = load(text, "t").unwrap_err();
             let shown = error.place.help.clone().unwrap_or_default();

@@ -16,6 +16,7 @@ use super::args::{CallArgs, Res, runtime, undefined};
 use super::eval::{Frame, Interp};
 use super::value::Py;
 use crate::error::{Error, Fault};
+use crate::nearest::did_you_mean;
 
 /// What a filter is given.
 pub(super) struct Call<'i, 'w> {
@@ -81,6 +82,16 @@ pub(super) fn known(name: &str) -> bool {
     matches!(name, "default" | "d") || group(name).is_some()
 }
 
+/// The error of a filter that there is not.
+fn unknown(name: &str) -> Error {
+    let error = Error::new(Fault::Syntax(format!("no filter named '{name}'")));
+    let names = GROUPS.iter().flat_map(|(names, _)| names.iter().copied()).chain(["default"]);
+    match did_you_mean(name, names.filter(|known| !REFUSED.contains(known))) {
+        Some(help) => error.help(help),
+        None => error,
+    }
+}
+
 /// `subject|name(args)`.
 pub(super) fn apply(
     interp: &mut Interp<'_>,
@@ -93,7 +104,7 @@ pub(super) fn apply(
         return default(subject, args);
     }
     let Some((_, run)) = group(name) else {
-        return Err(Error::new(Fault::Syntax(format!("no filter named '{name}'"))));
+        return Err(unknown(name));
     };
     let cheap = matches!(name, "length" | "count" | "first" | "items");
     if super::ops::is_container(&subject) && !cheap {

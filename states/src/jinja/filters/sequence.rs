@@ -8,7 +8,6 @@ use super::super::ops::{binary, contains};
 use super::super::repr::text;
 use super::super::value::{Dict, Key, Part, Py};
 use super::Call;
-use crate::error::{Error, Fault};
 
 pub(super) const NAMES: &[&str] = &[
     "attr",
@@ -275,7 +274,7 @@ fn map(call: Call<'_, '_>) -> Res<Py> {
         }
         let filter = text(&args.positional.remove(0));
         if !super::known(&filter) {
-            return Err(Error::new(Fault::Syntax(format!("no filter named '{filter}'"))));
+            return Err(super::unknown(&filter));
         }
         for item in items {
             interp.charge(1)?;
@@ -303,7 +302,7 @@ fn select(call: Call<'_, '_>) -> Res<Py> {
     };
     let test = if args.positional.is_empty() { None } else { Some(text(&args.positional.remove(0))) };
     if let Some(test) = test.as_deref().filter(|t| !super::super::checks::known(t)) {
-        return Err(Error::new(Fault::Syntax(format!("no test named '{test}'"))));
+        return Err(super::super::checks::unknown(test));
     }
     if !matches!(subject, Py::Undefined(_)) && !subject.truth() {
         return Ok(Py::once("generator", Vec::new()));
