@@ -108,7 +108,8 @@ impl Http {
             Peer::Local => builder.no_proxy().redirect(Policy::none()),
             Peer::Near => builder.no_proxy().redirect(Policy::custom(follow_files)),
             Peer::Web => builder.redirect(Policy::custom(follow_files)),
-            Peer::PlainWeb | Peer::Plain | Peer::Tls => builder.redirect(Policy::custom(follow)),
+            Peer::PlainWeb => builder.redirect(Policy::custom(follow_plain_files)),
+            Peer::Plain | Peer::Tls => builder.redirect(Policy::custom(follow)),
         };
         let client = builder.build().map_err(|e| Error::Failed(chain(&e)))?;
         Ok(Self { runtime, client, cancel })
@@ -188,15 +189,25 @@ fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action 
     attempt.follow()
 }
 
-/// Files move from plain addresses to TLS and between hosts, but never back to plain ones.
+/// Files move from plain addresses to TLS and between hosts, but never back to plain ones. To another origin the caller
+/// goes by itself: it knows what is for the first one alone.
 fn follow_files(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
     let was_tls = attempt.previous().iter().any(|url| url.scheme() == "https");
+    let leaves = attempt.previous().last().is_some_and(|url| url.origin() != attempt.url().origin());
     match (attempt.url().scheme(), attempt.previous().len()) {
         (_, 11..) => attempt.error("more than 10 redirects"),
-        ("https", _) => attempt.follow(),
-        ("http", _) if !was_tls => attempt.follow(),
-        ("http", _) => attempt.error("the server redirects from https to http"),
+        ("http", _) if was_tls => attempt.error("the server redirects from https to http"),
+        ("https" | "http", _) if leaves => attempt.stop(),
+        ("https" | "http", _) => attempt.follow(),
         _ => attempt.error("the server redirects to something that is neither https nor http"),
+    }
+}
+
+/// The same where TLS cannot be verified.
+fn follow_plain_files(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    match attempt.url().scheme() {
+        "https" => follow(attempt),
+        _ => follow_files(attempt),
     }
 }
 

@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 
 /// The longest silence of a server.
 const STALL: Duration = Duration::from_secs(60);
+/// Over how many servers a redirect may lead.
+const ORIGINS: usize = 10;
+/// Headers that go to another server too when the first one sends us there.
+const HARMLESS: &[&str] = &["accept", "if-none-match", "if-modified-since", "user-agent"];
 /// How much of a refusal is read to find its code.
 const REFUSAL: usize = 64 * 1024;
 
@@ -71,12 +75,36 @@ impl Web {
         }
     }
 
+    /// The head of the answer, wherever the server sends us. What is for this server alone stays with it.
+    fn reach(
+        &self,
+        url: &str,
+        request: &Request,
+        end: Instant,
+    ) -> Result<(&Http, reqwest::Response), FetchError> {
+        let mut request = request.clone();
+        let mut url = url.to_owned();
+        for _ in 0..=ORIGINS {
+            let http = self.client(&url)?;
+            let response =
+                http.send(build(http, &url, &request)?).map_err(|error| self.failed(error, &request, end))?;
+            let Some(next) = elsewhere(&response) else { return Ok((http, response)) };
+            if !request.body.is_empty() || !matches!(request.method.as_str(), "GET" | "HEAD") {
+                let why = "the server redirects to another one, to which only GET and HEAD are sent";
+                return Err(FetchError::Failed(why.to_owned()));
+            }
+            request.headers.retain(|(name, _)| HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known)));
+            request.timeout = end.saturating_duration_since(Instant::now());
+            url = next.into();
+        }
+        Err(FetchError::Failed(format!("more than {ORIGINS} redirects")))
+    }
+
     /// One question to one address.
     fn ask(&self, url: &str, request: &Request, to: &mut dyn Write) -> Result<Asked, FetchError> {
         let end = Instant::now() + request.timeout;
-        let http = self.client(url)?;
         let failed = |error| self.failed(error, request, end);
-        let mut response = http.send(build(http, url, request)?).map_err(failed)?;
+        let (http, mut response) = self.reach(url, request, end)?;
         let answer = head(&response);
         let taken = response.status().is_success() || request.any_status;
         if !taken && answer.status != 304 {
@@ -97,6 +125,14 @@ impl Web {
         }
         Ok(Asked::Answered(answer))
     }
+}
+
+/// Where a redirect leads, when that is another scheme, host or port: the client has not followed it.
+fn elsewhere(response: &reqwest::Response) -> Option<reqwest::Url> {
+    let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let next = response.headers().get("location").filter(|_| moved)?;
+    let next = response.url().join(next.to_str().ok()?).ok()?;
+    (next.origin() != response.url().origin()).then_some(next)
 }
 
 /// What came of one question.

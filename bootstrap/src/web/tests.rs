@@ -148,6 +148,31 @@ fn redirects_are_followed_but_not_for_ever_and_a_cancelled_run_ends() {
     assert!(matches!(get(&web, &request("/stall")).0, Err(FetchError::Cancelled)));
 }
 
+#[test]
+fn headers_and_bodies_do_not_follow_a_redirect_to_another_server() {
+    let other = server(|_, _| ok("there"));
+    let away = format!("{}/end", other.base);
+    let server = server(move |path, _| match path {
+        "/away" => Does::Answer(307, vec![("Location", away.clone())], vec![]),
+        "/end" => ok("here"),
+        _ => Does::Answer(307, vec![("Location", "/end".into())], vec![]),
+    });
+    let web = web(Environment::default(), "http://127.0.0.1:1");
+    let asked = |path: &str| {
+        let request = Request::get(&format!("{}{path}", server.base));
+        request.header("X-Token", "s3cret").header("If-None-Match", "\"v0\"")
+    };
+    assert_eq!(get(&web, &asked("/near")).1, "here");
+    let near = server.seen.lock().unwrap().last().unwrap().join("\n").to_lowercase();
+    assert!(near.contains("x-token: s3cret"), "{near}");
+    assert_eq!(get(&web, &asked("/away")).1, "there");
+    let there = other.seen.lock().unwrap().concat().join("\n").to_lowercase();
+    assert!(there.contains("if-none-match") && !there.contains("s3cret"), "{there}");
+    let told = Request { method: "POST".into(), body: b"s3cret".to_vec(), ..asked("/away") };
+    assert!(why(&web, &told).contains("redirects to another one"));
+    assert_eq!(other.seen.lock().unwrap().len(), 1);
+}
+
 fn from_environment(endpoint: &str) -> Environment {
     Environment {
         access_key: Some("AKIDEXAMPLE".into()),

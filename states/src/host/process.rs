@@ -113,6 +113,8 @@ fn environment(
 ) {
     if command.clean_env {
         built.env_clear();
+    } else if account.is_some_and(|account| account.uid != nix::unistd::geteuid().as_raw()) {
+        built.env_clear().envs(std::env::vars_os().filter(|(key, _)| is_everybodys(key)));
     }
     built.env("PATH", search_path(std::env::var("PATH").ok().as_deref()));
     if host.root() != std::path::Path::new("/") {
@@ -128,6 +130,15 @@ fn environment(
             None => built.env_remove(key),
         };
     }
+}
+
+/// What of our environment is for other accounts too: there may be credentials in the rest.
+fn is_everybodys(key: &std::ffi::OsStr) -> bool {
+    let key = key.to_str().unwrap_or_default();
+    matches!(key, "LANG" | "TZ")
+        || key.starts_with("LC_")
+        || key.ends_with("_proxy")
+        || key.ends_with("_PROXY")
 }
 
 /// Numbers that the child takes on between fork and exec.

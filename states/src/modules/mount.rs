@@ -59,7 +59,6 @@ const INVISIBLE: &[&str] = &[
     "nofail",
     "nointr",
     "nonempty",
-    "password",
     "port",
     "reconnect",
     "retry",
@@ -74,7 +73,6 @@ const INVISIBLE_KEYS: &[&str] = &[
     "comment",
     "credentials",
     "direct-io-mode",
-    "password",
     "port",
     "retry",
     "secretfile",
@@ -135,6 +133,19 @@ fn words(key: &str, args: &Args<'_>) -> Result<Vec<String>, Failure> {
         .map(|o| o.trim().to_owned())
         .filter(|o| !o.is_empty())
         .collect())
+}
+
+/// Everybody on the machine can read arguments, fstab and mountinfo.
+fn no_password(opts: &[String]) -> Result<(), Failure> {
+    let key = |opt: &String| opt.split_once('=').map(|(key, _)| key.trim().to_lowercase());
+    let known = ["pass", "password", "password2", "passwd"];
+    match opts.iter().filter_map(key).find(|key| known.contains(&key.as_str())) {
+        Some(key) => Err(Failure::declaration(format!(
+            "`{key}` in `opts` could be read by everybody on the machine; put it into a file of root's and name \
+             that with `credentials=FILE`"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn needed(key: &str, args: &Args<'_>) -> Result<String, Failure> {
@@ -203,6 +214,7 @@ impl StateFn for Mounted {
         let (name, path) = mount_point(call)?;
         let (device, fstype) = (needed("device", args)?, needed("fstype", args)?);
         let mut opts = words("opts", args)?;
+        no_password(&opts)?;
         if opts.is_empty() {
             opts.push("defaults".to_owned());
         }

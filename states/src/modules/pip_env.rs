@@ -46,6 +46,10 @@ impl Pip {
             Some(bin) if !bin.starts_with('/') => vec![bin.to_owned()],
             Some(bin) => program_of(&place(bin, call)?.path)?,
         };
+        let user = args.text("user")?;
+        if let (None, Some(program)) = (&user, program.first().filter(|p| p.starts_with('/'))) {
+            only_roots(Path::new(program))?;
+        }
         let env = args.get("env_vars").and_then(joined).unwrap_or_default();
         let mut env: Vec<_> = env.iter().map(|(k, v)| (k.clone(), scalar(v))).collect();
         // What may hold a password is no argument, which everybody on the machine can read.
@@ -58,7 +62,7 @@ impl Pip {
                 env.push((variable.to_owned(), Some(one_line(key, addresses.join(" "))?)));
             }
         }
-        Ok(Self { program, user: args.text("user")?, cwd: args.text("cwd")?, env })
+        Ok(Self { program, user, cwd: args.text("cwd")?, env })
     }
 
     /// Of which environment, and as whom: what its list is kept under.
@@ -149,6 +153,26 @@ fn program_of(path: &Path) -> Result<Vec<String>, Failure> {
         true => vec![path.join("bin/python").display().to_string(), "-m".to_owned(), "pip".to_owned()],
         false => vec![path.display().to_string()],
     })
+}
+
+/// What root is to run must be nobody else's to change: the environment, its programs, and where a link leads.
+fn only_roots(program: &Path) -> Result<(), Failure> {
+    if !nix::unistd::geteuid().is_root() || fsys::stat(program)?.kind == Kind::Missing {
+        return Ok(());
+    }
+    let real = fsys::canonical(program)?;
+    let above = program.ancestors().skip(1).take(2).filter(|dir| dir.parent().is_some());
+    for path in above.chain([program, real.as_path()]) {
+        let now = fsys::stat(path)?;
+        let is_open = now.kind != Kind::Symlink && now.mode & 0o022 != 0;
+        if now.uid != 0 || is_open {
+            let shown = path.display();
+            return Err(Failure::machine(format!(
+                "{shown} can be changed by others than root, so root does not run it; set `user` to whose it is"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn parse(text: &str, version: &str) -> Option<Installed> {

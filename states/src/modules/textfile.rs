@@ -1,6 +1,6 @@
 //! State functions that edit one text file: read whole, edited as text, and replaced in one step.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::engine::step::{Applied, Call, Diff, Failure, StateFn};
 use crate::fsys::{self, Kind, Owner};
@@ -119,13 +119,28 @@ impl TextFile {
 
     /// Put another text into its place, whole or not at all.
     pub(crate) fn write(&self, text: &str) -> Result<(), Failure> {
-        if let (Some(owner), Some(parent)) = (self.parents, self.path.parent()) {
-            fsys::make_dirs(parent, owner)?;
+        match (self.parents, self.path.parent(), &self.guarded) {
+            (Some(owner), Some(parent), Some(home)) => make_below(home, parent, owner)?,
+            (Some(owner), Some(parent), None) => fsys::make_dirs(parent, owner)?,
+            _ => {}
         }
         let pinned = self.guarded.as_ref().map(|home| fsys::pin(home, &self.path)).transpose()?;
         let path = pinned.as_ref().map_or(self.path.as_path(), fsys::Pinned::path);
         Ok(fsys::replace(path, text.as_bytes(), self.owner)?)
     }
+}
+
+/// Directories that are missing below `home`, each made within the one above it, which no link has led to.
+fn make_below(home: &Path, parent: &Path, owner: Owner) -> Result<(), Failure> {
+    fsys::make_dirs(home, owner)?;
+    let below: Vec<&Path> = parent.ancestors().take_while(|dir| *dir != home).collect();
+    for dir in below.into_iter().rev() {
+        let pinned = fsys::pin(home, dir)?;
+        if fsys::stat(pinned.path())?.kind == Kind::Missing {
+            fsys::make_dirs(pinned.path(), owner)?;
+        }
+    }
+    Ok(())
 }
 
 /// What an edit comes to.

@@ -56,6 +56,20 @@ fn run_as_a_user_takes_on_its_groups_and_home() {
 }
 
 #[test]
+fn another_account_gets_nothing_of_our_environment_but_what_is_for_all() {
+    need_root();
+    let bench = Bench::new();
+    bench.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:4242:4343::/srv/app:/bin/sh\n");
+    let asked = "echo ${CARGO_MANIFEST_DIR-none} ${COLOUR-none}; test -n \"$PATH\"";
+    let run = |user: &str| {
+        only(bench.run(&[step("cmd.run", asked, json!({"runas": user, "env": [{"COLOUR": "red"}]}))]))
+    };
+    let ran = run("app");
+    assert_eq!((ran.outcome, stdout(&ran)), (Outcome::Ok, "none red"));
+    assert_eq!(stdout(&run("root")), format!("{} red", env!("CARGO_MANIFEST_DIR")));
+}
+
+#[test]
 fn a_timeout_kills_the_whole_process_group() {
     let bench = Bench::on_this_machine();
     let pid_file = bench.scratch("pid");

@@ -54,6 +54,28 @@ fn a_file_system_is_mounted_remounted_exchanged_and_unmounted() {
 }
 
 #[test]
+fn passwords_are_no_options_of_a_mount() {
+    let bench = Bench::new();
+    let mounted = |opts: serde_json::Value| {
+        let args = json!({"device": "//files/share", "fstype": "cifs", "mount": false, "opts": opts});
+        only(bench.run(&[step("mount.mounted", "/mnt/share", args)]))
+    };
+    for opts in [json!("ro,password=s3cret"), json!(["ro", "passwd=s3cret"]), json!(["pass=s3cret"])] {
+        let refused = mounted(opts).comment;
+        assert!(refused.contains("`credentials=FILE`") && !refused.contains("s3cret"), "{refused}");
+    }
+    assert!(!bench.at("/etc/fstab").exists());
+    bench.write("/etc/fstab", "");
+    assert_eq!(words(&bench.run(&[mounted_with_file()])), ["changed"]);
+}
+
+fn mounted_with_file() -> mayfly_states::low::Chunk {
+    let opts = ["ro", "credentials=/etc/share"];
+    let args = json!({"device": "//files/share", "fstype": "cifs", "mount": false, "opts": opts});
+    step("mount.mounted", "/mnt/share", args)
+}
+
+#[test]
 fn fstab_alone_is_edited_below_another_root() {
     let bench = Bench::new();
     bench.write("/etc/fstab", "/dev/sda1 / ext4 defaults 0 1\n");

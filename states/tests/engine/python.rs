@@ -53,6 +53,35 @@ fn change(bench: &Bench, step: &Chunk) -> StepReport {
     report.steps.into_iter().next().unwrap()
 }
 
+#[test]
+fn root_does_not_run_the_environment_of_somebody_else() {
+    crate::bench::need_root();
+    let bench = Bench::new();
+    let ran = bench.scratch("ran");
+    bench.write("/opt/env/bin/python", &format!("#!/bin/sh\ntouch {}\necho '[]'\n", ran.display()));
+    let open = |path: &str, mode: u32| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(bench.at(path), mode).unwrap();
+    };
+    open("/opt/env/bin/python", 0o755);
+    let list = || only(bench.run(&[pip(&bench, "pip.removed", "other", json!({}))]));
+    let refused = |path: &str| {
+        let told = list();
+        assert!(told.outcome == Outcome::Failed && told.comment.contains("set `user`"), "{}", told.comment);
+        assert!(told.comment.contains(path) && !ran.exists(), "{}", told.comment);
+    };
+    for path in ["/opt/env/bin/python", "/opt/env/bin", "/opt/env"] {
+        std::os::unix::fs::chown(bench.at(path), Some(4242), None).unwrap();
+        refused(path);
+        std::os::unix::fs::chown(bench.at(path), Some(0), None).unwrap();
+        open(path, 0o775);
+        refused(path);
+        open(path, 0o755);
+    }
+    assert_eq!(list().outcome, Outcome::Ok);
+    assert!(ran.exists());
+}
+
 fn told(key: &str) -> Map {
     Map::from([(key.into(), Value::Str("Installed".into()))])
 }

@@ -401,3 +401,28 @@ fn killed_at_any_moment_the_current_release_is_whole_and_the_next_run_completes(
         assert!(left.is_empty(), "{left:?}");
     }
 }
+
+#[test]
+fn over_plain_http_no_digest_is_believed_and_no_token_sent() {
+    let bench = Bench::new();
+    let jenkins = |host: &str, more: serde_json::Value| {
+        let job = format!("{host}/job/app");
+        let told = json!({"number": 5, "result": "SUCCESS",
+            "artifacts": [{"fileName": "app.jar", "relativePath": "app.jar"}],
+            "fingerprint": [{"fileName": "app.jar", "hash": "93f725a07423fe1c889f448b33d21f46"}]});
+        let tree = "tree=number,result,artifacts[fileName,relativePath],fingerprint[fileName,hash]";
+        bench.web.put(&format!("{job}/5/api/json?{tree}"), told.to_string().into_bytes());
+        bench.web.put(&format!("{job}/5/artifact/app.jar"), b"java".to_vec());
+        let mut args = json!({"name": "/srv/app", "jenkins": job, "artifact": "app.jar", "version": 5});
+        args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        run(&bench, &step("release.active", "app", args))
+    };
+    for host in ["http://ci.test", "http://127.0.0.1@ci.test:80"] {
+        let refused = jenkins(host, json!({}));
+        assert!(refused.comment.contains("over plain http is no proof"), "{}", refused.comment);
+        let refused = jenkins(host, json!({"token": "s3cret", "source_hash": digest(b"java")}));
+        assert!(refused.comment.contains("a token is not sent over plain http"), "{}", refused.comment);
+    }
+    let near = jenkins("http://127.0.0.1:8080", json!({"token": "s3cret"}));
+    assert_eq!(near.outcome, Outcome::Ok, "{}", near.comment);
+}

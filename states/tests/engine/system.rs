@@ -221,6 +221,14 @@ fn keys_of_a_user_are_not_written_through_a_link_that_it_made() {
     let failed = only(bench.run(&[present]));
     assert_eq!(failed.outcome, Outcome::Failed, "{}", failed.comment);
     assert!(!bench.at("/etc/authorized_keys").exists());
+    let deep = json!({"user": "app", "enc": "ed25519", "config": ".ssh/deep/er/keys"});
+    let deep = step("ssh_auth.present", KEY, deep);
+    assert_eq!(only(bench.run(std::slice::from_ref(&deep))).outcome, Outcome::Failed);
+    assert!(!bench.at("/etc/deep").exists(), "no directory is made through the link either");
+    std::fs::remove_file(bench.at("/home/app/.ssh")).unwrap();
+    bench.change(&deep);
+    let meta = bench.at("/home/app/.ssh/deep/er").metadata().unwrap();
+    assert_eq!((meta.uid(), meta.mode() & 0o777), (4242, 0o700));
     assert!(
         bench.refuses(&step("ssh_auth.present", "AAAA", json!({"user": "app"}))).contains("no public key")
     );

@@ -12,6 +12,7 @@ use crate::modules::file::source::{Check, Named, OnDisk, Source};
 use crate::modules::textfile::roots;
 use crate::redact;
 
+use super::origin::is_open;
 use super::store::Record;
 use super::{Plan, Want};
 
@@ -62,8 +63,14 @@ impl Pack {
 /// Make the release; nothing of it is seen before it is whole.
 pub(super) fn install(want: &Want, plan: &Plan, call: &Call<'_>) -> Result<Record, Failure> {
     let artefact = &plan.artefact;
-    let hash =
-        want.digest(&artefact.version).or_else(|| artefact.digest.clone()).filter(|_| !want.skip_verify);
+    let told = || artefact.digest.clone().filter(|_| !is_open(&artefact.url));
+    let hash = want.digest(&artefact.version).or_else(told).filter(|_| !want.skip_verify);
+    if hash.is_none() && !want.skip_verify && artefact.digest.is_some() {
+        return Err(Failure::declaration(format!(
+            "what {} says of its digest over plain http is no proof; `source_hash` or `skip_verify: true` is needed",
+            redact::url(&artefact.url)
+        )));
+    }
     let check = Check::of(hash, want.skip_verify);
     let named = Named::new(&artefact.url);
     let wanted = check.wanted(&named, path_of(&artefact.url), call)?;

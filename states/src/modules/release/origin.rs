@@ -32,6 +32,29 @@ pub(crate) enum Origin {
     Workflow { repository: String, workflow: String, artifact: String },
 }
 
+impl Origin {
+    /// Where it is asked for.
+    fn address(&self) -> &str {
+        match self {
+            Self::Source(url) | Self::Jenkins { job: url, .. } => url,
+            Self::Release { repository, .. } | Self::Workflow { repository, .. } => repository,
+        }
+    }
+}
+
+/// Whether others may read and change what is said on the way: plain HTTP, but not within this machine.
+pub(crate) fn is_open(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let is_near = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    host != "localhost" && !is_near
+}
+
 /// The declaration of where from.
 #[derive(Clone)]
 pub(crate) struct From {
@@ -82,6 +105,11 @@ impl From {
             }
         };
         let last = ["latest", "lastSuccessfulBuild"];
+        if authorization.is_some() && is_open(origin.address()) {
+            return Err(Failure::declaration(
+                "a token is not sent over plain http, where it can be read on the way; https is needed",
+            ));
+        }
         let version = version.filter(|version| !last.contains(&version.as_str()));
         match (&origin, &version) {
             (Origin::Source(_), None) => Err(Failure::declaration(
