@@ -14,8 +14,8 @@ const STICKY: u32 = 0o1000;
 /// Refuses a path that is reached through a link of another than root. A way on which nobody but root can change anything
 /// is looked at once a run.
 pub(crate) fn check(path: &Path, call: &Call<'_>) -> Result<(), Failure> {
-    let Some(above) = path.parent().filter(|_| nix::unistd::geteuid().is_root()) else { return Ok(()) };
-    if call.facts.safe_ways.borrow().contains(above) {
+    let Some(above) = path.parent() else { return Ok(()) };
+    if call.facts.safe_ways.borrow().contains(above) || !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
     if walk(above, &mut 0)? {
