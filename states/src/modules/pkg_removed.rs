@@ -109,41 +109,16 @@ fn told(want: &Want, there: &[String], before: &Packages, after: &Packages) -> M
     changes
 }
 
-/// `pkg.removed`.
-pub(crate) struct Removed;
+/// `pkg.removed`, and with `true` `pkg.purged`, which leaves nothing of the configuration.
+pub(crate) struct Removed<const PURGE: bool>;
 
-impl StateFn for Removed {
+impl<const PURGE: bool> StateFn for Removed<PURGE> {
     type Want = Want;
     type Observed = Rc<Packages>;
     type Plan = Vec<String>;
 
     fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        want(args, call, false)
-    }
-
-    fn observe(_: &Want, call: &Call<'_>) -> Result<Rc<Packages>, Failure> {
-        packages(call)
-    }
-
-    fn diff(want: &Want, now: &Rc<Packages>) -> Diff<Vec<String>> {
-        diff(want, now)
-    }
-
-    fn apply(want: &Want, there: Vec<String>, call: &Call<'_>) -> Result<Applied, Failure> {
-        apply(want, &there, call)
-    }
-}
-
-/// `pkg.purged`: and nothing of its configuration.
-pub(crate) struct Purged;
-
-impl StateFn for Purged {
-    type Want = Want;
-    type Observed = Rc<Packages>;
-    type Plan = Vec<String>;
-
-    fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Want, Failure> {
-        want(args, call, true)
+        want(args, call, PURGE)
     }
 
     fn observe(_: &Want, call: &Call<'_>) -> Result<Rc<Packages>, Failure> {

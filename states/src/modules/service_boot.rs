@@ -145,10 +145,10 @@ fn set_mask(want: &Mask, mask: bool, call: &Call<'_>) -> Result<Applied, Failure
     Ok(Applied::done(format!("Service {} was {word}", want.name)))
 }
 
-/// `service.masked`.
-pub(crate) struct Masked;
+/// `service.masked`, and with `false` `service.unmasked`.
+pub(crate) struct SetMask<const MASKED: bool>;
 
-impl StateFn for Masked {
+impl<const MASKED: bool> StateFn for SetMask<MASKED> {
     type Want = Mask;
     type Observed = bool;
     type Plan = bool;
@@ -162,32 +162,7 @@ impl StateFn for Masked {
     }
 
     fn diff(want: &Mask, now: &bool) -> Diff<bool> {
-        compare(want, *now, true)
-    }
-
-    fn apply(want: &Mask, mask: bool, call: &Call<'_>) -> Result<Applied, Failure> {
-        set_mask(want, mask, call)
-    }
-}
-
-/// `service.unmasked`.
-pub(crate) struct Unmasked;
-
-impl StateFn for Unmasked {
-    type Want = Mask;
-    type Observed = bool;
-    type Plan = bool;
-
-    fn want(args: &Args<'_>, call: &Call<'_>) -> Result<Mask, Failure> {
-        mask(args, call)
-    }
-
-    fn observe(want: &Mask, call: &Call<'_>) -> Result<bool, Failure> {
-        masked(want, call)
-    }
-
-    fn diff(want: &Mask, now: &bool) -> Diff<bool> {
-        compare(want, *now, false)
+        compare(want, *now, MASKED)
     }
 
     fn apply(want: &Mask, mask: bool, call: &Call<'_>) -> Result<Applied, Failure> {
