@@ -5,9 +5,10 @@ use crate::cloud::{Instance, InstanceState, Kind, Launch, Tags};
 use crate::naming;
 use crate::plan::{Batch, Plan};
 use crate::spec::{Address, Probe};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use mayfly_ami::bake::{Verdict, verdict};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Requests for instances side by side.
@@ -17,6 +18,8 @@ const PROBES: usize = 64;
 /// Consoles that are read when something fails, and lines of each that are shown.
 const CONSOLES: usize = 2;
 const CONSOLE_LINES: usize = 15;
+/// How long EC2 may take to show an instance that it said it launched.
+const VISIBLE: Duration = Duration::from_secs(300);
 /// How long an instance that answers may go on converging before it is taken at its word.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -25,12 +28,21 @@ impl Run<'_> {
         let plan = self.current_plan()?;
         self.still_ours().await?;
         self.journal().launched = true;
-        stream::iter(plan.batches.iter())
-            .map(|batch| self.launch_batch(&plan, batch))
+        let failed = AtomicBool::new(false);
+        // All that were begun are waited for: dropped half-way, nobody would know what they launched.
+        let launched: Vec<Result<(), Failure>> = stream::iter(plan.batches.iter())
+            .map(|batch| async {
+                if failed.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                let launched = self.launch_batch(&plan, batch).await;
+                failed.fetch_or(launched.is_err(), Ordering::Relaxed);
+                launched
+            })
             .buffer_unordered(LAUNCHES)
-            .try_collect::<Vec<()>>()
-            .await?;
-        Ok(())
+            .collect()
+            .await;
+        launched.into_iter().collect()
     }
 
     /// Launches one batch, going from place to place while there is no room: each subnet with the first type, then each
@@ -249,7 +261,7 @@ impl Run<'_> {
     pub(super) async fn terminate(&self, ids: &[String]) -> Result<(), Failure> {
         let cloud = &self.context.cloud;
         let (service, environment) = (&self.order.spec.service, &self.order.spec.environment);
-        let live = self.persist(async || cloud.instances(ids).await).await?;
+        let live = self.seen(ids).await?;
         let mut doomed = Vec::new();
         for instance in live.into_iter().filter(|instance| !instance.state.is_ending()) {
             if naming::owned_by(&instance.tags, service, environment) {
@@ -272,6 +284,27 @@ impl Run<'_> {
             }
             let (done, total) = (doomed.len() - live.len(), doomed.len());
             Ok(Look::NotYet { done, total, evidence: format!("{} not ending yet", live.join(", ")) })
+        })
+        .await
+    }
+
+    /// Instances as EC2 shows them. One that this run launched a moment ago may not be shown yet, and is waited for:
+    /// it would be left over otherwise.
+    async fn seen(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
+        let launched: Vec<&String> = ids.iter().filter(|id| self.journal().new.contains(*id)).collect();
+        let wait = self.wait(format!("EC2 to show {} instances", launched.len()), VISIBLE, false);
+        poll(wait, async || {
+            let seen = self.context.cloud.instances(ids).await?;
+            let hidden: Vec<&str> = launched
+                .iter()
+                .filter(|id| !seen.iter().any(|instance| instance.id == ***id))
+                .map(|id| id.as_str())
+                .collect();
+            if hidden.is_empty() {
+                return Ok(Look::Done(seen));
+            }
+            let (done, total) = (launched.len() - hidden.len(), launched.len());
+            Ok(Look::NotYet { done, total, evidence: format!("{} not visible yet", hidden.join(", ")) })
         })
         .await
     }

@@ -157,6 +157,14 @@ impl World {
         self.settle()
     }
 
+    /// Takes in all that the runtime saw at one moment.
+    pub fn observe_all(&mut self, now: Timestamp, observations: &[Observation]) -> Vec<Effect> {
+        self.advance(now);
+        observations.iter().for_each(|observation| self.apply(now, observation));
+        self.advance(now);
+        self.settle()
+    }
+
     /// Makes the transitions whose time has come.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
         self.advance(now);
@@ -211,6 +219,11 @@ impl World {
     /// All images, deregistered ones left out.
     pub fn images(&self) -> impl Iterator<Item = &Image> {
         self.images.values().filter(|image| image.state != ImageState::Deregistered)
+    }
+
+    /// All launch templates.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.templates.values()
     }
 
     /// All balancers.

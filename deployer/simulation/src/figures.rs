@@ -1,0 +1,78 @@
+//! What a deployment costs by its size: calls, time, and time beyond the cloud's own.
+
+use crate::bench::{Deployer, Ending, Ran};
+use crate::machines::Temper;
+use crate::scenario::Scenario;
+use crate::stage;
+use mayfly_deployer::plan::Action;
+use mayfly_deployer::run::{Event, Outcome};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Sizes that are looked at.
+pub const SIZES: [u32; 4] = [1, 10, 100, 300];
+
+/// One deployment over as many.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// What was deployed.
+    pub scenario: Scenario,
+    /// All calls.
+    pub calls: usize,
+    /// Calls by action.
+    pub by_action: BTreeMap<&'static str, usize>,
+    /// From start to end.
+    pub whole: Duration,
+    /// The same without the steps that wait for the cloud.
+    pub beyond: Duration,
+}
+
+/// Measures a scenario.
+///
+/// # Panics
+/// When it does not end well.
+#[must_use]
+pub fn measure(scenario: Scenario) -> Figure {
+    let stage = stage::set(&scenario, 1);
+    let ran = Deployer::new(&scenario, scenario.new, 2, Temper::Fit).deploy(stage, &[], 1);
+    assert_eq!(ran.ending, Ending::Ended(Outcome::Done), "{scenario}");
+    let mut by_action = BTreeMap::new();
+    for entry in &ran.log {
+        *by_action.entry(entry.action).or_default() += 1;
+    }
+    Figure { scenario, calls: ran.log.len(), by_action, whole: ran.took, beyond: ran.took - waited(&ran) }
+}
+
+fn waited(ran: &Ran) -> Duration {
+    let waits = |event: &Event| match event {
+        Event::StepDone { step, seconds, .. } if waits_for_the_cloud(*step) => {
+            Duration::from_secs_f64(*seconds)
+        }
+        _ => Duration::ZERO,
+    };
+    ran.events.iter().map(waits).sum()
+}
+
+fn waits_for_the_cloud(step: Action) -> bool {
+    matches!(step, Action::Running | Action::Probe | Action::InService | Action::DrainOld)
+}
+
+/// All strategies and sizes, in Markdown.
+#[must_use]
+pub fn table() -> String {
+    let mut lines = vec![
+        "| strategy | instances | calls | whole | beyond its waits |".to_owned(),
+        "|---|---|---|---|---|".to_owned(),
+    ];
+    for size in SIZES {
+        let Figure { scenario, calls, whole, beyond, .. } =
+            measure(Scenario::blue_green(crate::scenario::Behind::Classic, size));
+        let name = scenario.to_string();
+        lines.push(format!(
+            "| {name} | {size} | {calls} | {:.1} s | {:.2} s |",
+            whole.as_secs_f64(),
+            beyond.as_secs_f64()
+        ));
+    }
+    lines.join("\n")
+}
