@@ -33,7 +33,7 @@ impl ExitCode {
 impl From<&Outcome> for ExitCode {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Done => Self::Done,
+            Outcome::Done | Outcome::Partial | Outcome::Canary => Self::Done,
             Outcome::RolledBack(Failure::Interrupted) => Self::Interrupted,
             Outcome::RolledBack(_) => Self::RolledBack,
             Outcome::Dirty { .. } | Outcome::Killed(_) => Self::FailedDirty,

@@ -22,6 +22,19 @@ pub const SUCCEEDED: &str = "mayfly:succeeded";
 /// Tag of the record: the version numbers that were rolled back, as ranges.
 pub const FAILED: &str = "mayfly:failed";
 
+/// Tag of the record: the version numbers of canaries that were left for somebody to promote, as ranges.
+pub const CANARY: &str = "mayfly:canary";
+/// Tag of the record: the version numbers that were deployed to a part of the instances only, as ranges.
+pub const PARTIAL: &str = "mayfly:partial";
+/// Tag of the record: the version numbers that were taken back by somebody, as ranges.
+pub const ABORTED: &str = "mayfly:aborted";
+/// Tag of the record: when deployments ended and how long they took, see [`write_times`].
+pub const TIMES: &str = "mayfly:times";
+/// Tag of the record: the deployment that waits in a pause, and the step it waits before.
+pub const PAUSED: &str = "mayfly:paused";
+/// Tag of the record: what was answered to a pause, `go DEPLOYMENT` or `abort DEPLOYMENT`.
+pub const ANSWER: &str = "mayfly:answer";
+
 /// The launch template that records a service's deployments in one environment.
 #[must_use]
 pub fn record(service: &str, environment: &str) -> String {
@@ -69,12 +82,74 @@ pub fn instance_tags(spec: &Spec, deployment: &str) -> Tags {
     tags
 }
 
-/// The idempotency token of one batch: the same request gets the same token, any other another. 64 characters.
+/// What one request for instances is told apart by. A deployment never uses a slot twice, so the slot stands for the
+/// wave as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// The deployment whose instances they are.
+    pub deployment: &'a str,
+    /// The deployment in whose stead they are launched, if any: a restored one is another launch than the first.
+    pub attempt: &'a str,
+    /// The slot.
+    pub slot: u32,
+    /// How often this slot was answered with instances that were dead already.
+    pub again: u32,
+    /// The subnet.
+    pub subnet: Option<&'a str>,
+    /// The type.
+    pub instance_type: &'a str,
+    /// How many.
+    pub count: u32,
+}
+
+/// The idempotency token of one request: the same request gets the same token, any other another. 64 characters.
 #[must_use]
-pub fn token(deployment: &str, slot: u32, subnet: Option<&str>, instance_type: &str, count: u32) -> String {
+pub fn token(request: &Request<'_>) -> String {
+    let Request { deployment, attempt, slot, again, subnet, instance_type, count } = request;
     let subnet = subnet.unwrap_or("-");
-    let text = format!("{deployment}\n{slot}\n{subnet}\n{instance_type}\n{count}");
+    let text = format!("{deployment}\n{attempt}\n{slot}\n{again}\n{subnet}\n{instance_type}\n{count}");
     hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+/// When a deployment ended and how long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// The record's number.
+    pub number: i64,
+    /// When it ended.
+    pub ended: DateTime<Utc>,
+    /// How long it took, in seconds.
+    pub seconds: u32,
+}
+
+/// Times as `NUMBER:END+SECONDS` words, the end in seconds since 1970 in hexadecimal; the newest kept when a tag cannot
+/// hold them all (256 characters, a dozen deployments).
+#[must_use]
+pub fn write_times(times: &[Times]) -> String {
+    let mut sorted = times.to_vec();
+    sorted.sort_by_key(|times| times.number);
+    let mut text = String::new();
+    for Times { number, ended, seconds } in sorted.into_iter().rev() {
+        let word = format!("{number}:{:x}+{seconds}", ended.timestamp().max(0));
+        let longer = if text.is_empty() { word } else { format!("{word} {text}") };
+        if longer.len() > 256 {
+            break;
+        }
+        text = longer;
+    }
+    text
+}
+
+/// Reads what [`write_times`] wrote; words that make no sense are left out.
+#[must_use]
+pub fn read_times(text: &str) -> Vec<Times> {
+    let word = |word: &str| {
+        let (number, rest) = word.split_once(':')?;
+        let (ended, seconds) = rest.split_once('+')?;
+        let ended = DateTime::from_timestamp(i64::from_str_radix(ended, 16).ok()?, 0)?;
+        Some(Times { number: number.parse().ok()?, ended, seconds: seconds.parse().ok()? })
+    };
+    text.split_whitespace().filter_map(word).collect()
 }
 
 /// Version numbers as ranges, `1-3,5`, newest kept when a tag cannot hold them all (256 characters).
@@ -130,17 +205,41 @@ mod tests {
 
     #[test]
     fn a_token_is_one_requests_own() {
-        let token = |slot, subnet, kind, count| super::token("d", slot, subnet, kind, count);
-        let one = token(0, Some("s"), "t", 2);
-        assert_eq!(one.len(), 64);
-        assert_eq!(one, token(0, Some("s"), "t", 2));
+        let one = Request {
+            deployment: "d",
+            attempt: "",
+            slot: 0,
+            again: 0,
+            subnet: Some("s"),
+            instance_type: "t",
+            count: 2,
+        };
+        assert_eq!(token(&one).len(), 64);
+        assert_eq!(token(&one), token(&one.clone()));
         for other in [
-            token(1, Some("s"), "t", 2),
-            token(0, None, "t", 2),
-            token(0, Some("s"), "u", 2),
-            token(0, Some("s"), "t", 1),
+            Request { attempt: "e", ..one },
+            Request { slot: 1, ..one },
+            Request { again: 1, ..one },
+            Request { subnet: None, ..one },
+            Request { instance_type: "u", ..one },
+            Request { count: 1, ..one },
         ] {
-            assert_ne!(one, other);
+            assert_ne!(token(&one), token(&other));
         }
+    }
+
+    #[test]
+    fn times_survive_writing_and_reading_and_the_newest_are_kept() {
+        let times = |number| Times {
+            number,
+            ended: DateTime::from_timestamp(1_800_000_000 + number, 0).expect("a time"),
+            seconds: 300,
+        };
+        let all: Vec<Times> = (1..=40).map(times).collect();
+        let text = write_times(&all);
+        assert!(text.len() <= 256, "{text}");
+        let kept = read_times(&text);
+        assert!(kept.len() >= 12 && kept == all[all.len() - kept.len()..], "{text}");
+        assert_eq!(read_times("x 1:zz+3 2:6b49d200+9 3:"), [Times { number: 2, seconds: 9, ..times(0) }]);
     }
 }

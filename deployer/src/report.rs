@@ -108,10 +108,10 @@ impl Sink for Bars {
 fn lines(event: &Event) -> Vec<String> {
     match event {
         Event::Planned { text, .. } => text.lines().map(str::to_owned).collect(),
-        Event::StepStarted { step, what } => vec![format!("{}: {what}", step.name())],
+        Event::StepStarted { step, what, .. } => vec![format!("{}: {what}", step.name())],
         Event::Waiting { done, total, evidence, .. } => vec![format!("  {done}/{total} {}", clip(evidence))],
-        Event::StepDone { step, seconds } => vec![format!("{}: done in {seconds:.1} s", step.name())],
-        Event::StepFailed { step, cause, evidence } => {
+        Event::StepDone { step, seconds, .. } => vec![format!("{}: done in {seconds:.1} s", step.name())],
+        Event::StepFailed { step, cause, evidence, .. } => {
             let head = format!("{}: failed: {cause}", step.name());
             std::iter::once(head).chain(evidence.iter().map(|line| format!("  {line}"))).collect()
         }

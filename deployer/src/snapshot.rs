@@ -1,43 +1,96 @@
 //! Reads from the cloud all that a plan depends on.
 
 use crate::cloud::{
-    Answer, Balancer, Cloud, CloudError, Image, ImageFilter, Instance, Kind, Member, Subnet, Template,
+    Answer, Balancer, BalancerRef, Cloud, CloudError, Image, ImageFilter, Instance, Kind, Member, Subnet,
+    Template, Version, name_members,
 };
 use crate::naming;
+use crate::plan::{Description, Task, candidate};
 use crate::spec::{ImageRef, Spec};
+use std::collections::BTreeMap;
 
 /// What the cloud looked like.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// The image that the spec means now.
+    /// The image that the spec means now; of a rollback, the record's. Empty where the task takes none from the spec.
     pub image: String,
     /// The subnets to spread over; empty where the cloud has no default ones.
     pub subnets: Vec<Subnet>,
     /// This service's instances in this environment that are neither gone nor going.
     pub instances: Vec<Instance>,
-    /// The load balancer and its members, when the spec names one.
-    pub balancer: Option<(Balancer, Vec<Member>)>,
+    /// The load balancers that the spec names and their members, named by instance.
+    pub balancers: Vec<(Balancer, Vec<Member>)>,
     /// The launch template that records deployments.
     pub record: Option<Template>,
+    /// Its versions that matter: the newest, the last that succeeded, and of a rollback all.
+    pub versions: Vec<Version>,
+    /// The first slot that no instance of a deployment was launched in, dead ones included.
+    pub free_slots: BTreeMap<String, u32>,
 }
 
 impl Snapshot {
-    /// Reads it; changes nothing.
+    /// Reads it for a deployment of what the spec says; changes nothing.
     ///
     /// # Errors
     /// [`CloudError`] of the call that failed; an image that does not exist is [`Kind::NotFound`].
     pub async fn read(cloud: &dyn Cloud, spec: &Spec) -> Answer<Self> {
+        Self::read_for(cloud, spec, Task::Deploy).await
+    }
+
+    /// Reads what a task depends on; changes nothing.
+    ///
+    /// # Errors
+    /// [`CloudError`] of the call that failed; an image that does not exist is [`Kind::NotFound`].
+    pub async fn read_for(cloud: &dyn Cloud, spec: &Spec, task: Task) -> Answer<Self> {
         let tags = naming::ownership(&spec.service, &spec.environment);
-        let name = naming::record(&spec.service, &spec.environment);
-        let (image, subnets, instances, balancer, record) = futures::try_join!(
-            Self::image(cloud, &spec.image),
+        let (image, subnets, seen, balancers, (record, versions)) = futures::try_join!(
+            async {
+                if task == Task::Deploy { Self::image(cloud, &spec.image).await } else { Ok(String::new()) }
+            },
             cloud.subnets(&spec.subnets),
             cloud.instances_tagged(&tags),
-            balancer(cloud, spec.load_balancer.as_deref()),
-            cloud.template(&name),
+            futures::future::try_join_all(spec.load_balancers.iter().map(|b| balancer(cloud, b))),
+            record(cloud, spec, task),
         )?;
-        let instances = instances.into_iter().filter(|instance| !instance.state.is_ending()).collect();
-        Ok(Self { image, subnets: in_order(subnets, &spec.subnets), instances, balancer, record })
+        let free_slots = free_slots(&seen);
+        let instances: Vec<Instance> =
+            seen.into_iter().filter(|instance| !instance.state.is_ending()).collect();
+        let balancers = balancers.into_iter().map(|(b, members)| named(b, members, &instances)).collect();
+        let subnets = in_order(subnets, &spec.subnets);
+        let mut snapshot = Self { image, subnets, instances, balancers, record, versions, free_slots };
+        if let Task::Rollback(number) = task
+            && let Ok(version) = candidate(&snapshot, number)
+        {
+            snapshot.image = Self::image(cloud, &ImageRef::Id(version.data.image.clone())).await?;
+        }
+        Ok(snapshot)
+    }
+
+    /// The newest record: the deployment that was begun last.
+    #[must_use]
+    pub fn latest(&self) -> Option<&Version> {
+        let number = self.record.as_ref()?.latest_version;
+        self.versions.iter().find(|version| version.number == number)
+    }
+
+    /// The record of the last deployment that succeeded.
+    #[must_use]
+    pub fn last_success(&self) -> Option<&Version> {
+        let number = self.marked(naming::SUCCEEDED).into_iter().max()?;
+        self.versions.iter().find(|version| version.number == number)
+    }
+
+    /// Version numbers that a tag of the record lists.
+    #[must_use]
+    pub fn marked(&self, key: &str) -> Vec<i64> {
+        let text = self.record.as_ref().and_then(|record| record.tags.get(key));
+        text.map(|text| naming::read_ranges(text)).unwrap_or_default()
+    }
+
+    /// The id of the deployment that a version records.
+    #[must_use]
+    pub fn deployment(version: &Version) -> String {
+        Description::read(&version.description).deployment
     }
 
     /// The id of the image that a spec means now.
@@ -69,11 +122,43 @@ fn newest(images: Vec<Image>) -> Option<String> {
     available.max_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id))).map(|image| image.id)
 }
 
-async fn balancer(cloud: &dyn Cloud, name: Option<&str>) -> Answer<Option<(Balancer, Vec<Member>)>> {
-    let Some(name) = name else { return Ok(None) };
+async fn balancer(cloud: &dyn Cloud, balancer: &BalancerRef) -> Answer<(Balancer, Vec<Member>)> {
     // One after the other: of a balancer that does not exist, the same call says so every time.
-    let balancer = cloud.balancer(name).await?;
-    Ok(Some((balancer, cloud.members(name).await?)))
+    let found = cloud.balancer(balancer).await?;
+    Ok((found, cloud.members(balancer).await?))
+}
+
+fn named(balancer: Balancer, members: Vec<Member>, instances: &[Instance]) -> (Balancer, Vec<Member>) {
+    let addresses = instances.iter().filter_map(|i| Some((i.id.as_str(), i.private_ip.as_deref()?)));
+    let members = name_members(members, balancer.targets, addresses);
+    (balancer, members)
+}
+
+async fn record(cloud: &dyn Cloud, spec: &Spec, task: Task) -> Answer<(Option<Template>, Vec<Version>)> {
+    let Some(record) = cloud.template(&naming::record(&spec.service, &spec.environment)).await? else {
+        return Ok((None, Vec::new()));
+    };
+    let succeeded = record.tags.get(naming::SUCCEEDED).map(|text| naming::read_ranges(text));
+    let last = succeeded.and_then(|numbers| numbers.into_iter().max());
+    let mut numbers: Vec<i64> = last.into_iter().chain([record.latest_version]).collect();
+    numbers.dedup();
+    let versions = match task {
+        Task::Rollback(_) => cloud.versions(&record.id).await?,
+        _ => cloud.versions_numbered(&record.id, &numbers).await?,
+    };
+    Ok((Some(record), versions))
+}
+
+fn free_slots(seen: &[Instance]) -> BTreeMap<String, u32> {
+    let mut free: BTreeMap<String, u32> = BTreeMap::new();
+    for instance in seen {
+        let slot = instance.tags.get(naming::SLOT).and_then(|slot| slot.parse::<u32>().ok());
+        if let (Some(deployment), Some(slot)) = (instance.tags.get(naming::DEPLOYMENT), slot) {
+            let next = free.entry(deployment.clone()).or_default();
+            *next = (*next).max(slot.saturating_add(1));
+        }
+    }
+    free
 }
 
 /// Subnets in the order of the spec, which is the order they are tried in.

@@ -6,7 +6,7 @@ use super::args::{DeployArgs, PlanArgs, Target};
 use super::{CliError, print};
 use crate::cloud::{Aws, AwsOptions, Cloud};
 use crate::exit::ExitCode;
-use crate::plan::{self, Identity, Plan};
+use crate::plan::{self, Identity, Intent, Plan};
 use crate::report::{self, Output};
 use crate::run::{self, Canceller, Context, HttpProber, Order};
 use crate::snapshot::Snapshot;
@@ -40,7 +40,7 @@ pub(super) async fn commit(spec: &Spec) -> Result<String, CliError> {
 
 async fn planned(cloud: &dyn Cloud, spec: &Spec, identity: &Identity) -> Result<Plan, CliError> {
     let snapshot = Snapshot::read(cloud, spec).await?;
-    Ok(plan::build(spec, &snapshot, identity)?)
+    Ok(plan::build(spec, &snapshot, identity, &Intent::default())?)
 }
 
 pub(super) async fn plan(args: &PlanArgs, json: bool) -> Result<ExitCode, CliError> {
@@ -71,8 +71,9 @@ pub(super) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitCode
         now: Arc::new(system::now),
         alive: Arc::new(system::is_alive),
         boundary: Arc::new(boundary(args.kill_at.clone())),
+        asker: None,
     };
-    let order = Order { spec, identity, holder: system::holder(), approved };
+    let order = Order { spec, identity, intent: Intent::default(), holder: system::holder(), approved };
     let (canceller, cancel) = run::channel();
     let signals = tokio::spawn(listen(canceller));
     let outcome = run::deploy(&context, &order, &cancel).await;

@@ -32,17 +32,8 @@ pub(super) async fn status(target: &Target, json: bool) -> Result<ExitCode, CliE
 
 /// The balancer's view of an instance: `in service`, …, or that it is not a member.
 fn view<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Option<&'a Member> {
-    let (_, members) = snapshot.balancer.as_ref()?;
-    members.iter().find(|member| member.instance == instance.id)
-}
-
-fn word(health: Health) -> &'static str {
-    match health {
-        Health::InService => "in service",
-        Health::OutOfService => "out of service",
-        Health::Draining => "draining",
-        Health::Unknown => "unknown",
-    }
+    let mut all = snapshot.balancers.iter().flat_map(|(_, members)| members);
+    all.find(|member| member.instance == instance.id)
 }
 
 fn current(snapshot: &Snapshot) -> Option<&String> {
@@ -51,7 +42,7 @@ fn current(snapshot: &Snapshot) -> Option<&String> {
 
 fn status_json(spec: &Spec, snapshot: &Snapshot, lock: Option<&str>) -> Value {
     let instance = |instance: &Instance| {
-        let health = view(snapshot, instance).map(|member| word(member.health));
+        let health = view(snapshot, instance).map(|member| member.health.words());
         json!({
             "id": instance.id, "state": instance.state.word(), "deployment": instance.tags.get(naming::DEPLOYMENT),
             "health": health, "private_ip": instance.private_ip, "public_ip": instance.public_ip,
@@ -61,7 +52,8 @@ fn status_json(spec: &Spec, snapshot: &Snapshot, lock: Option<&str>) -> Value {
     json!({
         "service": spec.service, "environment": spec.environment, "desired": spec.count,
         "current": current(snapshot), "lock": lock,
-        "balancer": snapshot.balancer.as_ref().map(|(b, _)| json!({"name": b.name, "dns_name": b.dns_name})),
+        "balancers": snapshot.balancers.iter().map(|(b, _)| json!({"name": b.name, "dns_name": b.dns_name}))
+            .collect::<Vec<_>>(),
         "instances": snapshot.instances.iter().map(instance).collect::<Vec<_>>(),
     })
 }
@@ -70,7 +62,7 @@ fn status_text(spec: &Spec, snapshot: &Snapshot, lock: Option<&str>) -> String {
     let live = snapshot.instances.len();
     let mut text =
         format!("{} in {}: {live} of {} instances live", spec.service, spec.environment, spec.count);
-    if let Some((balancer, members)) = &snapshot.balancer {
+    for (balancer, members) in &snapshot.balancers {
         let ours = snapshot.instances.iter().filter_map(|instance| view(snapshot, instance));
         let serving = ours.filter(|member| member.health == Health::InService).count();
         let address = balancer.dns_name.as_deref().unwrap_or("no address");
@@ -83,8 +75,8 @@ fn status_text(spec: &Spec, snapshot: &Snapshot, lock: Option<&str>) -> String {
     }
     let _ = writeln!(text, "\ncurrent deployment: {}", current(snapshot).map_or("none yet", String::as_str));
     for instance in &snapshot.instances {
-        let health = view(snapshot, instance).map_or("not a member", |member| word(member.health));
-        let health = if snapshot.balancer.is_some() { health } else { "" };
+        let health = view(snapshot, instance).map_or("not a member", |member| member.health.words());
+        let health = if !snapshot.balancers.is_empty() { health } else { "" };
         let address = instance.public_ip.as_deref().or(instance.private_ip.as_deref()).unwrap_or("-");
         let deployment = instance.tags.get(naming::DEPLOYMENT).map_or("-", String::as_str);
         let _ = writeln!(

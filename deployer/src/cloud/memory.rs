@@ -37,7 +37,8 @@ enum When {
 struct State {
     machines: BTreeMap<String, Machine>,
     templates: BTreeMap<String, (Template, Vec<Version>)>,
-    members: BTreeMap<String, Membership>,
+    /// By balancer, then by instance.
+    members: BTreeMap<String, BTreeMap<String, Membership>>,
     faults: Vec<(&'static str, u32, When, Kind)>,
     calls: Vec<&'static str>,
     /// Instances whose image is this one never answer 200.
@@ -106,13 +107,12 @@ impl Memory {
         live.map(|i| (i.id.clone(), i.tags.get(naming::DEPLOYMENT).cloned().unwrap_or_default())).collect()
     }
 
+    /// In service with every balancer.
     pub(crate) fn in_service(&self) -> Vec<String> {
-        self.state()
-            .member_list()
-            .into_iter()
-            .filter(|m| m.health == Health::InService)
-            .map(|m| m.instance)
-            .collect()
+        let state = self.state();
+        let mut lists = state.members.keys().map(|name| state.serving_with(name));
+        let first = lists.next().unwrap_or_default();
+        lists.fold(first, |both, list| both.into_iter().filter(|id| list.contains(id)).collect())
     }
 
     pub(crate) fn template_names(&self) -> Vec<String> {
@@ -164,10 +164,12 @@ impl State {
                 machine.instance.state = InstanceState::Running;
             }
         }
-        self.members.retain(|_, membership| match membership {
-            Membership::DrainingSince(since) => since.elapsed() < DRAIN,
-            Membership::Since(_) => true,
-        });
+        for members in self.members.values_mut() {
+            members.retain(|_, membership| match membership {
+                Membership::DrainingSince(since) => since.elapsed() < DRAIN,
+                Membership::Since(_) => true,
+            });
+        }
     }
 
     fn watch(&mut self, action: &str) {
@@ -177,8 +179,14 @@ impl State {
         }
     }
 
+    /// In service with the balancer that has the fewest.
     fn serving(&self) -> usize {
-        self.member_list().iter().filter(|member| member.health == Health::InService).count()
+        self.members.keys().map(|name| self.serving_with(name).len()).min().unwrap_or(0)
+    }
+
+    fn serving_with(&self, balancer: &str) -> Vec<String> {
+        let members = self.member_list(balancer).into_iter();
+        members.filter(|m| m.health == Health::InService).map(|m| m.instance).collect()
     }
 
     /// Instances of `ami-half` answer although a state failed.
@@ -193,7 +201,7 @@ impl State {
         })
     }
 
-    fn member_list(&self) -> Vec<Member> {
+    fn member_list(&self, balancer: &str) -> Vec<Member> {
         let member = |(id, membership): (&String, &Membership)| {
             let health = match membership {
                 Membership::DrainingSince(_) => Health::Draining,
@@ -205,7 +213,8 @@ impl State {
             Member { instance: id.clone(), health, reason_code: None, description: None }
         };
         let live = |id: &str| self.machines.get(id).is_some_and(|m| !m.instance.state.is_ending());
-        self.members.iter().filter(|(id, _)| live(id)).map(member).collect()
+        let members = self.members.get(balancer).into_iter().flatten();
+        members.filter(|(id, _)| live(id)).map(member).collect()
     }
 
     fn launch(&mut self, launch: &Launch) -> Answer<Vec<Instance>> {
@@ -388,6 +397,13 @@ impl Cloud for Memory {
         })
     }
 
+    async fn versions_numbered(&self, template: &str, numbers: &[i64]) -> Answer<Vec<Version>> {
+        self.call("DescribeLaunchTemplateVersions", |state| {
+            let versions = &state.template_by_id(template)?.1;
+            Ok(versions.iter().filter(|version| numbers.contains(&version.number)).cloned().collect())
+        })
+    }
+
     async fn set_default(&self, template: &str, version: i64) -> Answer<()> {
         self.call("ModifyLaunchTemplate", |state| {
             state.template_by_id(template)?.0.default_version = version;
@@ -403,30 +419,26 @@ impl Cloud for Memory {
         })
     }
 
-    async fn balancer(&self, name: &str) -> Answer<Balancer> {
+    async fn balancer(&self, balancer: &BalancerRef) -> Answer<Balancer> {
         self.call("DescribeLoadBalancers", |_| {
             let zones = vec!["z-a".to_owned(), "z-b".to_owned()];
-            Ok(Balancer {
-                name: name.to_owned(),
-                dns_name: None,
-                zones,
-                drain: Some(DRAIN),
-                health_check: None,
-            })
+            let reference = balancer.clone();
+            Ok(Balancer { reference, zones, drain: Some(DRAIN), ..Balancer::classic(balancer.name()) })
         })
     }
 
-    async fn members(&self, _balancer: &str) -> Answer<Vec<Member>> {
-        self.call("DescribeInstanceHealth", |state| Ok(state.member_list()))
+    async fn members(&self, balancer: &BalancerRef) -> Answer<Vec<Member>> {
+        self.call("DescribeInstanceHealth", |state| Ok(state.member_list(balancer.name())))
     }
 
-    async fn register(&self, _balancer: &str, ids: &[String]) -> Answer<()> {
+    async fn register(&self, balancer: &BalancerRef, targets: &[String]) -> Answer<()> {
         self.call("RegisterInstancesWithLoadBalancer", |state| {
-            for id in ids {
-                match state.members.get(id) {
+            let members = state.members.entry(balancer.name().to_owned()).or_default();
+            for id in targets {
+                match members.get(id) {
                     Some(Membership::Since(_)) => {}
                     _ => {
-                        state.members.insert(id.clone(), Membership::Since(Instant::now()));
+                        members.insert(id.clone(), Membership::Since(Instant::now()));
                     }
                 }
             }
@@ -434,14 +446,15 @@ impl Cloud for Memory {
         })
     }
 
-    async fn deregister(&self, _balancer: &str, ids: &[String]) -> Answer<()> {
+    async fn deregister(&self, balancer: &BalancerRef, targets: &[String]) -> Answer<()> {
         self.call("DeregisterInstancesFromLoadBalancer", |state| {
-            for id in ids {
-                if !state.members.contains_key(id) {
+            let members = state.members.entry(balancer.name().to_owned()).or_default();
+            for id in targets {
+                if !members.contains_key(id) {
                     let text = format!("{id} is not registered");
                     return Err(CloudError::new("DeregisterInstancesFromLoadBalancer", Kind::Invalid, text));
                 }
-                state.members.insert(id.clone(), Membership::DrainingSince(Instant::now()));
+                members.insert(id.clone(), Membership::DrainingSince(Instant::now()));
             }
             Ok(())
         })

@@ -1,12 +1,14 @@
 //! The cloud as the deployer needs it: a narrow trait, AWS behind it, and a model of it for tests.
 
 pub mod aws;
+mod balancer;
 mod error;
 #[cfg(test)]
 pub(crate) mod memory;
 mod model;
 
 pub use aws::{Aws, AwsOptions};
+pub use balancer::*;
 pub use error::{CloudError, Kind, classify};
 pub use model::*;
 
@@ -52,22 +54,44 @@ pub trait Cloud: Send + Sync {
     async fn create_version(&self, template: &str, description: &str, data: &TemplateData) -> Answer<i64>;
     /// All versions of a launch template, newest first.
     async fn versions(&self, template: &str) -> Answer<Vec<Version>>;
+    /// Some versions of a launch template by number; those that do not exist are left out.
+    async fn versions_numbered(&self, template: &str, numbers: &[i64]) -> Answer<Vec<Version>>;
     /// Sets the default version.
     async fn set_default(&self, template: &str, version: i64) -> Answer<()>;
     /// Deletes a launch template by id.
     async fn delete_template(&self, template: &str) -> Answer<()>;
 
-    /// A classic load balancer with its attributes.
-    async fn balancer(&self, name: &str) -> Answer<Balancer>;
-    /// Its members, draining ones included.
-    async fn members(&self, balancer: &str) -> Answer<Vec<Member>>;
-    /// Registers. Idempotent.
-    async fn register(&self, balancer: &str, ids: &[String]) -> Answer<()>;
-    /// Deregisters. Idempotent.
-    async fn deregister(&self, balancer: &str, ids: &[String]) -> Answer<()>;
+    /// A load balancer with its attributes.
+    async fn balancer(&self, balancer: &BalancerRef) -> Answer<Balancer>;
+    /// Its members, draining ones included; by address where the balancer knows them so.
+    async fn members(&self, balancer: &BalancerRef) -> Answer<Vec<Member>>;
+    /// Registers targets: instance ids, or addresses where the balancer knows its members so. Idempotent.
+    async fn register(&self, balancer: &BalancerRef, targets: &[String]) -> Answer<()>;
+    /// Deregisters targets. Idempotent.
+    async fn deregister(&self, balancer: &BalancerRef, targets: &[String]) -> Answer<()>;
 
     /// Makes an image of a stopped instance, tagged from birth, and answers its id.
     async fn create_image(&self, instance: &str, name: &str, tags: &Tags) -> Answer<String>;
     /// Deregisters an image and deletes its snapshots where the cloud can.
     async fn delete_image(&self, image: &str) -> Answer<()>;
+
+    /// An object's content; `None` when there is none.
+    async fn read_object(&self, object: &ObjectRef) -> Answer<Option<Object>> {
+        Err(no_objects("GetObject", object))
+    }
+    /// Writes an object on a condition and answers its tag. [`Kind::Duplicate`] when the condition does not hold.
+    async fn write_object(&self, object: &ObjectRef, body: &str, condition: &Condition) -> Answer<String> {
+        let _ = (body, condition);
+        Err(no_objects("PutObject", object))
+    }
+    /// Removes an object, if it still is the one with this tag.
+    async fn delete_object(&self, object: &ObjectRef, etag: &str) -> Answer<()> {
+        let _ = etag;
+        Err(no_objects("DeleteObject", object))
+    }
+}
+
+fn no_objects(action: &'static str, object: &ObjectRef) -> CloudError {
+    let message = format!("this cloud keeps no objects, so none in bucket {}", object.bucket);
+    CloudError::new(action, Kind::Invalid, message)
 }

@@ -1,8 +1,7 @@
-//! The deployer's picture of a cloud: instances, balancers, launch templates, images, without any SDK's types.
+//! The deployer's picture of a cloud: instances, launch templates, images, without any SDK's types.
 
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -73,47 +72,6 @@ pub struct Instance {
     pub launched: Option<DateTime<Utc>>,
     /// Its tags.
     pub tags: Tags,
-}
-
-/// What one member of a balancer is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
-    /// It gets requests.
-    InService,
-    /// It gets none.
-    OutOfService,
-    /// It is being taken out; classic ELB still calls that `InService`.
-    Draining,
-    /// The balancer does not know.
-    Unknown,
-}
-
-/// One member of a balancer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// The instance.
-    pub instance: String,
-    /// What it is doing.
-    pub health: Health,
-    /// `ELB` or `Instance`, when it is out of service.
-    pub reason_code: Option<String>,
-    /// The balancer's words.
-    pub description: Option<String>,
-}
-
-/// A load balancer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Balancer {
-    /// Its name.
-    pub name: String,
-    /// Its address.
-    pub dns_name: Option<String>,
-    /// Zones it sends requests to.
-    pub zones: Vec<String>,
-    /// How long it drains; `None`: it does not.
-    pub drain: Option<Duration>,
-    /// Its health check, as `HTTP:8080/health`.
-    pub health_check: Option<String>,
 }
 
 /// A subnet.
@@ -243,4 +201,31 @@ pub struct BuilderLaunch {
     pub token: String,
     /// Tags at birth.
     pub tags: Tags,
+}
+
+/// An object in S3: a lock, where the spec asks for one there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// The bucket.
+    pub bucket: String,
+    /// The key in it.
+    pub key: String,
+}
+
+/// What an object said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The tag of this very content.
+    pub etag: String,
+    /// The content.
+    pub body: String,
+}
+
+/// On what condition an object is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// There is none of that key.
+    Absent,
+    /// It still is the one with this tag.
+    Is(String),
 }

@@ -1,125 +1,239 @@
-//! Decides who is old, who is left over, and which steps lead to the spec.
+//! Decides who is new, who is old, who is left over, and which waves and steps lead to the goal.
 
-use super::{Action, BalancerPlan, Batch, Existing, Identity, Plan, PlanError, Step, Undo};
-use crate::cloud::{Balancer, Health, Instance, InstanceState, Member, Subnet, TemplateData};
+use super::check::{check, notes, usable_subnets};
+use super::waves::{Whole, cuts, waves};
+use super::{
+    BalancerPlan, Description, Ending, Existing, Identity, Intent, Plan, PlanError, Recording, Task, Wave,
+    resume, steps,
+};
+use crate::cloud::{Balancer, Health, Instance, InstanceState, Member, Tags, TemplateData};
 use crate::naming;
 use crate::snapshot::Snapshot;
-use crate::spec::{Spec, StatesSpec};
+use crate::spec::{Share, Spec, StatesSpec, Strategy};
 use base64::Engine;
 use mayfly_ami::user_data::{Finish, States, UserData, UserDataError};
 use std::time::Duration;
 
-/// Most instances in one request; more go in several, side by side.
-const BATCH: u32 = 200;
-
-/// Makes the plan. The same arguments make the same plan.
+/// Makes the plan. The same arguments make the same plan. `identity` is that of a new deployment; what goes on with
+/// one that is recorded has the record's.
 ///
 /// # Errors
-/// [`PlanError`] where going on could do harm.
-pub fn build(spec: &Spec, snapshot: &Snapshot, identity: &Identity) -> Result<Plan, PlanError> {
+/// [`PlanError`] where going on could do harm, and where there is nothing to do.
+pub fn build(
+    spec: &Spec,
+    snapshot: &Snapshot,
+    identity: &Identity,
+    intent: &Intent,
+) -> Result<Plan, PlanError> {
     check(spec, snapshot)?;
-    let (old, leftovers) = sort(spec, snapshot);
-    let tags = naming::instance_tags(spec, &identity.deployment);
-    let mut plan = Plan {
+    let plan = match intent.task {
+        Task::Deploy => toward(spec, snapshot, deploy(spec, snapshot, identity, intent)?),
+        Task::Rollback(number) => {
+            toward(spec, snapshot, resume::rollback(spec, snapshot, identity, intent, number)?)
+        }
+        Task::Promote => toward(spec, snapshot, resume::promote(spec, snapshot)?),
+        Task::Abort => resume::abort(spec, snapshot)?,
+        Task::Recover => resume::recover(spec, snapshot)?,
+    };
+    match &intent.pause_before {
+        Some(step) => steps::with_pause(plan, step),
+        None => Ok(plan),
+    }
+}
+
+/// What is to serve in the end, and how to get there.
+pub(super) struct Goal {
+    pub(super) task: Task,
+    pub(super) identity: Identity,
+    pub(super) record: Recording,
+    pub(super) template: TemplateData,
+    pub(super) tags: Tags,
+    pub(super) attempt: String,
+    pub(super) count: u32,
+    pub(super) strategy: Strategy,
+    pub(super) only: Option<Share>,
+    pub(super) ending: Ending,
+    pub(super) replaced: u32,
+    pub(super) notes: Vec<String>,
+}
+
+fn deploy(
+    spec: &Spec,
+    snapshot: &Snapshot,
+    identity: &Identity,
+    intent: &Intent,
+) -> Result<Goal, UserDataError> {
+    let description = Description {
+        deployment: identity.deployment.clone(),
+        who: identity.who.clone(),
+        commit: identity.commit.clone(),
+        count: Some(spec.count),
+        rollback_of: None,
+    };
+    Ok(Goal {
+        task: Task::Deploy,
+        identity: identity.clone(),
+        record: Recording::New(description.write()),
+        template: template(spec, snapshot, identity)?,
+        tags: naming::instance_tags(spec, &identity.deployment),
+        attempt: String::new(),
+        count: spec.count,
+        strategy: spec.strategy,
+        only: intent.only,
+        ending: if intent.only.is_some() { Ending::Partial } else { Ending::Success },
+        replaced: 0,
+        notes: Vec::new(),
+    })
+}
+
+/// The plan that leads from what the cloud has to the goal.
+pub(super) fn toward(spec: &Spec, snapshot: &Snapshot, goal: Goal) -> Plan {
+    let Sorted { have, sick, mut old, leftovers } = sort(spec, snapshot, &goal);
+    let most = goal.count as usize;
+    let mut adopted = have;
+    let excess = adopted.split_off(adopted.len().min(most.saturating_sub(sick)));
+    old.extend(excess);
+    let whole = Whole {
+        strategy: goal.strategy,
+        count: goal.count,
+        have: small(adopted.len() + sick),
+        old: small(old.len()),
+        only: goal.only,
+    };
+    let (cuts, is_held) = cuts(&whole);
+    let first_slot = snapshot.free_slots.get(&goal.identity.deployment).copied().unwrap_or_default();
+    let notes = notes(spec, snapshot, &old);
+    let waves = waves(&cuts, adopted, &old, &usable_subnets(spec, snapshot), first_slot);
+    let waves = waves.into_iter().filter(|wave| wave.size() > 0 || !wave.old.is_empty()).collect();
+    let floor = floor(spec, &goal);
+    steps::with_steps(Plan {
         service: spec.service.clone(),
         environment: spec.environment.clone(),
-        identity: identity.clone(),
-        template: template(spec, snapshot, identity)?,
-        tags,
-        instance_types: spec.instance_types.clone(),
-        batches: batches(spec.count, &usable_subnets(spec, snapshot)),
+        task: goal.task,
+        instance_types: instance_types(spec, &goal),
+        identity: goal.identity,
+        record: goal.record,
+        template: goal.template,
+        attempt: goal.attempt,
+        tags: goal.tags,
+        strategy: goal.strategy.name(),
+        count: goal.count,
+        waves,
+        ending: if is_held { Ending::Canary } else { goal.ending },
         probe: spec.probe.clone(),
-        balancer: snapshot.balancer.as_ref().map(|(balancer, _)| balancer_plan(balancer)),
+        balancers: snapshot
+            .balancers
+            .iter()
+            .map(|(b, members)| balancer(b, members, snapshot, floor))
+            .collect(),
+        replaced: goal.replaced,
         timeouts: spec.timeouts,
         steps: Vec::new(),
-        notes: notes(snapshot, &old),
-        old,
+        notes: notes.into_iter().chain(goal.notes).collect(),
         leftovers,
-    };
-    plan.steps = steps(&plan);
-    Ok(plan)
+    })
 }
 
-fn check(spec: &Spec, snapshot: &Snapshot) -> Result<(), PlanError> {
-    if let Some(odd) = snapshot.instances.iter().find(|instance| instance.state == InstanceState::Unknown) {
-        return Err(PlanError::UnknownState(odd.id.clone()));
-    }
-    if let Some(record) = &snapshot.record
-        && !naming::owned_by(&record.tags, &spec.service, &spec.environment)
-    {
-        return Err(PlanError::ForeignRecord(record.name.clone()));
-    }
-    let Some((balancer, _)) = &snapshot.balancer else { return Ok(()) };
-    match unserved(spec, snapshot, balancer) {
-        Some(subnet) => Err(PlanError::ZoneNotEnabled {
-            balancer: balancer.name.clone(),
-            subnet: subnet.id.clone(),
-            zone: subnet.zone.clone(),
-            zones: balancer.zones.join(", "),
-        }),
-        None => Ok(()),
-    }
+fn small(many: usize) -> u32 {
+    u32::try_from(many).unwrap_or(u32::MAX)
 }
 
-/// A subnet that would be used although the balancer does not serve its zone: any that the spec names, or a default
-/// one when no default one is served. A balancer that lists no zone is one whose zones cannot be read.
-fn unserved<'a>(spec: &Spec, snapshot: &'a Snapshot, balancer: &Balancer) -> Option<&'a Subnet> {
-    let is_unserved = |subnet: &&Subnet| !balancer.zones.contains(&subnet.zone);
-    if balancer.zones.is_empty()
-        || (spec.subnets.is_empty() && !snapshot.subnets.iter().all(|s| is_unserved(&s)))
-    {
-        return None;
-    }
-    snapshot.subnets.iter().find(is_unserved)
+/// A plan that launches nothing and replaces nothing: what is left over goes, and that is all.
+pub(super) fn tidy(spec: &Spec, snapshot: &Snapshot, goal: Goal, leftovers: Vec<Existing>) -> Plan {
+    let mut plan = toward(spec, snapshot, goal);
+    plan.waves = Vec::<Wave>::new();
+    plan.leftovers = leftovers;
+    steps::with_steps(plan)
+}
+
+/// Who is who.
+struct Sorted {
+    /// The goal's own instances, in service or fit to be.
+    have: Vec<Existing>,
+    /// How many of the goal's own are out of service by themselves: they are let be.
+    sick: usize,
+    old: Vec<Existing>,
+    leftovers: Vec<Existing>,
 }
 
 /// Left over: out of service while others serve, so that nobody misses it; what an unfinished deployment launched or
-/// had already drained. Old: everything else, replaced once the new are healthy. An instance of the last good
-/// deployment that the balancer still lists is old even when it fails its check now.
-fn sort(spec: &Spec, snapshot: &Snapshot) -> (Vec<Existing>, Vec<Existing>) {
+/// had already drained. Old: everything else, replaced once the new are healthy, the sick first. An instance of the
+/// last good deployment that a balancer still lists is old even when it fails its check now.
+fn sort(spec: &Spec, snapshot: &Snapshot, goal: &Goal) -> Sorted {
     let current = snapshot.record.as_ref().and_then(|record| record.tags.get(naming::CURRENT));
-    let members = snapshot.balancer.as_ref().map_or(&[][..], |(_, members)| members);
-    let existing: Vec<Existing> =
-        snapshot.instances.iter().map(|instance| existing(instance, members)).collect();
-    let anything_serves = spec.load_balancer.is_some() && existing.iter().any(|instance| instance.in_service);
+    let all = existing(snapshot);
+    let anything_serves = !spec.load_balancers.is_empty() && all.iter().any(Existing::is_in_service);
     let is_leftover = |instance: &Existing| {
         let is_current = current.is_some() && instance.deployment.as_ref() == current;
-        anything_serves && !instance.in_service && !(is_current && instance.registered)
+        anything_serves && !instance.is_in_service() && !(is_current && instance.is_registered())
     };
-    let (leftovers, old) = existing.into_iter().partition(is_leftover);
-    (old, leftovers)
+    let fit = |instance: &Existing| {
+        let found = snapshot.instances.iter().find(|i| i.id == instance.id);
+        found.is_some_and(|i| matches!(i.state, InstanceState::Pending | InstanceState::Running))
+    };
+    let own = |instance: &Existing| {
+        goal.record.is_existing() && instance.deployment.as_deref() == Some(&goal.identity.deployment)
+    };
+    let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|i| own(i) && fit(i));
+    let takes_back = matches!(goal.ending, Ending::Aborted(_));
+    let is_sick = |i: &Existing| takes_back && i.is_registered() && !i.is_in_service();
+    let (sick, mut have): (Vec<_>, Vec<_>) = mine.into_iter().partition(is_sick);
+    have.sort_by_key(|instance| !instance.is_in_service());
+    let (leftovers, mut old): (Vec<_>, Vec<_>) = others.into_iter().partition(is_leftover);
+    old.sort_by_key(Existing::is_in_service);
+    Sorted { have, sick: sick.len(), old, leftovers }
 }
 
-fn existing(instance: &Instance, members: &[Member]) -> Existing {
-    let member = members.iter().find(|member| member.instance == instance.id);
+/// All live instances with what the balancers say of them.
+pub(super) fn existing(snapshot: &Snapshot) -> Vec<Existing> {
+    snapshot.instances.iter().map(|instance| one(instance, &snapshot.balancers)).collect()
+}
+
+fn one(instance: &Instance, balancers: &[(Balancer, Vec<Member>)]) -> Existing {
+    let those = |wanted: fn(Health) -> bool| {
+        let is = |members: &[Member]| members.iter().any(|m| m.instance == instance.id && wanted(m.health));
+        let found = balancers.iter().filter(|(_, members)| is(members));
+        found.map(|(balancer, _)| balancer.reference.clone()).collect()
+    };
     Existing {
         id: instance.id.clone(),
         deployment: instance.tags.get(naming::DEPLOYMENT).cloned(),
-        registered: member.is_some_and(|member| member.health != Health::Draining),
-        in_service: member.is_some_and(|member| member.health == Health::InService),
+        address: instance.private_ip.clone(),
+        registered: those(|health| health != Health::Draining),
+        serving: those(|health| health == Health::InService),
     }
 }
 
-fn notes(snapshot: &Snapshot, old: &[Existing]) -> Vec<String> {
-    let Some((balancer, members)) = &snapshot.balancer else { return Vec::new() };
-    let mut notes = Vec::new();
-    let ours = |member: &&Member| snapshot.instances.iter().any(|instance| instance.id == member.instance);
-    let foreign = members.iter().filter(|member| !ours(member)).count();
-    if foreign > 0 {
-        notes.push(format!(
-            "{foreign} member(s) of {} carry no tags of this service and environment; they are left alone",
-            balancer.name
-        ));
+/// What has to stay in service: the declared minimum, or what the deployment is in the end.
+fn floor(spec: &Spec, goal: &Goal) -> u32 {
+    match (goal.strategy, spec.strategy) {
+        (Strategy::Rolling { minimum: Some(minimum), .. }, _) => minimum.of(goal.count),
+        _ => goal.count,
     }
-    let idle = old.iter().filter(|instance| !instance.in_service).count();
-    if idle > 0 {
-        notes.push(format!("{idle} of the old instance(s) are not in service now"));
-    }
-    notes
 }
 
-fn balancer_plan(balancer: &Balancer) -> BalancerPlan {
-    BalancerPlan { name: balancer.name.clone(), drain: balancer.drain.unwrap_or(Duration::ZERO) }
+fn balancer(balancer: &Balancer, members: &[Member], snapshot: &Snapshot, floor: u32) -> BalancerPlan {
+    let ours = |member: &&Member| {
+        member.health == Health::InService && snapshot.instances.iter().any(|i| i.id == member.instance)
+    };
+    BalancerPlan {
+        reference: balancer.reference.clone(),
+        name: balancer.name.clone(),
+        drain: balancer.drain.unwrap_or(Duration::ZERO),
+        slow_start: balancer.slow_start,
+        targets: balancer.targets,
+        floor: small(members.iter().filter(ours).count()).min(floor),
+    }
+}
+
+/// The record's own type first, where there is one.
+fn instance_types(spec: &Spec, goal: &Goal) -> Vec<String> {
+    let recorded = &goal.template.instance_type;
+    if goal.task == Task::Deploy || recorded.is_empty() {
+        return spec.instance_types.clone();
+    }
+    let others = spec.instance_types.iter().filter(|kind| *kind != recorded).cloned();
+    std::iter::once(recorded.clone()).chain(others).collect()
 }
 
 fn template(spec: &Spec, snapshot: &Snapshot, identity: &Identity) -> Result<TemplateData, UserDataError> {
@@ -160,106 +274,10 @@ pub(crate) fn states(spec: &StatesSpec, commit: Option<String>) -> States {
     States { commit, ..spec.tree.clone() }
 }
 
-/// Default subnets are narrowed to the zones that the balancer serves; subnets that the spec names are its own choice,
-/// which was checked.
-fn usable_subnets(spec: &Spec, snapshot: &Snapshot) -> Vec<Subnet> {
-    let zones = snapshot.balancer.as_ref().map_or(&[][..], |(balancer, _)| &balancer.zones);
-    if zones.is_empty() || !spec.subnets.is_empty() {
-        return snapshot.subnets.clone();
-    }
-    snapshot.subnets.iter().filter(|subnet| zones.contains(&subnet.zone)).cloned().collect()
-}
-
-/// Spreads the count evenly over the subnets, the first ones taking what is odd. Each batch tries its own subnet
-/// first and then the others.
-fn batches(count: u32, subnets: &[Subnet]) -> Vec<Batch> {
-    let ids: Vec<String> = subnets.iter().map(|subnet| subnet.id.clone()).collect();
-    let spread = u32::try_from(ids.len().max(1)).unwrap_or(1);
-    let mut batches = Vec::new();
-    for place in 0..spread {
-        let mut rest = count / spread + u32::from(place < count % spread);
-        let mut order = ids.clone();
-        order.rotate_left(if ids.is_empty() { 0 } else { place as usize });
-        while rest > 0 {
-            let count = rest.min(BATCH);
-            let slot = u32::try_from(batches.len()).unwrap_or(u32::MAX);
-            batches.push(Batch { slot, count, subnets: order.clone() });
-            rest -= count;
-        }
-    }
-    batches
-}
-
-fn steps(plan: &Plan) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut add = |action, undo, what: String| steps.push(Step { action, what, undo });
-    let count = plan.count();
-    add(Action::Lock, Undo::Unlock, format!("take the lock of {} in {}", plan.service, plan.environment));
-    if !plan.leftovers.is_empty() {
-        add(Action::CleanUp, Undo::Nothing, format!("remove what is left over: {}", ids(&plan.leftovers)));
-    }
-    add(Action::Record, Undo::NoteFailure, format!("record deployment {}", plan.identity.deployment));
-    add(Action::Launch, Undo::TerminateNew, plan.launch_words());
-    add(
-        Action::Running,
-        Undo::Nothing,
-        format!("wait until {count} run, at most {}", short(plan.timeouts.running)),
-    );
-    if let Some(probe) = &plan.probe {
-        let (port, path, most) = (probe.port, &probe.path, short(plan.timeouts.probe));
-        add(
-            Action::Probe,
-            Undo::Nothing,
-            format!("wait until each answers 200 at :{port}{path}, at most {most}"),
-        );
-    }
-    if let Some(balancer) = &plan.balancer {
-        let most = short(plan.timeouts.in_service);
-        add(Action::Register, Undo::TakeOutNew, format!("register {count} with {}", balancer.name));
-        add(Action::InService, Undo::Nothing, format!("wait until {count} are in service, at most {most}"));
-        if plan.old.iter().any(|old| old.registered) {
-            let drain = short(balancer.drain + plan.timeouts.drain);
-            add(Action::DeregisterOld, Undo::PutOldBack, format!("deregister {}", ids(&plan.old)));
-            add(Action::DrainOld, Undo::Nothing, format!("wait until they have drained, at most {drain}"));
-        }
-    }
-    if !plan.old.is_empty() {
-        add(Action::TerminateOld, Undo::Impossible, format!("terminate {}", ids(&plan.old)));
-    }
-    add(Action::MarkDefault, Undo::Impossible, "mark this deployment as the last that succeeded".to_owned());
-    add(Action::Unlock, Undo::Nothing, "give the lock back".to_owned());
-    steps
-}
-
-impl Plan {
-    /// How many instances are launched.
+impl Recording {
+    /// Whether the deployment was recorded before this plan.
     #[must_use]
-    pub fn count(&self) -> u32 {
-        self.batches.iter().map(|batch| batch.count).sum()
+    pub fn is_existing(&self) -> bool {
+        matches!(self, Self::Existing { .. })
     }
-
-    fn launch_words(&self) -> String {
-        let places: Vec<String> = self
-            .batches
-            .iter()
-            .filter_map(|batch| batch.subnets.first().map(|subnet| format!("{} in {subnet}", batch.count)))
-            .collect();
-        let spread = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
-        let (count, kind, image) = (self.count(), self.instance_types.join(" or "), &self.template.image);
-        format!("launch {count} {kind} from {image}{spread}")
-    }
-}
-
-fn ids(existing: &[Existing]) -> String {
-    const SHOWN: usize = 6;
-    let shown: Vec<&str> = existing.iter().take(SHOWN).map(|instance| instance.id.as_str()).collect();
-    let more = existing.len().saturating_sub(SHOWN);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{rest}", shown.join(", "))
-}
-
-/// A duration in as few words as it takes.
-pub(crate) fn short(duration: Duration) -> String {
-    humantime::format_duration(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
-        .to_string()
 }

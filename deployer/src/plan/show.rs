@@ -1,6 +1,6 @@
 //! A plan for people and for programs.
 
-use super::Plan;
+use super::{Plan, Wave};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -8,16 +8,27 @@ impl Plan {
     /// The plan as one JSON object: what is launched, what goes, and the steps with their undo.
     #[must_use]
     pub fn to_json(&self) -> Value {
+        let wave = |wave: &Wave| {
+            json!({
+                "wave": wave.number,
+                "launches": wave.launches(),
+                "adopted": wave.adopted.iter().map(|own| &own.id).collect::<Vec<_>>(),
+                "old": wave.old.iter().map(|old| &old.id).collect::<Vec<_>>(),
+                "soak": wave.soak.map(|soak| soak.as_secs()),
+            })
+        };
         json!({
             "service": self.service,
             "environment": self.environment,
             "deployment": self.identity.deployment,
             "commit": self.identity.commit,
             "image": self.template.image,
-            "count": self.count(),
+            "strategy": self.strategy,
+            "count": self.count,
             "instance_types": self.instance_types,
-            "balancer": self.balancer.as_ref().map(|balancer| &balancer.name),
-            "old": self.old.iter().map(|old| &old.id).collect::<Vec<_>>(),
+            "balancers": self.balancers.iter().map(|balancer| &balancer.name).collect::<Vec<_>>(),
+            "waves": self.waves.iter().map(wave).collect::<Vec<_>>(),
+            "old": self.old().iter().map(|old| &old.id).collect::<Vec<_>>(),
             "leftovers": self.leftovers.iter().map(|left| &left.id).collect::<Vec<_>>(),
             "steps": self.steps,
             "notes": self.notes,
@@ -31,9 +42,13 @@ impl fmt::Display for Plan {
             .identity
             .commit
             .as_deref()
-            .map_or("the branch's newest", |commit| &commit[..commit.len().min(12)]);
+            .map_or("the branch's newest", |commit| commit.get(..12).unwrap_or(commit));
         writeln!(f, "{} in {}: deployment {}", self.service, self.environment, self.identity.deployment)?;
-        writeln!(f, "  states {commit}, image {}", self.template.image)?;
+        let strategy = match self.waves.len() {
+            0 | 1 => String::new(),
+            waves => format!(", {} in {waves} waves", self.strategy),
+        };
+        writeln!(f, "  states {commit}, image {}{strategy}", self.template.image)?;
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>4}. {:<15} {}", number + 1, step.action.name(), step.what)?;
         }

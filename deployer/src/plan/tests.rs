@@ -1,6 +1,6 @@
 //! Plans by exact text, and who counts as old or left over.
 
-use super::*;
+use super::{Batch, DateTime, Duration, Existing, Identity, Intent, Plan, PlanError};
 use crate::cloud::{Balancer, Health, Instance, InstanceState, Member, Subnet, Template};
 use crate::naming;
 use crate::snapshot::Snapshot;
@@ -59,17 +59,15 @@ fn snapshot(instances: &[(&str, &str)], members: &[(&str, Health)]) -> Snapshot 
     tags.insert(naming::CURRENT.into(), "good".into());
     let name = "mayfly-greeter-production".to_owned();
     let balancer = Balancer {
-        name: "front".into(),
-        dns_name: None,
         zones: vec!["us-east-1a".into(), "us-east-1b".into()],
         drain: Some(Duration::from_secs(20)),
-        health_check: None,
+        ..Balancer::classic("front")
     };
     Snapshot {
         image: "ami-1".into(),
         subnets: vec![subnet("a"), subnet("b")],
         instances: instances.iter().map(|(id, deployment)| instance(id, deployment)).collect(),
-        balancer: Some((balancer, members.iter().map(|(id, health)| member(id, *health)).collect())),
+        balancers: vec![(balancer, members.iter().map(|(id, health)| member(id, *health)).collect())],
         record: Some(Template {
             id: "lt-1".into(),
             name,
@@ -78,11 +76,17 @@ fn snapshot(instances: &[(&str, &str)], members: &[(&str, Health)]) -> Snapshot 
             tags,
             created: None,
         }),
+        versions: Vec::new(),
+        free_slots: std::collections::BTreeMap::new(),
     }
 }
 
-fn ids(existing: &[Existing]) -> Vec<&str> {
-    existing.iter().map(|instance| instance.id.as_str()).collect()
+fn build(spec: &Spec, snapshot: &Snapshot, identity: &Identity) -> Result<Plan, PlanError> {
+    super::build(spec, snapshot, identity, &Intent::default())
+}
+
+fn ids<'a>(existing: impl IntoIterator<Item = &'a Existing>) -> Vec<&'a str> {
+    existing.into_iter().map(|instance| instance.id.as_str()).collect()
 }
 
 #[test]
@@ -116,7 +120,7 @@ greeter in production: deployment greeter-production-20270115T080000Z-1a2b
 fn what_serves_is_old_whoever_launched_it() {
     let snapshot = snapshot(&[("i-1", "good"), ("i-2", "killed")], &[("i-2", Health::InService)]);
     let plan = build(&spec(), &snapshot, &identity()).expect("a plan");
-    assert_eq!((ids(&plan.old), ids(&plan.leftovers)), (vec!["i-2"], vec!["i-1"]));
+    assert_eq!((ids(plan.old()), ids(&plan.leftovers)), (vec!["i-2"], vec!["i-1"]));
 }
 
 #[test]
@@ -124,7 +128,7 @@ fn while_nothing_serves_nothing_goes_first() {
     let instances = [("i-1", "good"), ("i-2", "killed")];
     let snapshot = snapshot(&instances, &[("i-1", Health::OutOfService), ("i-2", Health::OutOfService)]);
     let plan = build(&spec(), &snapshot, &identity()).expect("a plan");
-    assert_eq!((ids(&plan.old), ids(&plan.leftovers)), (vec!["i-1", "i-2"], vec![]));
+    assert_eq!((ids(plan.old()), ids(&plan.leftovers)), (vec!["i-1", "i-2"], vec![]));
 }
 
 #[test]
@@ -137,7 +141,7 @@ fn a_sick_instance_of_the_last_success_is_old_and_one_that_drains_is_left_over()
         ("i-4", Health::OutOfService),
     ];
     let plan = build(&spec(), &snapshot(&instances, &members), &identity()).expect("a plan");
-    assert_eq!((ids(&plan.old), ids(&plan.leftovers)), (vec!["i-1", "i-2"], vec!["i-3", "i-4"]));
+    assert_eq!((ids(plan.old()), ids(&plan.leftovers)), (vec!["i-1", "i-2"], vec!["i-3", "i-4"]));
     assert_eq!(plan.notes, ["1 of the old instance(s) are not in service now"]);
 }
 
@@ -171,7 +175,7 @@ fn default_subnets_are_only_those_that_the_balancer_serves() {
     let mut snapshot = snapshot(&[], &[]);
     snapshot.subnets[1].zone = "us-east-1c".into();
     let plan = build(&spec(), &snapshot, &identity()).expect("a plan");
-    assert_eq!(plan.batches, [Batch { slot: 0, count: 5, subnets: vec!["subnet-a".into()] }]);
+    assert_eq!(plan.waves[0].batches, [Batch { slot: 0, count: 5, subnets: vec!["subnet-a".into()] }]);
 }
 
 #[test]
@@ -200,9 +204,9 @@ fn any_count_is_spread_evenly_and_completely() {
         let mut spec = spec();
         spec.count = count;
         let plan = build(&spec, &snapshot(&[], &[]), &identity()).expect("a plan");
-        assert_eq!(plan.count(), count);
-        assert!(plan.batches.iter().all(|batch| (1..=200).contains(&batch.count)));
-        let slots: Vec<u32> = plan.batches.iter().map(|batch| batch.slot).collect();
+        assert_eq!(plan.launches(), count);
+        assert!(plan.waves[0].batches.iter().all(|batch| (1..=200).contains(&batch.count)));
+        let slots: Vec<u32> = plan.waves[0].batches.iter().map(|batch| batch.slot).collect();
         assert_eq!(slots, (0..slots.len() as u32).collect::<Vec<_>>());
     });
 }

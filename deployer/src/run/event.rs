@@ -19,6 +19,9 @@ pub enum Event {
     StepStarted {
         /// Which.
         step: Action,
+        /// In which wave, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        wave: Option<u32>,
         /// What it does.
         what: String,
     },
@@ -37,6 +40,9 @@ pub enum Event {
     StepDone {
         /// Which.
         step: Action,
+        /// In which wave, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        wave: Option<u32>,
         /// How long it took, in seconds.
         seconds: f64,
     },
@@ -44,6 +50,9 @@ pub enum Event {
     StepFailed {
         /// Which.
         step: Action,
+        /// In which wave, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        wave: Option<u32>,
         /// Why.
         cause: String,
         /// What was seen: last answers, reason codes, console lines.
@@ -61,7 +70,7 @@ pub enum Event {
     },
     /// The end.
     Finished {
-        /// `done`, `rolled-back`, `dirty`, `locked`, `refused`.
+        /// `done`, `partial`, `canary`, `rolled-back`, `dirty`, `locked`, `refused`.
         outcome: String,
         /// The deployment.
         deployment: String,

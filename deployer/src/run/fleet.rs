@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// How often a slot may be answered with dead instances.
+const AGAIN: u32 = 4;
 /// Requests for instances side by side.
 const LAUNCHES: usize = 8;
 /// Probes side by side.
@@ -24,18 +26,19 @@ const VISIBLE: Duration = Duration::from_secs(300);
 const SETTLING: Duration = Duration::from_secs(10);
 
 impl Run<'_> {
-    pub(super) async fn launch(&self) -> Result<(), Failure> {
+    pub(super) async fn launch(&self, wave: u32) -> Result<(), Failure> {
         let plan = self.current_plan()?;
+        let batches = self.wave(wave)?.batches;
         self.still_ours().await?;
         self.journal().launched = true;
         let failed = AtomicBool::new(false);
         // All that were begun are waited for: dropped half-way, nobody would know what they launched.
-        let launched: Vec<Result<(), Failure>> = stream::iter(plan.batches.iter())
+        let launched: Vec<Result<(), Failure>> = stream::iter(batches.iter())
             .map(|batch| async {
                 if failed.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                let launched = self.launch_batch(&plan, batch).await;
+                let launched = self.launch_batch(&plan, wave, batch).await;
                 failed.fetch_or(launched.is_err(), Ordering::Relaxed);
                 launched
             })
@@ -47,7 +50,7 @@ impl Run<'_> {
 
     /// Launches one batch, going from place to place while there is no room: each subnet with the first type, then each
     /// with the next. What a place gives short is topped up elsewhere.
-    async fn launch_batch(&self, plan: &Plan, batch: &Batch) -> Result<(), Failure> {
+    async fn launch_batch(&self, plan: &Plan, wave: u32, batch: &Batch) -> Result<(), Failure> {
         let mut have = BTreeSet::new();
         let mut refusals = Vec::new();
         for (instance_type, subnet) in places(plan, batch) {
@@ -55,8 +58,7 @@ impl Run<'_> {
             if rest == 0 {
                 break;
             }
-            let launch = self.request(plan, batch, &instance_type, subnet.as_deref(), rest)?;
-            match self.launch_once(&launch, &mut have).await {
+            match self.launch_there(plan, batch, (&instance_type, subnet.as_deref()), rest, &mut have).await {
                 Ok(()) => {}
                 Err(Failure::Cloud(error)) if error.kind == Kind::Capacity => {
                     let place = subnet.as_deref().unwrap_or("any subnet");
@@ -65,6 +67,7 @@ impl Run<'_> {
                 }
                 Err(failure) => return Err(failure),
             }
+            self.journal().add_new(wave, have.iter().cloned());
         }
         if have.len() >= batch.count as usize {
             return Ok(());
@@ -73,49 +76,73 @@ impl Run<'_> {
         Err(Failure::Hopeless { what, evidence: refusals })
     }
 
-    fn request(
+    /// One place. A request whose token was used before, by a run that was killed, may be answered with instances that
+    /// are dead by now: then it is asked again as another request.
+    async fn launch_there(
         &self,
         plan: &Plan,
         batch: &Batch,
-        instance_type: &str,
-        subnet: Option<&str>,
+        (instance_type, subnet): (&str, Option<&str>),
         count: u32,
-    ) -> Result<Launch, Failure> {
+        have: &mut BTreeSet<String>,
+    ) -> Result<(), Failure> {
+        for again in 0..AGAIN {
+            let request = naming::Request {
+                deployment: &plan.identity.deployment,
+                attempt: &plan.attempt,
+                slot: batch.slot,
+                again,
+                subnet,
+                instance_type,
+                count,
+            };
+            let before = have.len();
+            let launch = self.request(plan, &request)?;
+            let answered = self.launch_once(&launch, have).await?;
+            if have.len() > before || !answered.iter().any(|i| i.state.is_ending()) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&self, plan: &Plan, request: &naming::Request<'_>) -> Result<Launch, Failure> {
         let Some((template, version)) = self.journal().record.clone() else {
             return Err(Failure::PlanChanged);
         };
         let mut tags = plan.tags.clone();
-        tags.insert(naming::SLOT.to_owned(), batch.slot.to_string());
+        tags.insert(naming::SLOT.to_owned(), request.slot.to_string());
         Ok(Launch {
             template,
             version,
-            count,
-            instance_type: instance_type.to_owned(),
-            subnet: subnet.map(str::to_owned),
-            token: naming::token(&plan.identity.deployment, batch.slot, subnet, instance_type, count),
+            count: request.count,
+            instance_type: request.instance_type.to_owned(),
+            subnet: request.subnet.map(str::to_owned),
+            token: naming::token(request),
             tags,
         })
     }
 
     /// One request until it is answered. When an answer is lost, the tags tell what came of it before it is repeated;
     /// the token keeps a repetition from launching twice even if the tags are slow to show.
-    async fn launch_once(&self, launch: &Launch, have: &mut BTreeSet<String>) -> Result<(), Failure> {
-        let before = have.clone();
+    async fn launch_once(
+        &self,
+        launch: &Launch,
+        have: &mut BTreeSet<String>,
+    ) -> Result<Vec<Instance>, Failure> {
+        let before = have.len();
         let mut pause = Duration::from_millis(500);
         for _ in 0..6 {
             match self.context.cloud.launch(launch).await {
-                Ok(instances) => {
-                    self.launched(instances, have);
-                    return Ok(());
-                }
+                Ok(instances) => return Ok(self.launched(instances, have)),
                 Err(error) if error.kind == Kind::Throttled => {}
                 Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::NotFound) => {
                     self.journal().launch_unsure = true;
                     self.note(format!("{error}; looking for what came of it"));
                     tokio::time::sleep(pause).await;
-                    self.launched(self.batch_instances(launch).await?, have);
-                    if have.len() > before.len() {
-                        return Ok(());
+                    let found = self.launched(self.batch_instances(launch).await?, have);
+                    if have.len() > before {
+                        return Ok(found);
                     }
                 }
                 Err(error) => {
@@ -127,13 +154,20 @@ impl Run<'_> {
             self.pause(pause).await?;
             pause *= 2;
         }
-        Ok(self.context.cloud.launch(launch).await.map(|instances| self.launched(instances, have))?)
+        let instances = self.context.cloud.launch(launch).await?;
+        Ok(self.launched(instances, have))
     }
 
-    fn launched(&self, instances: Vec<Instance>, have: &mut BTreeSet<String>) {
-        let ids: Vec<String> = instances.into_iter().filter(|i| !i.state.is_ending()).map(|i| i.id).collect();
-        have.extend(ids.iter().cloned());
-        self.journal().new.extend(ids);
+    fn launched(&self, instances: Vec<Instance>, have: &mut BTreeSet<String>) -> Vec<Instance> {
+        self.learn(&instances);
+        have.extend(instances.iter().filter(|i| !i.state.is_ending()).map(|i| i.id.clone()));
+        instances
+    }
+
+    /// Remembers the addresses of instances: some balancers know them by nothing else.
+    pub(super) fn learn(&self, instances: &[Instance]) {
+        let known = instances.iter().filter_map(|i| Some((i.id.clone(), i.private_ip.clone()?)));
+        self.journal().addresses.extend(known);
     }
 
     async fn batch_instances(&self, launch: &Launch) -> Result<Vec<Instance>, Failure> {
@@ -146,7 +180,7 @@ impl Run<'_> {
         self.persist(async || cloud.instances_tagged(&tags).await).await
     }
 
-    async fn pause(&self, pause: Duration) -> Result<(), Failure> {
+    pub(super) async fn pause(&self, pause: Duration) -> Result<(), Failure> {
         tokio::select! {
             biased;
             () = self.cancel.asked() => Err(Failure::Interrupted),
@@ -154,9 +188,9 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn wait_running(&self) -> Result<(), Failure> {
+    pub(super) async fn wait_running(&self, wave: u32) -> Result<(), Failure> {
         let plan = self.current_plan()?;
-        let ids = self.new_ids();
+        let ids = self.journal().new_of(wave);
         let wait = self.wait(format!("{} instances to run", ids.len()), plan.timeouts.running, true);
         poll(wait, async || {
             let instances = self.alive_new(&ids).await?;
@@ -175,6 +209,7 @@ impl Run<'_> {
     /// The new instances as EC2 shows them now. One that is ending cannot come back: that is the end of the wait.
     pub(super) async fn alive_new(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
         let instances = self.context.cloud.instances(ids).await?;
+        self.learn(&instances);
         let dead = |i: &&Instance| !matches!(i.state, InstanceState::Pending | InstanceState::Running);
         match instances.iter().find(dead) {
             Some(dead) => {
@@ -186,10 +221,10 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn wait_ready(&self) -> Result<(), Failure> {
+    pub(super) async fn wait_ready(&self, wave: u32) -> Result<(), Failure> {
         let plan = self.current_plan()?;
         let Some(probe) = &plan.probe else { return Ok(()) };
-        let ids = self.new_ids();
+        let ids = self.journal().new_of(wave);
         let mut ready = BTreeSet::new();
         let what = format!("{} instances to answer 200 at :{}{}", ids.len(), probe.port, probe.path);
         let mut wait = self.wait(what, plan.timeouts.probe, true);
@@ -237,7 +272,7 @@ impl Run<'_> {
         }
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         probe: &Probe,
         instances: Vec<Instance>,
@@ -291,7 +326,8 @@ impl Run<'_> {
     /// Instances as EC2 shows them. One that this run launched a moment ago may not be shown yet, and is waited for:
     /// it would be left over otherwise.
     async fn seen(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
-        let launched: Vec<&String> = ids.iter().filter(|id| self.journal().new.contains(*id)).collect();
+        let fresh = self.journal().all_new();
+        let launched: Vec<&String> = ids.iter().filter(|id| fresh.contains(*id)).collect();
         let wait = self.wait(format!("EC2 to show {} instances", launched.len()), VISIBLE, false);
         poll(wait, async || {
             let seen = self.context.cloud.instances(ids).await?;

@@ -7,6 +7,9 @@ mod cancel;
 mod event;
 mod failure;
 mod fleet;
+mod hold;
+mod journal;
+mod marks;
 mod probe;
 mod steps;
 #[cfg(test)]
@@ -22,12 +25,12 @@ pub use probe::{HttpProber, ProbeAnswer, Prober};
 pub(crate) use wait::{Look, Wait, poll};
 
 use crate::cloud::Cloud;
-use crate::lock::{self, Held, Holder, LockError};
-use crate::plan::{Action, Identity, Plan};
-use crate::snapshot::Snapshot;
+use crate::lock::{self, Holder, LockError};
+use crate::plan::{Action, Ending, Identity, Intent, Plan, Step};
 use crate::spec::Spec;
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeSet;
+use journal::Journal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -47,6 +50,15 @@ pub struct Context {
     pub alive: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// Told each boundary, `before-launch`, `after-launch`, …; true ends the run there as a kill would. For tests.
     pub boundary: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Who is asked at a pause; without anybody, the pause waits for `mayfly promote`.
+    pub asker: Option<Arc<dyn Asker>>,
+}
+
+/// Somebody who can be asked.
+#[async_trait]
+pub trait Asker: Send + Sync {
+    /// Whether to go on.
+    async fn ask(&self, question: &str) -> bool;
 }
 
 /// What is to be done.
@@ -56,6 +68,8 @@ pub struct Order {
     pub spec: Spec,
     /// Deployment, who, when, commit.
     pub identity: Identity,
+    /// What is to be done with it.
+    pub intent: Intent,
     /// Who takes the lock.
     pub holder: Holder,
     /// The plan that somebody approved; another one is then refused.
@@ -65,8 +79,12 @@ pub struct Order {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The new serve, the old are gone.
+    /// What was to be done is done.
     Done,
+    /// A part of the deployment serves, as was asked for; the rest comes with `mayfly promote`.
+    Partial,
+    /// A canary serves, until `mayfly promote` or `mayfly abort`.
+    Canary,
     /// It failed, and everything is as it was before.
     RolledBack(Failure),
     /// It failed, and this is left.
@@ -90,6 +108,8 @@ impl Outcome {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Canary => "canary",
             Self::RolledBack(_) => "rolled-back",
             Self::Dirty { .. } => "dirty",
             Self::Locked(_) => "locked",
@@ -102,7 +122,7 @@ impl Outcome {
     #[must_use]
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::Done => None,
+            Self::Done | Self::Partial | Self::Canary => None,
             Self::RolledBack(cause) | Self::Refused(cause) | Self::Dirty { cause, .. } => {
                 Some(cause.to_string())
             }
@@ -112,34 +132,10 @@ impl Outcome {
     }
 }
 
-/// What is known of a run so far.
-#[derive(Debug, Clone, Default)]
-struct Journal {
-    plan: Option<Plan>,
-    held: Option<Held>,
-    /// Launch template id and version.
-    record: Option<(String, i64)>,
-    /// Whether instances were asked for, answered or not.
-    launched: bool,
-    /// Whether an answer to a launch was lost, so that more may exist than are known.
-    launch_unsure: bool,
-    new: BTreeSet<String>,
-    registered_new: bool,
-    touched_old: bool,
-    terminating_old: bool,
-}
-
-struct Run<'a> {
-    context: &'a Context,
-    order: &'a Order,
-    cancel: &'a Cancel,
-    journal: Mutex<Journal>,
-}
-
-/// Deploys. Always comes back with an outcome; a second request to stop cuts even the undoing short.
+/// Does what the order says. Always comes back with an outcome; a second request to stop cuts even the undoing short.
 pub async fn deploy(context: &Context, order: &Order, cancel: &Cancel) -> Outcome {
     let began = Instant::now();
-    let run = Run { context, order, cancel, journal: Mutex::default() };
+    let run = Run::new(context, order, cancel);
     let outcome = tokio::select! {
         biased;
         () = cancel.stop() => Outcome::Dirty { cause: Failure::Interrupted, left: run.left() },
@@ -150,11 +146,12 @@ pub async fn deploy(context: &Context, order: &Order, cancel: &Cancel) -> Outcom
         Outcome::Dirty { left, .. } => left.clone(),
         _ => Vec::new(),
     };
-    let instances = if outcome == Outcome::Done { run.new_ids() } else { Vec::new() };
+    let is_good = matches!(outcome, Outcome::Done | Outcome::Partial | Outcome::Canary);
+    let instances = if is_good { run.new_ids() } else { Vec::new() };
     let seconds = began.elapsed().as_secs_f64();
     context.sink.event(&Event::Finished {
         outcome: outcome.word().to_owned(),
-        deployment: order.identity.deployment.clone(),
+        deployment: run.deployment(),
         instances,
         cause: outcome.cause(),
         left,
@@ -163,60 +160,89 @@ pub async fn deploy(context: &Context, order: &Order, cancel: &Cancel) -> Outcom
     outcome
 }
 
-impl Run<'_> {
+/// One run: what it is told, and what it knows so far.
+struct Run<'a> {
+    context: &'a Context,
+    order: &'a Order,
+    cancel: &'a Cancel,
+    /// What its boundaries begin with: nothing, or `restore-` while the last success is put back.
+    stage: &'static str,
+    began: Instant,
+    journal: Mutex<Journal>,
+}
+
+impl<'a> Run<'a> {
+    fn new(context: &'a Context, order: &'a Order, cancel: &'a Cancel) -> Self {
+        let journal = Mutex::default();
+        Self { context, order, cancel, stage: "", began: Instant::now(), journal }
+    }
+
     async fn whole(&self) -> Outcome {
         match self.forward().await {
-            Ok(()) => Outcome::Done,
+            Ok(Ending::Partial) => Outcome::Partial,
+            Ok(Ending::Canary) => Outcome::Canary,
+            Ok(_) => Outcome::Done,
             Err(Failure::Killed(point)) => Outcome::Killed(point),
             Err(Failure::Lock(LockError::Taken(holder))) => Outcome::Locked(holder),
             Err(cause) => self.settle(cause).await,
         }
     }
 
-    async fn forward(&self) -> Result<(), Failure> {
+    async fn forward(&self) -> Result<Ending, Failure> {
         let what = format!("take the lock of {} in {}", self.order.spec.service, self.order.spec.environment);
-        self.step(Action::Lock, &what).await?;
+        let undo = crate::plan::Undo::Unlock;
+        self.step(&Step { action: Action::Lock, wave: None, what, undo }).await?;
         let plan = self.plan().await?;
-        self.journal().plan = Some(plan.clone());
+        self.journal().start(plan.clone());
         self.context.sink.event(&Event::Planned { plan: plan.to_json(), text: plan.to_string() });
+        self.steps(&plan).await?;
+        Ok(plan.ending)
+    }
+
+    async fn steps(&self, plan: &Plan) -> Result<(), Failure> {
         for step in plan.steps.iter().filter(|step| step.action != Action::Lock) {
             if self.cancel.is_asked() && !self.is_past_return() {
                 return Err(Failure::Interrupted);
             }
-            self.step(step.action, &step.what).await?;
+            self.step(step).await?;
         }
         Ok(())
     }
 
     /// Makes the plan under the lock. One that was approved must still be what would be done.
     async fn plan(&self) -> Result<Plan, Failure> {
-        let snapshot = Snapshot::read(self.context.cloud.as_ref(), &self.order.spec).await?;
-        let plan = crate::plan::build(&self.order.spec, &snapshot, &self.order.identity)?;
+        let Order { spec, identity, intent, .. } = self.order;
+        let snapshot = self.snapshot(intent.task).await?;
+        let plan = crate::plan::build(spec, &snapshot, identity, intent)?;
         match &self.order.approved {
             Some(approved) if *approved != plan => Err(Failure::PlanChanged),
             _ => Ok(plan),
         }
     }
 
-    async fn step(&self, action: Action, what: &str) -> Result<(), Failure> {
+    async fn step(&self, step: &Step) -> Result<(), Failure> {
         let began = Instant::now();
-        self.boundary(&format!("before-{}", action.name()))?;
-        self.context.sink.event(&Event::StepStarted { step: action, what: what.to_owned() });
-        let result = self.act(action).await;
+        let (action, point) = (step.action, step.point());
+        self.boundary(&format!("before-{point}"))?;
+        let what = step.what.clone();
+        self.context.sink.event(&Event::StepStarted { step: action, wave: step.wave, what });
+        let result = self.act(step).await;
         if let Err(mut cause) = result {
             let consoles = self.consoles(&cause).await;
             cause.explain(consoles.iter().find(|line| line.contains(mayfly_ami::bake::FAILED)));
             cause.add_evidence(consoles);
-            let evidence = cause.evidence();
-            self.context.sink.event(&Event::StepFailed { step: action, cause: cause.to_string(), evidence });
+            let (wave, evidence, cause_text) = (step.wave, cause.evidence(), cause.to_string());
+            self.context.sink.event(&Event::StepFailed { step: action, wave, cause: cause_text, evidence });
             return Err(cause);
         }
-        self.context.sink.event(&Event::StepDone { step: action, seconds: began.elapsed().as_secs_f64() });
-        self.boundary(&format!("after-{}", action.name()))
+        let seconds = began.elapsed().as_secs_f64();
+        self.context.sink.event(&Event::StepDone { step: action, wave: step.wave, seconds });
+        self.boundary(&format!("after-{point}"))
     }
 
     fn boundary(&self, point: &str) -> Result<(), Failure> {
-        if (self.context.boundary)(point) { Err(Failure::Killed(point.to_owned())) } else { Ok(()) }
+        let point = format!("{}{point}", self.stage);
+        if (self.context.boundary)(&point) { Err(Failure::Killed(point)) } else { Ok(()) }
     }
 
     /// Renews the lease for as long as the run lasts.
@@ -238,11 +264,18 @@ impl Run<'_> {
     }
 
     fn new_ids(&self) -> Vec<String> {
-        self.journal().new.iter().cloned().collect()
+        self.journal().all_new()
     }
 
+    /// Whether going on is safer than going back: in the last wave, once its old instances are being ended.
     fn is_past_return(&self) -> bool {
-        self.journal().terminating_old
+        self.journal().is_past_return()
+    }
+
+    /// The deployment that serves in the end, or that was to.
+    fn deployment(&self) -> String {
+        let planned = self.journal().plan.as_ref().map(|plan| plan.identity.deployment.clone());
+        planned.unwrap_or_else(|| self.order.identity.deployment.clone())
     }
 
     fn note(&self, text: String) {

@@ -1,29 +1,44 @@
 //! What each step of a plan does.
 
 use super::{Failure, Run};
-use crate::cloud::{Kind, Tags, Template};
+use crate::cloud::{CloudError, Kind, Template};
 use crate::lock;
 use crate::naming;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Recording, Step, Task, Wave};
+use crate::snapshot::Snapshot;
 use std::time::Duration;
 
 impl Run<'_> {
-    pub(super) async fn act(&self, action: Action) -> Result<(), Failure> {
-        match action {
+    pub(super) async fn act(&self, step: &Step) -> Result<(), Failure> {
+        let wave = step.wave.unwrap_or_default();
+        match step.action {
             Action::Lock => self.take_lock().await,
             Action::CleanUp => self.clean_up().await,
             Action::Record => self.record().await,
-            Action::Launch => self.launch().await,
-            Action::Running => self.wait_running().await,
-            Action::Probe => self.wait_ready().await,
-            Action::Register => self.register_new().await,
-            Action::InService => self.wait_new_in_service().await,
-            Action::DeregisterOld => self.deregister_old().await,
-            Action::DrainOld => self.drain_old().await,
-            Action::TerminateOld => self.terminate_old().await,
+            Action::Launch => self.launch(wave).await,
+            Action::Running => self.wait_running(wave).await,
+            Action::Probe => self.wait_ready(wave).await,
+            Action::Register => self.register_new(wave).await,
+            Action::InService => self.wait_new_in_service(wave).await,
+            Action::Soak => self.soak(wave).await,
+            Action::Pause => self.pause_step(step).await,
+            Action::DeregisterOld => self.deregister_old(wave).await,
+            Action::DrainOld => self.drain_old(wave).await,
+            Action::TerminateOld => self.terminate_old(wave).await,
             Action::MarkDefault => self.mark_default().await,
+            Action::Hold => self.mark_held().await,
+            Action::MarkAborted => self.mark_aborted().await,
             Action::Unlock => self.unlock().await,
         }
+    }
+
+    pub(super) async fn snapshot(&self, task: Task) -> Result<Snapshot, Failure> {
+        Ok(Snapshot::read_for(self.context.cloud.as_ref(), &self.order.spec, task).await?)
+    }
+
+    /// The wave of a step. Only steps of the plan ask.
+    pub(super) fn wave(&self, number: u32) -> Result<Wave, Failure> {
+        self.current_plan()?.wave(number).cloned().ok_or(Failure::PlanChanged)
     }
 
     async fn take_lock(&self) -> Result<(), Failure> {
@@ -43,19 +58,20 @@ impl Run<'_> {
         let ids: Vec<String> = self.current_plan()?.leftovers.into_iter().map(|left| left.id).collect();
         self.still_ours().await?;
         self.take_out(&ids, true).await?;
+        self.still_ours().await?;
         self.terminate(&ids).await
     }
 
     async fn record(&self) -> Result<(), Failure> {
         let plan = self.current_plan()?;
+        let Recording::New(description) = &plan.record else { return Ok(()) };
         let cloud = self.context.cloud.as_ref();
         let name = naming::record(&plan.service, &plan.environment);
-        let description = plan.identity.description();
         let existing = match cloud.template(&name).await? {
             Some(template) => Some(template),
             None => {
                 let tags = naming::ownership(&plan.service, &plan.environment);
-                match cloud.create_template(&name, &tags, &description, &plan.template).await {
+                match cloud.create_template(&name, &tags, description, &plan.template).await {
                     Ok(Template { id, latest_version, .. }) => {
                         self.journal().record = Some((id, latest_version));
                         None
@@ -68,51 +84,47 @@ impl Run<'_> {
             }
         };
         if let Some(template) = existing {
-            let version = cloud.create_version(&template.id, &description, &plan.template).await?;
+            let version = cloud.create_version(&template.id, description, &plan.template).await?;
             self.journal().record = Some((template.id, version));
         }
         if self.journal().record.is_none() {
-            let evidence = Vec::new();
-            return Err(Failure::Hopeless {
-                what: format!("the launch template {name} could not be made"),
-                evidence,
-            });
+            let what = format!("the launch template {name} could not be made");
+            return Err(Failure::Hopeless { what, evidence: Vec::new() });
         }
         Ok(())
     }
 
-    async fn deregister_old(&self) -> Result<(), Failure> {
-        let ids = registered_old(&self.current_plan()?);
+    async fn deregister_old(&self, wave: u32) -> Result<(), Failure> {
+        let ids = self.registered_old(wave)?;
+        self.wait_spare(wave, &ids).await?;
         self.still_ours().await?;
-        self.journal().touched_old = true;
+        self.journal().touched.insert(wave);
         self.deregister(&ids).await
     }
 
-    async fn drain_old(&self) -> Result<(), Failure> {
-        let ids = registered_old(&self.current_plan()?);
+    async fn drain_old(&self, wave: u32) -> Result<(), Failure> {
+        let ids = self.registered_old(wave)?;
         self.wait_drained(&ids, true).await
     }
 
-    async fn terminate_old(&self) -> Result<(), Failure> {
-        let ids: Vec<String> = self.current_plan()?.old.into_iter().map(|old| old.id).collect();
+    async fn terminate_old(&self, wave: u32) -> Result<(), Failure> {
+        let ids: Vec<String> = self.wave(wave)?.old.into_iter().map(|old| old.id).collect();
+        self.alive_new(&self.journal_new_until(wave)).await?;
         self.still_ours().await?;
-        self.journal().terminating_old = true;
+        self.journal().ended.insert(wave);
         self.terminate(&ids).await
     }
 
-    /// The default version is the last that succeeded; the tags keep the older successes apart from the failures.
-    async fn mark_default(&self) -> Result<(), Failure> {
-        self.journal().terminating_old = true;
-        let Some((template, version)) = self.journal().record.clone() else { return Ok(()) };
-        let current = (naming::CURRENT.to_owned(), self.order.identity.deployment.clone());
-        let succeeded = self.with_version(naming::SUCCEEDED, version).await?;
-        let cloud = &self.context.cloud;
-        self.persist(async || cloud.set_default(&template, version).await).await?;
-        let tags = Tags::from([current, succeeded]);
-        self.persist(async || cloud.tag(&template, &tags).await).await
+    fn registered_old(&self, wave: u32) -> Result<Vec<String>, Failure> {
+        let old = self.wave(wave)?.old.into_iter();
+        Ok(old.filter(|old| old.is_registered()).map(|old| old.id).collect())
     }
 
-    async fn unlock(&self) -> Result<(), Failure> {
+    pub(super) fn journal_new_until(&self, wave: u32) -> Vec<String> {
+        self.journal().new_until(wave)
+    }
+
+    pub(super) async fn unlock(&self) -> Result<(), Failure> {
         let held = self.journal().held.clone();
         let Some(held) = held else { return Ok(()) };
         self.persist(async || lock::release(self.context.cloud.as_ref(), &held).await).await?;
@@ -120,21 +132,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A tag of the record that lists versions, with one more.
-    pub(super) async fn with_version(&self, key: &str, version: i64) -> Result<(String, String), Failure> {
-        let name = naming::record(&self.order.spec.service, &self.order.spec.environment);
-        let cloud = &self.context.cloud;
-        let record = self.persist(async || cloud.template(&name).await).await?;
-        let text = record.and_then(|record| record.tags.get(key).cloned()).unwrap_or_default();
-        let mut versions = naming::read_ranges(&text);
-        versions.push(version);
-        Ok((key.to_owned(), naming::write_ranges(&versions)))
-    }
-
     /// Does a call that may be repeated without harm until it is through, for half a minute.
     pub(super) async fn persist<T>(
         &self,
-        mut call: impl AsyncFnMut() -> Result<T, crate::cloud::CloudError>,
+        mut call: impl AsyncFnMut() -> Result<T, CloudError>,
     ) -> Result<T, Failure> {
         let mut pause = Duration::from_millis(250);
         for _ in 0..6 {
@@ -147,8 +148,4 @@ impl Run<'_> {
         }
         Ok(call().await?)
     }
-}
-
-pub(super) fn registered_old(plan: &Plan) -> Vec<String> {
-    plan.old.iter().filter(|old| old.registered).map(|old| old.id.clone()).collect()
 }

@@ -65,7 +65,7 @@ impl World {
             since: started,
             until: lock::until(started),
         };
-        Order { spec, identity, holder, approved: None }
+        Order { spec, identity, intent: Intent::default(), holder, approved: None }
     }
 
     fn context(&self, kill_at: Option<&str>) -> Context {
@@ -79,6 +79,7 @@ impl World {
             now: Arc::new(|| DateTime::from_timestamp(1_800_000_100, 0).expect("a time")),
             alive: Arc::new(move |process: &str| process == alive),
             boundary: Arc::new(move |point: &str| kill_at.as_deref() == Some(point)),
+            asker: None,
         }
     }
 
@@ -380,9 +381,11 @@ async fn a_lock_that_was_taken_over_stops_the_run_before_it_touches_the_old() {
 async fn a_plan_that_was_approved_is_not_replaced_by_another() {
     let mut world = World::with_one_deployed().await;
     let mut order = world.order("ami-good");
-    let snapshot = Snapshot::read(world.cloud.as_ref(), &order.spec).await.expect("a snapshot");
-    let mut plan = crate::plan::build(&order.spec, &snapshot, &order.identity).expect("a plan");
-    plan.old.pop();
+    let snapshot =
+        crate::snapshot::Snapshot::read(world.cloud.as_ref(), &order.spec).await.expect("a snapshot");
+    let mut plan =
+        crate::plan::build(&order.spec, &snapshot, &order.identity, &order.intent).expect("a plan");
+    plan.waves[0].old.pop();
     order.approved = Some(plan);
     let (_canceller, cancel) = channel();
     let outcome = deploy(&world.context(None), &order, &cancel).await;

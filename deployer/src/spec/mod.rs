@@ -3,11 +3,14 @@
 mod error;
 mod node;
 mod read;
+mod strategy;
 mod table;
 
 pub use error::{Problem, SpecError, nearest};
 pub use node::{At, Node};
+pub use strategy::{LockPlace, Promote, Share, Strategy};
 
+use crate::cloud::BalancerRef;
 use mayfly_ami::user_data::States;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -39,8 +42,12 @@ pub struct Spec {
     pub instance_profile: Option<String>,
     /// Name of the key pair.
     pub key_name: Option<String>,
-    /// Name of the classic load balancer they serve behind.
-    pub load_balancer: Option<String>,
+    /// The load balancers they serve behind, all of them.
+    pub load_balancers: Vec<BalancerRef>,
+    /// In which waves the new replace the old.
+    pub strategy: Strategy,
+    /// Where the lock is kept.
+    pub lock: LockPlace,
     /// The state tree.
     pub states: StatesSpec,
     /// Pillar, with `--set` merged over it.
@@ -145,12 +152,20 @@ pub struct Timeouts {
     pub in_service: Duration,
     /// Beyond the balancer's own draining time.
     pub drain: Duration,
+    /// A pause before a step, to be let go on.
+    pub pause: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let five_minutes = Duration::from_secs(300);
-        Self { running: five_minutes, probe: five_minutes, in_service: five_minutes, drain: Duration::ZERO }
+        Self {
+            running: five_minutes,
+            probe: five_minutes,
+            in_service: five_minutes,
+            drain: Duration::ZERO,
+            pause: Duration::from_secs(3_600),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::{Problem, SpecError, nearest};
 use super::node::{At, Node, Value};
+use super::strategy;
 use super::table::{Read, Table, Wrong, kind, text};
 use super::{Address, DEFAULT_ENVIRONMENT, DEFAULT_REFERENCE, ImageRef, Probe, Spec, StatesSpec, Timeouts};
 use mayfly_ami::user_data::States;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The keys that an environment may override.
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 29] = [
     "service",
     "role",
     "count",
@@ -20,6 +21,9 @@ const KEYS: [&str; 26] = [
     "instance_profile",
     "key_name",
     "load_balancer",
+    "load_balancers",
+    "strategy",
+    "lock",
     "states",
     "pillar",
     "grains",
@@ -51,7 +55,7 @@ const STATES: [&str; 11] = [
     "known_hosts_file",
 ];
 const PROBE: [&str; 6] = ["port", "path", "address", "scheme", "interval", "timeout"];
-const TIMEOUTS: [&str; 4] = ["running", "probe", "in_service", "drain"];
+const TIMEOUTS: [&str; 5] = ["running", "probe", "in_service", "drain", "pause"];
 const WATCH: [&str; 6] = ["name", "paths", "service", "action", "debounce", "check"];
 const SUPERVISORS: [&str; 4] = ["auto", "supervisord", "systemd", "builtin"];
 const ENVIRONMENTS: &str = "environments";
@@ -71,10 +75,13 @@ pub(super) fn spec(text: &str, file: &str, environment: &str) -> Result<Spec, Sp
         problem: Box::new(Problem::Value { key: environment.to_owned(), why }),
     })?;
     for (name, over) in &environments {
-        validated(&base.clone().merged(over.clone()), name).map_err(wrong)?;
+        validated(&strategy::without_replaced(base.clone(), over).merged(over.clone()), name)
+            .map_err(wrong)?;
     }
     match environments.into_iter().find(|(name, _)| name == environment) {
-        Some((_, over)) => validated(&base.merged(over), environment).map_err(wrong),
+        Some((_, over)) => {
+            validated(&strategy::without_replaced(base, &over).merged(over), environment).map_err(wrong)
+        }
         None if environment == DEFAULT_ENVIRONMENT => validated(&base, environment).map_err(wrong),
         None => Err(unknown_environment(text, file, environment)),
     }
@@ -124,17 +131,20 @@ fn validated(node: &Node, environment: &str) -> Read<Spec> {
     let service = service(&top)?;
     let role = top.text("role")?.unwrap_or_else(|| service.clone());
     check_role(&role).map_err(|why| top.value("role", why))?;
+    let count = u32::try_from(top.number("count", 1, 5_000)?.unwrap_or(1)).unwrap_or(1);
     Ok(Spec {
         environment: environment.to_owned(),
         role,
-        count: u32::try_from(top.number("count", 1, 5_000)?.unwrap_or(1)).unwrap_or(1),
+        count,
         image: image(&top)?,
         instance_types: nonempty(&top, "instance_type", "t3.micro")?,
         subnets: top.texts("subnets")?.unwrap_or_default(),
         security_groups: top.texts("security_groups")?.unwrap_or_default(),
         instance_profile: top.text("instance_profile")?,
         key_name: top.text("key_name")?,
-        load_balancer: load_balancer(&top)?,
+        load_balancers: strategy::balancers(&top)?,
+        strategy: strategy::strategy(&top, count)?,
+        lock: strategy::lock(&top)?,
         states: states(&top)?,
         pillar: top.free("pillar")?,
         grains: top.free("grains")?,
@@ -207,15 +217,6 @@ fn image(top: &Table<'_>) -> Read<ImageRef> {
     let table = Table::open(node, "image", &["name", "owner"])?;
     let name = table.text("name")?.ok_or_else(|| table.missing("name"))?;
     Ok(ImageRef::Newest { name, owner: table.text("owner")?.unwrap_or_else(|| "self".to_owned()) })
-}
-
-fn load_balancer(top: &Table<'_>) -> Read<Option<String>> {
-    let Some(node) = top.get("load_balancer") else { return Ok(None) };
-    if matches!(&node.value, Value::Text(word) if word == "none") {
-        return Ok(None);
-    }
-    let table = Table::open(node, "load_balancer", &["classic"])?;
-    Ok(Some(table.text("classic")?.ok_or_else(|| table.missing("classic"))?))
 }
 
 fn states(top: &Table<'_>) -> Read<StatesSpec> {
@@ -307,6 +308,7 @@ fn timeouts(top: &Table<'_>) -> Read<Timeouts> {
         probe: table.duration("probe")?.unwrap_or(default.probe),
         in_service: table.duration("in_service")?.unwrap_or(default.in_service),
         drain: table.duration("drain")?.unwrap_or(default.drain),
+        pause: strategy::pause(&table)?,
     })
 }
 
@@ -353,7 +355,7 @@ environments:
         assert_eq!(spec.states.reference(), "staging");
         let spec = Spec::parse(GOOD, "mayfly.yaml", "production", &[]).expect("a spec");
         assert_eq!((spec.count, spec.states.reference()), (2, "main"));
-        assert_eq!(spec.load_balancer.as_deref(), Some("greeter"));
+        assert_eq!(spec.load_balancers, [crate::cloud::BalancerRef::Classic("greeter".into())]);
     }
 
     #[test]
@@ -376,7 +378,7 @@ environments:
         );
         assert_eq!(
             error(&format!("{GOOD}timeouts: {{zzz: 1}}\n")),
-            "mayfly.yaml:10:12: unknown key `timeouts.zzz`; valid here: running, probe, in_service, drain"
+            "mayfly.yaml:10:12: unknown key `timeouts.zzz`; valid here: running, probe, in_service, drain, pause"
         );
     }
 

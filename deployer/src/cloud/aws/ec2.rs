@@ -258,6 +258,40 @@ impl Aws {
         Ok(versions)
     }
 
+    /// A number that does not exist would fail the whole call, so a call that says so is done one by one.
+    pub(super) async fn describe_versions_numbered(
+        &self,
+        template: &str,
+        numbers: &[i64],
+    ) -> Answer<Vec<Version>> {
+        match self.describe_some_versions(template, numbers).await {
+            Err(error) if error.kind == Kind::NotFound && numbers.len() > 1 => {
+                let mut versions = Vec::new();
+                for number in numbers {
+                    match self.describe_some_versions(template, &[*number]).await {
+                        Err(error) if error.kind == Kind::NotFound => {}
+                        found => versions.extend(found?),
+                    }
+                }
+                Ok(versions)
+            }
+            Err(error) if error.kind == Kind::NotFound => Ok(Vec::new()),
+            found => found,
+        }
+    }
+
+    async fn describe_some_versions(&self, template: &str, numbers: &[i64]) -> Answer<Vec<Version>> {
+        const ACTION: &str = "DescribeLaunchTemplateVersions";
+        let numbers = numbers.iter().map(i64::to_string).collect();
+        let request = self.ec2.describe_launch_template_versions().launch_template_id(template);
+        let mut pages = request.set_versions(Some(numbers)).into_paginator().items().send();
+        let mut versions = Vec::new();
+        while let Some(item) = pages.next().await {
+            versions.extend(version(&item.map_err(|error| failed(ACTION, &error))?));
+        }
+        Ok(versions)
+    }
+
     pub(super) async fn modify_default(&self, template: &str, version: i64) -> Answer<()> {
         let version = version.to_string();
         let request = self.ec2.modify_launch_template().launch_template_id(template).default_version(version);

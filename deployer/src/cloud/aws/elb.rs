@@ -2,8 +2,8 @@
 
 use super::convert::member;
 use super::{Aws, failed, incomplete};
-use crate::cloud::{Answer, Balancer, Member};
-use aws_sdk_elasticloadbalancing::types::Instance;
+use crate::cloud::{Answer, Balancer, Check, Member};
+use aws_sdk_elasticloadbalancing::types::{HealthCheck, Instance};
 use std::time::Duration;
 
 impl Aws {
@@ -15,11 +15,12 @@ impl Aws {
         let found =
             answer.load_balancer_descriptions().first().ok_or_else(|| incomplete(ACTION, "the balancer"))?;
         Ok(Balancer {
-            name: name.to_owned(),
             dns_name: found.dns_name().map(str::to_owned),
             zones: found.availability_zones().to_vec(),
             drain: self.draining(name).await?,
             health_check: found.health_check().map(|check| check.target().to_owned()),
+            check: found.health_check().map(check),
+            ..Balancer::classic(name)
         })
     }
 
@@ -54,6 +55,17 @@ impl Aws {
             .await
             .map(|_| ())
             .map_err(|error| failed("DeregisterInstancesFromLoadBalancer", &error))
+    }
+}
+
+fn check(check: &HealthCheck) -> Check {
+    let seconds = |number: i32| Duration::from_secs(u64::try_from(number).unwrap_or_default());
+    let count = |number: i32| u32::try_from(number).unwrap_or(1);
+    Check {
+        interval: seconds(check.interval()),
+        timeout: seconds(check.timeout()),
+        healthy: count(check.healthy_threshold()),
+        unhealthy: count(check.unhealthy_threshold()),
     }
 }
 

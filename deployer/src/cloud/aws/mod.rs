@@ -1,8 +1,9 @@
-//! AWS behind [`Cloud`]: clients, deadlines, retries and the sorting of errors. The calls are in `ec2` and `elb`.
+//! AWS behind [`Cloud`]: clients, deadlines, retries and the sorting of errors. The calls are in `ec2`, `elb` and `elbv2`.
 
 mod convert;
 mod ec2;
 mod elb;
+mod elbv2;
 
 use super::*;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -11,7 +12,9 @@ use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::error::SdkError;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Attempts of a call that may be repeated, with growing, jittered pauses between them.
@@ -28,6 +31,9 @@ pub struct AwsOptions {
 pub struct Aws {
     ec2: aws_sdk_ec2::Client,
     elb: aws_sdk_elasticloadbalancing::Client,
+    elbv2: aws_sdk_elasticloadbalancingv2::Client,
+    /// Target groups by name, once they were looked up.
+    arns: Mutex<BTreeMap<String, String>>,
 }
 
 impl Aws {
@@ -37,6 +43,8 @@ impl Aws {
         Self {
             ec2: aws_sdk_ec2::Client::new(&config),
             elb: aws_sdk_elasticloadbalancing::Client::new(&config),
+            elbv2: aws_sdk_elasticloadbalancingv2::Client::new(&config),
+            arns: Mutex::default(),
         }
     }
 }
@@ -170,6 +178,10 @@ impl Cloud for Aws {
         self.describe_versions(template).await
     }
 
+    async fn versions_numbered(&self, template: &str, numbers: &[i64]) -> Answer<Vec<Version>> {
+        self.describe_versions_numbered(template, numbers).await
+    }
+
     async fn set_default(&self, template: &str, version: i64) -> Answer<()> {
         self.modify_default(template, version).await
     }
@@ -178,20 +190,32 @@ impl Cloud for Aws {
         self.delete_launch_template(template).await
     }
 
-    async fn balancer(&self, name: &str) -> Answer<Balancer> {
-        self.describe_balancer(name).await
+    async fn balancer(&self, balancer: &BalancerRef) -> Answer<Balancer> {
+        match balancer {
+            BalancerRef::Classic(name) => self.describe_balancer(name).await,
+            BalancerRef::TargetGroup(group) => self.describe_group(group).await,
+        }
     }
 
-    async fn members(&self, balancer: &str) -> Answer<Vec<Member>> {
-        self.describe_health(balancer).await
+    async fn members(&self, balancer: &BalancerRef) -> Answer<Vec<Member>> {
+        match balancer {
+            BalancerRef::Classic(name) => self.describe_health(name).await,
+            BalancerRef::TargetGroup(group) => self.describe_target_health(group).await,
+        }
     }
 
-    async fn register(&self, balancer: &str, ids: &[String]) -> Answer<()> {
-        self.register_instances(balancer, ids).await
+    async fn register(&self, balancer: &BalancerRef, targets: &[String]) -> Answer<()> {
+        match balancer {
+            BalancerRef::Classic(name) => self.register_instances(name, targets).await,
+            BalancerRef::TargetGroup(group) => self.register_targets(group, targets).await,
+        }
     }
 
-    async fn deregister(&self, balancer: &str, ids: &[String]) -> Answer<()> {
-        self.deregister_instances(balancer, ids).await
+    async fn deregister(&self, balancer: &BalancerRef, targets: &[String]) -> Answer<()> {
+        match balancer {
+            BalancerRef::Classic(name) => self.deregister_instances(name, targets).await,
+            BalancerRef::TargetGroup(group) => self.deregister_targets(group, targets).await,
+        }
     }
 
     async fn create_image(&self, instance: &str, name: &str, tags: &Tags) -> Answer<String> {
