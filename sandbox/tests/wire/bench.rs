@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use mayfly_sandbox::api::{Cloud, Console, serve};
-use mayfly_sandbox::world::{CallRecord, Config, Effect, Observation};
+use mayfly_sandbox::world::{CallRecord, Config, Effect, Observation, ProbeOutcome};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -65,12 +65,11 @@ fn answers(effect: Effect) -> Vec<Observation> {
         Effect::DestroyMachine { id } => vec![Observation::MachineGone { id }],
         Effect::CopyImage { image_id, .. } => vec![Observation::ImageCopied { image_id }],
         Effect::BalancerChanged(plan) => {
-            let probed =
-                plan.backends.iter().filter(|backend| backend.probe).map(|backend| Observation::Probed {
-                    balancer: plan.name.clone(),
-                    instance_id: backend.instance_id.clone(),
-                    passed: true,
-                });
+            let probed = plan.probed().map(|(pool, backend)| Observation::Probed {
+                pool: pool.to_owned(),
+                backend: backend.id.clone(),
+                outcome: ProbeOutcome::Passed,
+            });
             probed.collect()
         }
         _ => Vec::new(),
