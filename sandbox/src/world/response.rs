@@ -275,7 +275,7 @@ pub struct ListenerRecord {
 pub struct TargetHealth {
     /// The target.
     pub key: TargetKey,
-    /// Zone, where one was named with it.
+    /// Zone of an address.
     pub zone: Option<String>,
     /// The port on which it is checked.
     pub check_port: u16,

@@ -127,7 +127,9 @@ impl World {
         let balancer = self.balancer_of(&group.arn);
         let shown = |key: &TargetKey, target: Option<&Target>| TargetHealth {
             key: key.clone(),
-            zone: target.and_then(|target| target.zone.clone()),
+            zone: target
+                .filter(|_| group.target_type == TargetType::Ip)
+                .map(|target| self.zone_of(key, target)),
             check_port: group.check.port.unwrap_or(key.port),
             status: self.status(group, balancer, key, target),
         };

@@ -33,6 +33,11 @@ impl Bench {
         Self { endpoint, cloud, _runtime: runtime }
     }
 
+    /// The call log.
+    pub(crate) fn calls(&self) -> Vec<CallRecord> {
+        self.cloud.read(|world| world.calls_after(0).cloned().collect())
+    }
+
     /// Every parameter of every call that went well was understood, but for disks, of which the sandbox has one size.
     pub(crate) fn assert_nothing_ignored(&self) {
         let ignored: Vec<String> = self.cloud.read(|world| {
