@@ -4,6 +4,7 @@ mod draining;
 mod health;
 mod requests;
 mod server;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -107,7 +108,7 @@ impl Bench {
             id: format!("i-{number}"),
             instance_id: Some(format!("i-{number}")),
             address,
-            port: 0,
+            port: PORT,
             zone: "us-east-1a".to_owned(),
             probe: None,
             traffic,
