@@ -78,18 +78,21 @@ fn instance(instance: &world::Instance) -> InstanceStatus {
 }
 
 fn balancer(plan: &BalancerPlan) -> BalancerStatus {
-    let side = |protocol: world::Protocol, port: u16| format!("{}:{port}", protocol.as_str());
     let listeners = plan.listeners.iter().map(|listener| {
-        let clients = side(listener.protocol, listener.port);
-        format!("{clients} → {}", side(listener.instance_protocol, listener.instance_port))
+        let protocol = listener.protocol.as_str();
+        let to = match listener.instance_port {
+            Some(port) => format!("{protocol}:{port}"),
+            None => listener.routes.iter().map(route).collect::<Vec<_>>().join(", "),
+        };
+        format!("{protocol}:{} → {to}", listener.port)
     });
-    let backends = plan.backends.iter().map(|backend| {
+    let backends = plan.pools.iter().flat_map(|pool| &pool.backends).map(|backend| {
         let traffic = match backend.traffic {
             world::Traffic::None => "none",
             world::Traffic::New => "new",
             world::Traffic::Draining => "draining",
         };
-        (backend.instance_id.clone(), traffic.to_owned())
+        (backend.id.clone(), traffic.to_owned())
     });
     BalancerStatus {
         name: plan.name.clone(),
@@ -97,6 +100,12 @@ fn balancer(plan: &BalancerPlan) -> BalancerStatus {
         listeners: listeners.collect(),
         backends: backends.collect::<BTreeMap<_, _>>(),
     }
+}
+
+/// A target group's name with its weight; the name stands before the last part of its ARN.
+fn route(route: &world::Route) -> String {
+    let name = route.pool.rsplit('/').nth(1).unwrap_or(&route.pool);
+    format!("{name} ({})", route.weight)
 }
 
 fn image(image: &world::Image) -> ImageStatus {

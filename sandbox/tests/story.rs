@@ -31,6 +31,75 @@ async fn boto3_runs_balances_and_terminates_an_instance() {
     sandbox.handle.down().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_aws_command_registers_asks_drains_and_terminates_a_target() {
+    let sandbox = sandbox_with(|config| config.world = mayfly_sandbox::world::Config::default()).await;
+    let endpoint = sandbox.handle.endpoint().to_owned();
+    let user_data = sandbox.dir.path().join("user-data");
+    std::fs::write(&user_data, http_server("through the balancer")).unwrap();
+    let user_data = format!("file://{}", user_data.display());
+    tokio::task::spawn_blocking(move || target_story(&endpoint, &user_data)).await.unwrap();
+    sandbox.handle.down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_registers_asks_drains_and_terminates_a_target() {
+    let sandbox = sandbox_with(|config| config.world = mayfly_sandbox::world::Config::default()).await;
+    let endpoint = sandbox.handle.endpoint().to_owned();
+    let user_data = http_server("through the balancer");
+    let told =
+        tokio::task::spawn_blocking(move || clients::boto3_with(&endpoint, "target_story", &[&user_data]));
+    told.await.unwrap();
+    sandbox.handle.down().await.unwrap();
+}
+
+fn target_story(endpoint: &str, user_data: &str) {
+    let aws = |line: &str, more: &[&str]| {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        words.extend_from_slice(more);
+        words.extend_from_slice(&["--output", "text"]);
+        clients::aws(endpoint, &words)
+    };
+    let vpc = aws("ec2 describe-vpcs --query Vpcs[0].VpcId", &[]);
+    let check =
+        "--health-check-interval-seconds 5 --health-check-timeout-seconds 2 --healthy-threshold-count 2";
+    let query = "--query TargetGroups[0].TargetGroupArn";
+    let make = format!("elbv2 create-target-group --name web --protocol HTTP --port 8080 {check} {query}");
+    let group = aws(&make, &["--vpc-id", &vpc]);
+    let make = "elbv2 create-load-balancer --name web --query LoadBalancers[0].[LoadBalancerArn,DNSName]";
+    let made = aws(make, &["--subnets", "subnet-00000000000000001", "subnet-00000000000000002"]);
+    let (balancer, name) = made.split_once(char::is_whitespace).unwrap();
+    aws("elbv2 wait load-balancer-available --load-balancer-arns", &[balancer]);
+    let action = format!("Type=forward,TargetGroupArn={group}");
+    let listener = ["--load-balancer-arn", balancer, "--default-actions", &action];
+    aws("elbv2 create-listener --protocol HTTP --port 8080", &listener);
+    let of_group = |line: &str, more: &[&str]| aws(line, &[&["--target-group-arn", &group], more].concat());
+    let delay = "Key=deregistration_delay.timeout_seconds,Value=10";
+    of_group("elbv2 modify-target-group-attributes", &["--attributes", delay]);
+
+    let image =
+        aws("ssm get-parameter --query Parameter.Value --name /aws/service/mayfly/debian/stable/latest", &[]);
+    let launch = ["--image-id", &image, "--user-data", user_data, "--query", "Instances[0].InstanceId"];
+    let id = aws("ec2 run-instances --instance-type t3.micro --count 1", &launch);
+    aws("ec2 wait instance-running --instance-ids", &[&id]);
+    let target = format!("Id={id}");
+    of_group("elbv2 register-targets", &["--targets", &target]);
+    of_group("elbv2 wait target-in-service", &[]);
+    let url = format!("http://{name}:8080/");
+    let ask = || std::process::Command::new("curl").args(["-sS", "-m", "30", &url]).output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&ask()), "through the balancer");
+
+    of_group("elbv2 deregister-targets", &["--targets", &target]);
+    let state = "elbv2 describe-target-health --query TargetHealthDescriptions[0].TargetHealth.State";
+    assert_eq!(of_group(state, &[]), "draining");
+    assert_eq!(String::from_utf8_lossy(&ask()), "", "no new request goes to it");
+    of_group("elbv2 wait target-deregistered", &["--targets", &target]);
+    aws("ec2 terminate-instances --instance-ids", &[&id]);
+    aws("ec2 wait instance-terminated --instance-ids", &[&id]);
+    aws("elbv2 delete-load-balancer --load-balancer-arn", &[balancer]);
+    of_group("elbv2 delete-target-group", &[]);
+}
+
 fn story(endpoint: &str, user_data: &str) {
     let aws = |line: &str, more: &[&str]| {
         let mut words: Vec<&str> = line.split(' ').collect();

@@ -2,14 +2,13 @@
 
 use crate::cloud::SimulatedCloud;
 use crate::fault::At;
-use crate::machines::Temper;
 use crate::monitor::{Monitor, Watch};
 use crate::scenario::{ENVIRONMENT, SERVICE, Scenario};
 use crate::session::{Entry, Session};
 use crate::universe::Universe;
 use mayfly_deployer::lock::{self, Holder};
 use mayfly_deployer::naming;
-use mayfly_deployer::plan::Identity;
+use mayfly_deployer::plan::{Identity, Intent};
 use mayfly_deployer::run::{self, Context, Event, Order, Outcome};
 use mayfly_deployer::spec::Spec;
 use std::sync::{Arc, Mutex};
@@ -50,24 +49,25 @@ pub struct Ran {
 #[derive(Debug, Clone)]
 pub struct Deployer {
     spec: Spec,
-    release: u32,
+    intent: Intent,
+    number: u32,
     watch: Watch,
     /// Where it runs; only there does a dead process prove anything.
     place: String,
 }
 
 impl Deployer {
-    /// A deployer of one release.
+    /// One that does what is asked; `number` tells it apart from the others.
     #[must_use]
-    pub fn new(scenario: &Scenario, count: u32, release: u32, temper: Temper) -> Self {
+    pub fn new(scenario: &Scenario, spec: Spec, intent: Intent, number: u32) -> Self {
         let watch = Watch {
             service: SERVICE.to_owned(),
             environment: ENVIRONMENT.to_owned(),
             balancers: scenario.behind.balancers(),
-            count: count as usize,
+            count: scenario.new.max(scenario.old) as usize,
+            minimum: scenario.minimum() as usize,
         };
-        let spec = scenario.spec(count, release, temper);
-        Self { spec, release, watch, place: "here".to_owned() }
+        Self { spec, intent, number, watch, place: "here".to_owned() }
     }
 
     /// The same on another machine.
@@ -121,7 +121,7 @@ impl Deployer {
     }
 
     fn context(&self, session: &Session, events: &Arc<Mutex<Vec<Event>>>) -> Context {
-        let cloud = Arc::new(SimulatedCloud(session.clone()));
+        let cloud = Arc::new(SimulatedCloud::new(session.clone()));
         let (events, clock, me) = (Arc::clone(events), session.clone(), self.process());
         Context {
             cloud: cloud.clone(),
@@ -134,21 +134,22 @@ impl Deployer {
             now: Arc::new(move || clock.now()),
             alive: Arc::new(move |process: &str| process == me),
             boundary: Arc::new(|_: &str| false),
+            asker: None,
         }
     }
 
     fn process(&self) -> String {
-        format!("{}/1", self.release)
+        format!("{}/1", self.number)
     }
 
     fn order(&self, session: &Session) -> Order {
         let started = session.now();
-        let number = u16::try_from(self.release).unwrap_or_default();
+        let number = u16::try_from(self.number).unwrap_or_default();
         let deployment = naming::deployment(SERVICE, ENVIRONMENT, started, number);
         let who = "ann@laptop".to_owned();
         let identity = Identity { deployment, who: who.clone(), started, commit: Some("0".repeat(40)) };
         let holder = Holder {
-            token: self.release.to_string(),
+            token: self.number.to_string(),
             who,
             place: self.place.clone(),
             process: self.process(),
@@ -156,6 +157,7 @@ impl Deployer {
             since: started,
             until: lock::until(started),
         };
-        Order { spec: self.spec.clone(), identity, holder, approved: None }
+        let (spec, intent) = (self.spec.clone(), self.intent.clone());
+        Order { spec, identity, intent, holder, approved: None }
     }
 }

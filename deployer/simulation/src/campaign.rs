@@ -1,7 +1,7 @@
 //! Many schedules, side by side on all processors: every call of a good run failed in every way, or chance.
 
 use crate::fault::{At, Fault};
-use crate::scenario::Scenario;
+use crate::scenario::{Behind, Course, Scenario};
 use crate::schedule::{Schedule, Verdict};
 use crate::stage;
 use crate::universe::Universe;
@@ -53,6 +53,15 @@ pub fn every_fault(scenario: Scenario, seed: u64) -> (Universe, Vec<Schedule>) {
         }
     }
     (stage, schedules)
+}
+
+/// Every fault of every course and of every kind of balancer.
+#[must_use]
+pub fn all(seed: u64) -> Vec<(Universe, Vec<Schedule>)> {
+    let mut scenarios: Vec<Scenario> =
+        Behind::ALL.into_iter().map(|behind| Scenario::even(Course::BlueGreen, behind, 3)).collect();
+    scenarios.extend(Course::ALL.into_iter().skip(1).map(|course| Scenario::even(course, Behind::Group, 3)));
+    scenarios.into_iter().map(|scenario| every_fault(scenario, seed)).collect()
 }
 
 /// Runs schedules of shared stages.

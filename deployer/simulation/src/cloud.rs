@@ -1,20 +1,23 @@
 //! The deployer's cloud over the world model: the same calls in the same order as its client of AWS makes, typed.
 
+use crate::balancers::group_targets;
 use crate::machines::Reply;
 use crate::session::Session;
 use async_trait::async_trait;
 use mayfly_deployer::cloud::{
-    Answer, Balancer, BuilderLaunch, Cloud, CloudError, Health, Image, ImageFilter, Instance, InstanceState,
-    Kind, Launch, Member, Subnet, Tags, Template, TemplateData, Version,
+    Answer, Balancer, BalancerRef, BuilderLaunch, Cloud, CloudError, Image, ImageFilter, Instance,
+    InstanceState, Kind, Launch, Member, Subnet, Tags, Template, TemplateData, Version,
 };
 use mayfly_deployer::run::{ProbeAnswer, Prober};
 use mayfly_sandbox::world::{
-    self, BalancerInstances, CreateTemplate, CreateTemplateVersion, Describe, DescribeBalancers,
-    DescribeImages, DescribeTemplateVersions, DescribeTemplates, Ec2Request, ElbRequest, Filter, InstanceIds,
+    self, BalancerInstances, CreateTemplate, CreateTemplateVersion, Describe, DescribeImages,
+    DescribeTemplateVersions, DescribeTemplates, Ec2Request, ElbRequest, Elbv2Request, Filter, InstanceIds,
     LaunchSpec, ModifyTemplate, Request, Response, RunInstances, TagResources, TemplateRef,
 };
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Ids in one call, as in the client of AWS.
@@ -22,15 +25,44 @@ const IDS: usize = 200;
 
 /// The cloud and the instances' HTTP, as one deployer sees them.
 #[derive(Clone)]
-pub struct SimulatedCloud(pub Session);
+pub struct SimulatedCloud {
+    session: Session,
+    /// Target groups by name, once they were looked up.
+    pub(crate) arns: Arc<Mutex<BTreeMap<String, String>>>,
+}
 
 impl SimulatedCloud {
-    async fn ec2(&self, request: Ec2Request) -> Answer<Response> {
-        self.0.call(&Request::Ec2(Box::new(request), false)).await
+    /// For one process.
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        Self { session, arns: Arc::default() }
     }
 
-    async fn elb(&self, request: ElbRequest) -> Answer<Response> {
-        self.0.call(&Request::Elb(Box::new(request))).await
+    async fn ec2(&self, request: Ec2Request) -> Answer<Response> {
+        self.session.call(&Request::Ec2(Box::new(request), false)).await
+    }
+
+    pub(crate) async fn elbv2(&self, request: Elbv2Request) -> Answer<Response> {
+        self.session.call(&Request::Elbv2(Box::new(request))).await
+    }
+
+    async fn numbered(&self, template: &str, numbers: &[i64]) -> Answer<Vec<Version>> {
+        let versions = numbers.iter().map(i64::to_string).collect();
+        let body = DescribeTemplateVersions {
+            template: by_id(template),
+            versions,
+            ..DescribeTemplateVersions::default()
+        };
+        match self.ec2(Ec2Request::DescribeLaunchTemplateVersions(body)).await? {
+            Response::TemplateVersions(page) => {
+                Ok(page.items.iter().map(|found| version(&found.version)).collect())
+            }
+            other => Err(odd("DescribeLaunchTemplateVersions", &other)),
+        }
+    }
+
+    pub(crate) async fn elb(&self, request: ElbRequest) -> Answer<Response> {
+        self.session.call(&Request::Elb(Box::new(request))).await
     }
 
     async fn describe(&self, filters: Vec<Filter>) -> Answer<Vec<Instance>> {
@@ -59,7 +91,7 @@ impl SimulatedCloud {
     }
 }
 
-fn odd(action: &'static str, response: &Response) -> CloudError {
+pub(crate) fn odd(action: &'static str, response: &Response) -> CloudError {
     CloudError::new(action, Kind::Unusable, format!("an answer of another kind: {response:?}"))
 }
 
@@ -184,22 +216,6 @@ fn run_instances(launch: &Launch) -> RunInstances {
     }
 }
 
-fn member(health: world::InstanceHealth) -> Member {
-    let is_draining = health.description.contains("deregistration currently in progress");
-    let some = |text: &str| (text != "N/A").then(|| text.to_owned());
-    Member {
-        health: match health.state {
-            _ if is_draining => Health::Draining,
-            "InService" => Health::InService,
-            "OutOfService" => Health::OutOfService,
-            _ => Health::Unknown,
-        },
-        reason_code: some(health.reason_code),
-        description: some(health.description),
-        instance: health.instance_id,
-    }
-}
-
 #[async_trait]
 impl Cloud for SimulatedCloud {
     async fn images(&self, wanted: &ImageFilter) -> Answer<Vec<Image>> {
@@ -273,7 +289,7 @@ impl Cloud for SimulatedCloud {
 
     async fn console(&self, id: &str) -> Answer<String> {
         self.ec2(Ec2Request::GetConsoleOutput(id.to_owned())).await?;
-        Ok(self.0.see(|universe| universe.machines.console(id, universe.now())))
+        Ok(self.session.see(|universe| universe.machines.console(id, universe.now())))
     }
 
     async fn tag(&self, id: &str, tags: &Tags) -> Answer<()> {
@@ -348,43 +364,67 @@ impl Cloud for SimulatedCloud {
         self.ec2(Ec2Request::DeleteLaunchTemplate(by_id(template))).await.map(|_| ())
     }
 
-    async fn balancer(&self, name: &str) -> Answer<Balancer> {
-        let body = DescribeBalancers { names: vec![name.to_owned()], ..DescribeBalancers::default() };
-        let found = match self.elb(ElbRequest::DescribeLoadBalancers(body)).await? {
-            Response::Balancers(page) => page.items.into_iter().next(),
-            other => return Err(odd("DescribeLoadBalancers", &other)),
-        };
-        let found = found
-            .ok_or_else(|| CloudError::new("DescribeLoadBalancers", Kind::NotFound, "no such balancer"))?;
-        let attributes = match self.elb(ElbRequest::DescribeLoadBalancerAttributes(name.to_owned())).await? {
-            Response::BalancerAttributes(balancer) => balancer,
-            other => return Err(odd("DescribeLoadBalancerAttributes", &other)),
-        };
-        Ok(Balancer {
-            name: name.to_owned(),
-            dns_name: Some(found.address.to_string()),
-            zones: found.zones.iter().cloned().collect(),
-            drain: attributes.draining.then(|| Duration::from_secs(u64::from(attributes.drain_timeout))),
-            health_check: None,
-        })
-    }
-
-    async fn members(&self, balancer: &str) -> Answer<Vec<Member>> {
-        let body = BalancerInstances { name: balancer.to_owned(), ids: Vec::new() };
-        match self.elb(ElbRequest::DescribeInstanceHealth(body)).await? {
-            Response::Health(members) => Ok(members.into_iter().map(member).collect()),
-            other => Err(odd("DescribeInstanceHealth", &other)),
+    async fn versions_numbered(&self, template: &str, numbers: &[i64]) -> Answer<Vec<Version>> {
+        match self.numbered(template, numbers).await {
+            Err(error) if error.kind == Kind::NotFound && numbers.len() > 1 => {
+                let mut versions = Vec::new();
+                for number in numbers {
+                    match self.numbered(template, &[*number]).await {
+                        Err(error) if error.kind == Kind::NotFound => {}
+                        found => versions.extend(found?),
+                    }
+                }
+                Ok(versions)
+            }
+            Err(error) if error.kind == Kind::NotFound => Ok(Vec::new()),
+            found => found,
         }
     }
 
-    async fn register(&self, balancer: &str, ids: &[String]) -> Answer<()> {
-        let body = BalancerInstances { name: balancer.to_owned(), ids: ids.to_vec() };
-        self.elb(ElbRequest::RegisterInstancesWithLoadBalancer(body)).await.map(|_| ())
+    async fn balancer(&self, balancer: &BalancerRef) -> Answer<Balancer> {
+        match balancer {
+            BalancerRef::Classic(name) => self.classic(name).await,
+            BalancerRef::TargetGroup(group) => self.group(group).await,
+        }
     }
 
-    async fn deregister(&self, balancer: &str, ids: &[String]) -> Answer<()> {
-        let body = BalancerInstances { name: balancer.to_owned(), ids: ids.to_vec() };
-        self.elb(ElbRequest::DeregisterInstancesFromLoadBalancer(body)).await.map(|_| ())
+    async fn members(&self, balancer: &BalancerRef) -> Answer<Vec<Member>> {
+        match balancer {
+            BalancerRef::Classic(name) => self.classic_members(name).await,
+            BalancerRef::TargetGroup(group) => self.targets(group).await,
+        }
+    }
+
+    async fn register(&self, balancer: &BalancerRef, ids: &[String]) -> Answer<()> {
+        match balancer {
+            BalancerRef::Classic(name) => {
+                let body = BalancerInstances { name: name.clone(), ids: ids.to_vec() };
+                self.elb(ElbRequest::RegisterInstancesWithLoadBalancer(body)).await?;
+            }
+            BalancerRef::TargetGroup(group) => {
+                let arn = self.arn(group).await?;
+                for ids in ids.chunks(IDS) {
+                    self.elbv2(Elbv2Request::RegisterTargets(group_targets(&arn, ids))).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn deregister(&self, balancer: &BalancerRef, ids: &[String]) -> Answer<()> {
+        match balancer {
+            BalancerRef::Classic(name) => {
+                let body = BalancerInstances { name: name.clone(), ids: ids.to_vec() };
+                self.elb(ElbRequest::DeregisterInstancesFromLoadBalancer(body)).await?;
+            }
+            BalancerRef::TargetGroup(group) => {
+                let arn = self.arn(group).await?;
+                for ids in ids.chunks(IDS) {
+                    self.elbv2(Elbv2Request::DeregisterTargets(group_targets(&arn, ids))).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn create_image(&self, _instance: &str, _name: &str, _tags: &Tags) -> Answer<String> {
@@ -402,8 +442,8 @@ impl Prober for SimulatedCloud {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let host = url.split('/').nth(2).and_then(|host| host.split(':').next()).unwrap_or_default();
         let address = host.parse().ok();
-        let reply =
-            address.map(|address| self.0.see(|universe| universe.machines.reply(address, universe.now())));
+        let reply = address
+            .map(|address| self.session.see(|universe| universe.machines.reply(address, universe.now())));
         match reply {
             Some(Reply::Ready) => ProbeAnswer::Ready,
             Some(Reply::Busy) => ProbeAnswer::Status(503, "starting".to_owned()),

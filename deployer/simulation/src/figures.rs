@@ -2,7 +2,7 @@
 
 use crate::bench::{Deployer, Ending, Ran};
 use crate::machines::Temper;
-use crate::scenario::Scenario;
+use crate::scenario::{Behind, Course, Scenario};
 use crate::stage;
 use mayfly_deployer::plan::Action;
 use mayfly_deployer::run::{Event, Outcome};
@@ -34,7 +34,8 @@ pub struct Figure {
 #[must_use]
 pub fn measure(scenario: Scenario) -> Figure {
     let stage = stage::set(&scenario, 1);
-    let ran = Deployer::new(&scenario, scenario.new, 2, Temper::Fit).deploy(stage, &[], 1);
+    let spec = scenario.spec(scenario.new, 2, Temper::Fit);
+    let ran = Deployer::new(&scenario, spec, scenario.course.intent(), 3).deploy(stage, &[], 1);
     assert_eq!(ran.ending, Ending::Ended(Outcome::Done), "{scenario}");
     let mut by_action = BTreeMap::new();
     for entry in &ran.log {
@@ -66,7 +67,7 @@ pub fn table() -> String {
     ];
     for size in SIZES {
         let Figure { scenario, calls, whole, beyond, .. } =
-            measure(Scenario::blue_green(crate::scenario::Behind::Classic, size));
+            measure(Scenario::even(Course::BlueGreen, Behind::Group, size));
         let name = scenario.to_string();
         lines.push(format!(
             "| {name} | {size} | {calls} | {:.1} s | {:.2} s |",

@@ -11,12 +11,14 @@
 // A test bench: what cannot go on ends with its reason.
 #![allow(clippy::panic, clippy::expect_used)]
 
+mod balancers;
 pub mod bench;
 pub mod campaign;
 pub mod cloud;
 pub mod fault;
 pub mod figures;
 pub mod machines;
+pub mod membership;
 pub mod monitor;
 pub mod random;
 pub mod scenario;

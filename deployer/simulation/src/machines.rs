@@ -5,7 +5,10 @@
 
 use crate::random::Random;
 use chrono::TimeDelta;
-use mayfly_sandbox::world::{BalancerPlan, Effect, MachineSpec, Observation, Registration, Timestamp, World};
+use mayfly_sandbox::world::{
+    BalancerPlan, Effect, MachineSpec, Observation, PoolPlan, ProbeOutcome, Registration, TargetKey,
+    TargetState, Timestamp, Traffic, World,
+};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -71,7 +74,7 @@ struct Machine {
 #[derive(Debug, Clone)]
 enum Happening {
     Seen(Observation),
-    Checks { balancer: String },
+    Checks { pool: String },
 }
 
 /// All machines, and what each balancer was told last.
@@ -80,7 +83,7 @@ pub struct Machines {
     machines: BTreeMap<String, Machine>,
     /// Whose an address is.
     owners: BTreeMap<Ipv4Addr, String>,
-    balancers: BTreeMap<String, BalancerPlan>,
+    pools: BTreeMap<String, PoolPlan>,
     agenda: BTreeMap<Timestamp, Vec<Happening>>,
     random: Random,
 }
@@ -92,7 +95,7 @@ impl Machines {
         Self {
             machines: BTreeMap::new(),
             owners: BTreeMap::new(),
-            balancers: BTreeMap::new(),
+            pools: BTreeMap::new(),
             agenda: BTreeMap::new(),
             random: Random::new(seed),
         }
@@ -112,7 +115,6 @@ impl Machines {
             }
             Effect::DestroyMachine { id } => self.end(now, Observation::MachineGone { id: id.clone() }, &id),
             Effect::BalancerChanged(plan) => self.change(now, &plan),
-            Effect::BalancerGone { name } => _ = self.balancers.remove(&name),
             _ => {}
         }
     }
@@ -139,25 +141,21 @@ impl Machines {
         self.at(gone, Happening::Seen(seen));
     }
 
-    /// Health checks begin with the first backend that wants them; drains end once what is in flight has ended.
     fn change(&mut self, now: Timestamp, plan: &BalancerPlan) {
+        plan.pools.iter().for_each(|pool| self.change_pool(now, pool));
+    }
+
+    /// Health checks begin with the first backend that wants them; drains end once what is in flight has ended.
+    fn change_pool(&mut self, now: Timestamp, plan: &PoolPlan) {
         let name = plan.name.clone();
-        let before = self.balancers.insert(name.clone(), plan.clone());
-        let draining = |plan: &BalancerPlan| -> Vec<String> {
-            let backends = plan.backends.iter();
-            backends
-                .filter(|b| b.traffic == mayfly_sandbox::world::Traffic::Draining)
-                .map(|b| b.instance_id.clone())
-                .collect()
-        };
+        let before = self.pools.insert(name.clone(), plan.clone());
         let known = before.as_ref().map(draining).unwrap_or_default();
-        for instance_id in draining(plan).into_iter().filter(|id| !known.contains(id)) {
+        for backend in draining(plan).into_iter().filter(|id| !known.contains(id)) {
             let over = now + self.seconds(1, 12);
-            self.at(over, Happening::Seen(Observation::Drained { balancer: name.clone(), instance_id }));
+            self.at(over, Happening::Seen(Observation::Drained { pool: name.clone(), backend }));
         }
-        let checked = before.is_some_and(|before| before.backends.iter().any(|backend| backend.probe));
-        if !checked && plan.backends.iter().any(|backend| backend.probe) {
-            self.at(now + TimeDelta::seconds(1), Happening::Checks { balancer: name });
+        if !before.is_some_and(|before| is_checked(&before)) && is_checked(plan) {
+            self.at(now + TimeDelta::seconds(1), Happening::Checks { pool: name });
         }
     }
 
@@ -189,7 +187,7 @@ impl Machines {
                         }
                         seen.push(observation);
                     }
-                    Happening::Checks { balancer } => seen.extend(self.check(now, &balancer, world)),
+                    Happening::Checks { pool } => seen.extend(self.check(now, &pool, world)),
                 }
             }
         }
@@ -198,39 +196,34 @@ impl Machines {
 
     /// One round of health checks; only what changes something is worth telling.
     fn check(&mut self, now: Timestamp, name: &str, world: &World) -> Vec<Observation> {
-        let Some(plan) = self.balancers.get(name) else { return Vec::new() };
-        let Some(balancer) = world.balancers().find(|balancer| balancer.name == name) else {
-            return Vec::new();
-        };
-        let probed: Vec<&str> =
-            plan.backends.iter().filter(|b| b.probe).map(|b| b.instance_id.as_str()).collect();
+        let Some(plan) = self.pools.get(name) else { return Vec::new() };
+        let tells = telling(world, name);
         let mut seen = Vec::new();
-        for id in &probed {
-            let passed = self.passes(id, now);
-            let tells = match balancer.members.get(*id) {
-                Some(Registration::Unproven) => passed,
-                Some(Registration::InService { failures }) => !passed || *failures > 0,
-                Some(Registration::Unhealthy { .. }) => true,
-                _ => false,
-            };
-            if tells {
-                let (balancer, instance_id) = (name.to_owned(), (*id).to_owned());
-                seen.push(Observation::Probed { balancer, instance_id, passed });
+        let mut next = None;
+        for backend in &plan.backends {
+            let Some(probe) = &backend.probe else { continue };
+            next = Some(now + TimeDelta::seconds(i64::from(probe.interval)));
+            let passed = self.passes(backend.address, now);
+            if tells(&backend.id, passed) {
+                let outcome = if passed { ProbeOutcome::Passed } else { ProbeOutcome::CodeMismatch(503) };
+                seen.push(Observation::Probed {
+                    pool: name.to_owned(),
+                    backend: backend.id.clone(),
+                    outcome,
+                });
             }
         }
-        if !probed.is_empty() {
-            let next = now + TimeDelta::seconds(i64::from(plan.health_check.interval));
-            self.at(next, Happening::Checks { balancer: name.to_owned() });
+        if let Some(next) = next {
+            self.at(next, Happening::Checks { pool: name.to_owned() });
         }
         seen
     }
 
-    /// Whether an instance passes a health check.
-    #[must_use]
-    pub fn passes(&self, id: &str, now: Timestamp) -> bool {
+    /// Whether an address passes a health check.
+    fn passes(&self, address: Ipv4Addr, now: Timestamp) -> bool {
         let serves =
             |m: &Machine| m.up.is_some() && now >= m.serves && matches!(m.temper, Temper::Fit | Temper::Half);
-        self.machines.get(id).is_some_and(serves)
+        self.owners.get(&address).and_then(|id| self.machines.get(id)).is_some_and(serves)
     }
 
     /// What an address answers.
@@ -270,6 +263,38 @@ impl Machines {
             machine.temper = Temper::Mute;
         }
     }
+}
+
+fn draining(plan: &PoolPlan) -> Vec<String> {
+    let backends = plan.backends.iter().filter(|backend| backend.traffic == Traffic::Draining);
+    backends.map(|backend| backend.id.clone()).collect()
+}
+
+fn is_checked(plan: &PoolPlan) -> bool {
+    plan.backends.iter().any(|backend| backend.probe.is_some())
+}
+
+/// Whether the outcome of a check of a backend would change what the world knows of it.
+fn telling<'a>(world: &'a World, pool: &str) -> Box<dyn Fn(&str, bool) -> bool + 'a> {
+    if let Some(balancer) = world.balancers().find(|balancer| balancer.name == pool) {
+        return Box::new(|id, passed| match balancer.members.get(id) {
+            Some(Registration::Unproven) => passed,
+            Some(Registration::InService { failures }) => !passed || *failures > 0,
+            Some(Registration::Unhealthy { .. }) => true,
+            _ => false,
+        });
+    }
+    let Some(group) = world.target_groups().find(|group| group.arn == pool) else {
+        return Box::new(|_, _| false);
+    };
+    Box::new(|backend, passed| {
+        let target = TargetKey::of_backend(backend).and_then(|key| group.targets.get(&key));
+        match target.map(|target| &target.state) {
+            Some(TargetState::Initial { .. } | TargetState::Unhealthy { .. }) => true,
+            Some(TargetState::Healthy { failures, .. }) => !passed || *failures > 0,
+            _ => false,
+        }
+    })
 }
 
 fn word_after(text: &str, key: &str) -> Option<String> {

@@ -5,7 +5,6 @@
 
 use mayfly_simulation::campaign;
 use mayfly_simulation::figures;
-use mayfly_simulation::scenario::{Behind, Scenario};
 use mayfly_simulation::schedule::Schedule;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -32,10 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn every() -> ExitCode {
-    let work: Vec<_> = Behind::ALL
-        .into_iter()
-        .map(|behind| campaign::every_fault(Scenario::blue_green(behind, 3), 1))
-        .collect();
+    let work = campaign::all(1);
     let summary = campaign::run(&work);
     println!("{}", summary.report());
     if summary.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

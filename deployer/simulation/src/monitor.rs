@@ -5,11 +5,10 @@
 //! takes does not.
 
 use crate::machines::Reply;
+use crate::membership::{self, Standing};
 use crate::universe::Universe;
 use mayfly_deployer::naming;
-use mayfly_sandbox::world::{
-    Balancer, Ec2Request, Instance, InstanceState, Registration, Request, RunInstances, Tags,
-};
+use mayfly_sandbox::world::{Ec2Request, Instance, InstanceState, Request, RunInstances, Tags};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many serve, by balancer; without one, how many instances answer.
@@ -29,6 +28,8 @@ pub struct Watch {
     pub balancers: Vec<String>,
     /// How many instances the spec wants.
     pub count: usize,
+    /// How many of them have to serve at any time.
+    pub minimum: usize,
 }
 
 /// The watcher of one run.
@@ -59,7 +60,7 @@ impl Monitor {
             watch,
         };
         monitor.floor = monitor.capacity(universe);
-        monitor.floor.values_mut().for_each(|floor| *floor = (*floor).min(monitor.watch.count));
+        monitor.floor.values_mut().for_each(|floor| *floor = (*floor).min(monitor.watch.minimum));
         monitor.foreign = monitor.foreigners(universe);
         monitor
     }
@@ -119,22 +120,18 @@ impl Monitor {
                 universe.live(&self.ours).filter(answers).count(),
             )]);
         }
-        let named =
-            universe.world.balancers().filter(|balancer| self.watch.balancers.contains(&balancer.name));
-        named.map(|balancer| (balancer.name.clone(), self.serving(universe, balancer))).collect()
+        let serving = |name: &String| {
+            let members = membership::members(&universe.world, name).into_iter();
+            members
+                .filter(|(id, standing)| *standing == Standing::Serving && self.is_ours(universe, id))
+                .count()
+        };
+        self.watch.balancers.iter().map(|name| (name.clone(), serving(name))).collect()
     }
 
-    fn serving(&self, universe: &Universe, balancer: &Balancer) -> usize {
-        let serves = |(id, member): &(&String, &Registration)| {
-            let instance = universe.world.instance(id);
-            let ours = |i: &Instance| {
-                i.state == InstanceState::Running
-                    && balancer.zones.contains(&i.zone)
-                    && naming::owned_by(&i.tags, &self.watch.service, &self.watch.environment)
-            };
-            matches!(member, Registration::InService { .. }) && instance.is_some_and(ours)
-        };
-        balancer.members.iter().filter(serves).count()
+    fn is_ours(&self, universe: &Universe, id: &str) -> bool {
+        let Watch { service, environment, .. } = &self.watch;
+        universe.world.instance(id).is_some_and(|i| naming::owned_by(&i.tags, service, environment))
     }
 
     /// Something happened by itself: what it took cannot be asked for any more.
@@ -189,13 +186,14 @@ impl Monitor {
         if !naming::owned_by(&instance.tags, &self.watch.service, &self.watch.environment) {
             self.breach(format!("{id} of another service is terminated"));
         }
-        for balancer in universe.world.balancers() {
-            match balancer.members.get(id) {
-                Some(Registration::InService { .. }) if instance.state == InstanceState::Running => {
-                    self.breach(format!("{id} is terminated while in service with {}", balancer.name));
+        for name in membership::names(&universe.world) {
+            let members = membership::members(&universe.world, name);
+            match members.into_iter().find(|(member, _)| *member == id) {
+                Some((_, Standing::Serving)) => {
+                    self.breach(format!("{id} is terminated while in service with {name}"));
                 }
-                Some(Registration::Draining { .. }) => {
-                    self.breach(format!("{id} is terminated while draining from {}", balancer.name));
+                Some((_, Standing::Draining)) => {
+                    self.breach(format!("{id} is terminated while draining from {name}"));
                 }
                 _ => {}
             }
@@ -261,11 +259,11 @@ impl Monitor {
         let instances = universe.world.instances().filter(|instance| !ours(&instance.tags));
         let mut words: Vec<String> =
             instances.map(|i| format!("{} {} {:?}", i.id, i.state.name(), i.tags)).collect();
-        for balancer in universe.world.balancers() {
-            let foreign = |id: &&String| universe.world.instance(id).is_none_or(|i| !ours(&i.tags));
-            words.extend(
-                balancer.members.keys().filter(foreign).map(|id| format!("{id} member of {}", balancer.name)),
-            );
+        for name in membership::names(&universe.world) {
+            let foreign = |id: &str| universe.world.instance(id).is_none_or(|i| !ours(&i.tags));
+            let members = membership::members(&universe.world, name).into_iter();
+            let there = members.filter(|(id, standing)| *standing != Standing::Draining && foreign(id));
+            words.extend(there.map(|(id, _)| format!("{id} member of {name}")));
         }
         let templates = universe.world.templates().filter(|template| !ours(&template.tags));
         words.extend(templates.map(|t| format!("{} {} {:?}", t.id, t.default_version, t.tags)));

@@ -4,12 +4,14 @@ use crate::bench::{Deployer, Ending, Ran};
 use crate::fault::{At, Fault};
 use crate::machines::Temper;
 use crate::random::Random;
-use crate::scenario::Scenario;
+use crate::scenario::{Course, Scenario};
 use crate::settled::{self, Expected};
 use crate::stage;
 use crate::universe::Universe;
 use chrono::TimeDelta;
+use mayfly_deployer::plan::{Intent, Task};
 use mayfly_deployer::run::Outcome;
+use mayfly_deployer::spec::{Spec, Strategy};
 use std::fmt;
 use std::str::FromStr;
 
@@ -65,27 +67,59 @@ impl Schedule {
     /// Runs it on a stage that was set before.
     #[must_use]
     pub fn run_on(&self, stage: Universe) -> Verdict {
-        let Scenario { new, temper, .. } = self.scenario;
-        let first = Deployer::new(&self.scenario, new, 2, temper).deploy(stage, &self.faults, self.seed);
+        let Scenario { course, new, temper, .. } = self.scenario;
+        let spec = self.scenario.spec(new, 2, temper);
+        let first = self.deployer(spec, course.intent(), 3).deploy(stage, &self.faults, self.seed);
         let mut wrong = first.breaches.clone();
         wrong.extend(self.judge(&first));
         let again = !matches!(first.ending, Ending::Ended(Outcome::Done)) && wrong.is_empty();
-        let second = again.then(|| self.rerun(&first));
-        if let Some(second) = &second {
-            wrong.extend(second.breaches.iter().map(|breach| format!("rerun: {breach}")));
-            if second.ending != Ending::Ended(Outcome::Done) {
-                wrong.push(format!("rerun: {:?}", second.ending));
+        let mut second = None;
+        if again {
+            wrong.extend(self.recovered(&first));
+            let rerun = self.again(&first, Task::Deploy);
+            wrong.extend(faults_of("rerun", &rerun));
+            if wrong.is_empty() {
+                let expected = Expected { died: 0, well: true, releases: &[("r4", new as usize)] };
+                wrong.extend(prefixed("rerun", self.unsettled(&rerun, &expected)));
             }
-            wrong.extend(self.unsettled(second, new, "r3").into_iter().map(|text| format!("rerun: {text}")));
+            second = Some(rerun);
         }
         Verdict { wrong, first, second }
     }
 
-    /// The next deployment. On another machine it is told who holds the lock until the lease of the dead has run out.
-    fn rerun(&self, first: &Ran) -> Ran {
+    fn deployer(&self, spec: Spec, intent: Intent, number: u32) -> Deployer {
+        Deployer::new(&self.scenario, spec, intent, number)
+    }
+
+    /// What is wrong after `mayfly recover`: it must complete or undo, and leave what was left on purpose.
+    fn recovered(&self, first: &Ran) -> Vec<String> {
+        let ran = self.again(first, Task::Recover);
+        if matches!(ran.ending, Ending::Ended(Outcome::Refused(_))) {
+            return Vec::new();
+        }
+        let mut wrong = faults_of("recover", &ran);
+        if wrong.is_empty() && matches!(ran.ending, Ending::Ended(Outcome::Done)) && self.spares_the_old() {
+            let held = [("r1", self.scenario.old as usize), ("r2", self.scenario.new as usize)];
+            let mixed = self.scenario.course.is_mixed();
+            let releases = if mixed { &held[..] } else { &[] };
+            let died = if mixed { usize::MAX / 2 } else { 0 };
+            wrong.extend(prefixed("recover", self.unsettled(&ran, &Expected { died, well: true, releases })));
+        }
+        wrong
+    }
+
+    /// The next run. On another machine it is told who holds the lock until the lease of the dead has run out.
+    fn again(&self, first: &Ran, task: Task) -> Ran {
         let mut universe = first.universe.clone();
         universe.advance(universe.now() + TimeDelta::seconds(2));
-        let deployer = Deployer::new(&self.scenario, self.scenario.new, 3, Temper::Fit);
+        let spec = self.scenario.spec(self.scenario.new, 4, Temper::Fit);
+        let deployer = self.deployer(spec, Intent { task, ..Intent::default() }, 4);
+        let deployer = if self.scenario.course.is_by_hand() && task == Task::Deploy {
+            let spec = self.scenario.spec(self.scenario.new, 4, Temper::Fit);
+            self.deployer(Spec { strategy: Strategy::BlueGreen, ..spec }, Intent::default(), 4)
+        } else {
+            deployer
+        };
         if !self.elsewhere {
             return deployer.deploy(universe, &[], self.seed + 1);
         }
@@ -102,16 +136,35 @@ impl Schedule {
 
     /// Whether the cloud is as the outcome says.
     fn judge(&self, ran: &Ran) -> Vec<String> {
+        let Scenario { course, old, .. } = self.scenario;
+        let met = |fault: Fault| self.faults.iter().filter(|at| at.fault == fault).count();
+        let (died, well) = (met(Fault::NewDies) + met(Fault::OldDies), met(Fault::NewSicken) == 0);
+        let settled = |releases: &[(&str, usize)]| self.unsettled(ran, &Expected { died, well, releases });
         match &ran.ending {
             Ending::Endless => vec!["the deployer never ends".to_owned()],
-            Ending::Ended(Outcome::Done) => self.unsettled(ran, self.scenario.new, "r2"),
-            Ending::Ended(Outcome::RolledBack(_)) if self.spares_the_old() => {
-                self.unsettled(ran, self.scenario.old, "r1")
+            Ending::Ended(Outcome::Done | Outcome::Canary | Outcome::Partial) => settled(&self.wanted()),
+            Ending::Ended(Outcome::RolledBack(_)) if course.deploys() && self.spares_the_old() => {
+                settled(&[("r1", old as usize)])
             }
             Ending::Ended(Outcome::Dirty { left, .. }) if left.is_empty() => {
                 vec!["it ends dirty and does not say what is left".to_owned()]
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// What runs when all went well.
+    fn wanted(&self) -> Vec<(&'static str, usize)> {
+        let Scenario { course, old, new, .. } = self.scenario;
+        let (old, all) = (old as usize, new as usize);
+        let third = all.div_ceil(3);
+        let half = all.div_ceil(2);
+        match course {
+            Course::CanaryByHand if old > 0 && third < all => vec![("r1", old), ("r2", third)],
+            Course::Only if old > 0 && half < all => vec![("r1", old.saturating_sub(half)), ("r2", half)],
+            Course::Only if half < all => vec![("r2", half)],
+            Course::Abort | Course::AbortOnly | Course::Rollback => vec![("r1", old)],
+            _ => vec![("r2", all)],
         }
     }
 
@@ -122,19 +175,24 @@ impl Schedule {
 
     /// What is not as it should be, once all that was begun has ended. What falls ill after the deployer's last look is
     /// not its doing.
-    fn unsettled(&self, ran: &Ran, count: u32, release: &str) -> Vec<String> {
+    fn unsettled(&self, ran: &Ran, expected: &Expected<'_>) -> Vec<String> {
         let mut universe = ran.universe.clone();
         universe.advance(universe.now() + TimeDelta::seconds(120));
-        let met = |fault: Fault| self.faults.iter().filter(|at| at.fault == fault).count();
-        let faulty = release == "r2";
-        let expected = Expected {
-            count: count as usize,
-            died: if faulty { met(Fault::NewDies) } else { 0 },
-            well: !faulty || met(Fault::NewSicken) == 0,
-            release: Some(release),
-        };
-        settled::faults(&universe, &self.scenario, &expected)
+        settled::faults(&universe, &self.scenario, expected)
     }
+}
+
+fn prefixed(run: &str, wrong: Vec<String>) -> Vec<String> {
+    wrong.into_iter().map(|text| format!("{run}: {text}")).collect()
+}
+
+/// What must not be in any run that nothing disturbs.
+fn faults_of(run: &str, ran: &Ran) -> Vec<String> {
+    let mut wrong = ran.breaches.clone();
+    if !matches!(ran.ending, Ending::Ended(Outcome::Done | Outcome::Canary | Outcome::Partial)) {
+        wrong.push(format!("{:?}", ran.ending));
+    }
+    prefixed(run, wrong)
 }
 
 /// Says in a schedule that the next run is on another machine.

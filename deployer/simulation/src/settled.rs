@@ -1,21 +1,21 @@
 //! What must be there once a deployment has ended well: the wanted instances, in service, and nothing else.
 
+use crate::membership::{self, Standing};
 use crate::scenario::{ENVIRONMENT, SERVICE, Scenario};
 use crate::universe::Universe;
 use mayfly_deployer::naming;
-use mayfly_sandbox::world::{Instance, InstanceState, Registration};
+use mayfly_sandbox::world::Instance;
+use std::collections::BTreeMap;
 
 /// What should be there.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// How many instances.
-    pub count: usize,
     /// How many of them may have died since.
     pub died: usize,
     /// Whether those that live are well.
     pub well: bool,
-    /// The release that runs; any one, if it is not known.
-    pub release: Option<&'a str>,
+    /// The releases that run and how many of each; any single one where there is none.
+    pub releases: &'a [(&'a str, usize)],
 }
 
 /// What is wrong, in words; nothing when all is as it should be.
@@ -23,47 +23,53 @@ pub struct Expected<'a> {
 pub fn faults(universe: &Universe, scenario: &Scenario, expected: &Expected<'_>) -> Vec<String> {
     let ours = naming::ownership(SERVICE, ENVIRONMENT);
     let live: Vec<&Instance> = universe.live(&ours).collect();
-    let mut wrong = Vec::new();
-    let Expected { count, died, .. } = *expected;
-    if live.len() > count || live.len() + died < count {
-        wrong.push(format!("{} instances live, {count} should", live.len()));
-    }
-    wrong.extend(releases(universe, &live, expected.release));
+    let mut wrong = releases(universe, &live, expected);
     for name in scenario.behind.balancers() {
-        wrong.extend(membership(universe, &name, &live, expected.well));
+        wrong.extend(members(universe, &name, &live, expected.well));
     }
-    wrong.extend(records(universe, &live));
+    if expected.releases.iter().filter(|(_, count)| *count > 0).count() == 1 {
+        wrong.extend(records(universe, &live));
+    }
+    if is_locked(universe) {
+        wrong.push("the lock is left".to_owned());
+    }
     wrong
 }
 
-fn releases(universe: &Universe, live: &[&Instance], wanted: Option<&str>) -> Vec<String> {
-    let mut running: Vec<&str> = live.iter().map(|i| universe.machines.release(&i.id)).collect();
-    running.sort_unstable();
-    running.dedup();
-    let right = match wanted {
-        Some(wanted) => running.iter().all(|release| *release == wanted),
-        None => running.len() <= 1,
-    };
-    if right { Vec::new() } else { vec![format!("releases {running:?} run, {wanted:?} should")] }
+fn releases(universe: &Universe, live: &[&Instance], expected: &Expected<'_>) -> Vec<String> {
+    let mut running: BTreeMap<&str, usize> = BTreeMap::new();
+    for instance in live {
+        *running.entry(universe.machines.release(&instance.id)).or_default() += 1;
+    }
+    let wanted: BTreeMap<&str, usize> = expected.releases.iter().copied().filter(|(_, n)| *n > 0).collect();
+    if expected.releases.is_empty() {
+        let single = running.len() <= 1;
+        return if single { Vec::new() } else { vec![format!("{running:?} run, and one release should")] };
+    }
+    let at_most = |(release, count): (&&str, &usize)| wanted.get(release).is_some_and(|most| count <= most);
+    let enough = live.len() + expected.died >= wanted.values().sum();
+    if running.iter().all(at_most) && enough {
+        return Vec::new();
+    }
+    vec![format!("{running:?} run, and {wanted:?} should")]
 }
 
 /// All live ones are in service, or at least members where they need not be well, and nothing else of ours is.
-fn membership(universe: &Universe, name: &str, live: &[&Instance], well: bool) -> Vec<String> {
-    let Some(balancer) = universe.world.balancers().find(|balancer| balancer.name == name) else {
-        return vec![format!("{name} is gone")];
-    };
+fn members(universe: &Universe, name: &str, live: &[&Instance], well: bool) -> Vec<String> {
+    let members = membership::members(&universe.world, name);
     let mut wrong = Vec::new();
     for instance in live {
-        match balancer.members.get(&instance.id) {
-            Some(Registration::InService { .. }) if instance.state == InstanceState::Running => {}
-            Some(Registration::Unproven | Registration::Unhealthy { .. }) if !well => {}
+        match members.iter().find(|(id, _)| *id == instance.id) {
+            Some((_, Standing::Serving)) => {}
+            Some((_, Standing::Waiting)) if !well => {}
             other => wrong.push(format!("{} is {other:?} with {name}", instance.id)),
         }
     }
-    for id in balancer.members.keys().filter(|id| !live.iter().any(|instance| instance.id == **id)) {
-        let tags = universe.world.instance(id).map(|instance| &instance.tags);
-        if tags.is_none_or(|tags| naming::owned_by(tags, SERVICE, ENVIRONMENT)) {
-            wrong.push(format!("{id} is left with {name}"));
+    for (id, standing) in members {
+        let ours =
+            universe.world.instance(id).is_none_or(|i| naming::owned_by(&i.tags, SERVICE, ENVIRONMENT));
+        if ours && !live.iter().any(|instance| instance.id == id) {
+            wrong.push(format!("{id} is left with {name}, {standing:?}"));
         }
     }
     wrong
@@ -76,12 +82,9 @@ pub fn is_locked(universe: &Universe) -> bool {
     universe.world.templates().any(|template| template.name == lock)
 }
 
-/// No lock, and a record whose default and current deployment are the one that runs.
+/// A record whose default and current deployment are the one that runs.
 fn records(universe: &Universe, live: &[&Instance]) -> Vec<String> {
     let mut wrong = Vec::new();
-    if is_locked(universe) {
-        wrong.push("the lock is left".to_owned());
-    }
     let Some(instance) = live.first() else { return wrong };
     let deployment = instance.tags.get(naming::DEPLOYMENT).cloned().unwrap_or_default();
     let record = naming::record(SERVICE, ENVIRONMENT);

@@ -11,6 +11,10 @@ pub enum Service {
     Ec2,
     /// Classic ELB, 2012-06-01.
     Elb,
+    /// Application and network load balancers, 2015-12-01.
+    Elbv2,
+    /// SSM, 2014-11-06.
+    Ssm,
     /// STS, 2011-06-15.
     Sts,
 }
@@ -21,19 +25,25 @@ impl Service {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ec2 => "ec2",
-            Self::Elb => "elasticloadbalancing",
+            Self::Elb | Self::Elbv2 => "elasticloadbalancing",
+            Self::Ssm => "ssm",
             Self::Sts => "sts",
         }
     }
 
-    fn of_scope(name: &str) -> Option<Self> {
-        [Self::Ec2, Self::Elb, Self::Sts].into_iter().find(|service| service.name() == name)
+    /// Both generations of load balancing sign alike: there the version decides.
+    fn of_scope(name: &str, version: &str) -> Option<Self> {
+        let all = [Self::Ec2, Self::Elb, Self::Ssm, Self::Sts];
+        let found = all.into_iter().find(|service| service.name() == name)?;
+        let newer = found == Self::Elb && Self::of_version(version) == Some(Self::Elbv2);
+        Some(if newer { Self::Elbv2 } else { found })
     }
 
     fn of_version(version: &str) -> Option<Self> {
         match version {
             "2016-11-15" => Some(Self::Ec2),
-            "2012-06-01" | "2015-12-01" => Some(Self::Elb),
+            "2012-06-01" => Some(Self::Elb),
+            "2015-12-01" => Some(Self::Elbv2),
             "2011-06-15" => Some(Self::Sts),
             _ => None,
         }
@@ -42,7 +52,7 @@ impl Service {
     pub(super) fn style(self) -> Style {
         match self {
             Self::Ec2 => Style::Ec2,
-            Self::Elb | Self::Sts => Style::Query,
+            Self::Elb | Self::Elbv2 | Self::Ssm | Self::Sts => Style::Query,
         }
     }
 }
@@ -82,20 +92,26 @@ fn is_loopback(host: &str) -> bool {
 /// client that forgot to sign fails here as it would on AWS.
 pub(super) fn service(headers: &HeaderMap, form: &Form) -> ApiResult<Service> {
     let top = form.top(Style::Ec2);
-    let header = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let credential =
-        header.and_then(credential_of).map(str::to_owned).or_else(|| top.text("X-Amz-Credential"));
-    let Some(credential) = credential else {
-        let text = "The request must be signed (AWS Signature Version 4); any access key will do.";
-        return Err(ApiError::with_status(403, "MissingAuthenticationToken", text));
-    };
+    let credential = credential(headers).map(str::to_owned).or_else(|| top.text("X-Amz-Credential"));
+    let credential = credential.ok_or_else(unsigned)?;
     // ACCESS-KEY/date/region/service/aws4_request
-    let scope = credential.split('/').rev().nth(1).and_then(Service::of_scope);
     let version = top.text("Version").unwrap_or_default();
+    let scope = credential.split('/').rev().nth(1).and_then(|name| Service::of_scope(name, &version));
     scope.or_else(|| Service::of_version(&version)).ok_or_else(|| {
         let text = format!("The sandbox has no service for the credential scope '{credential}'.");
         ApiError::with_status(400, "InvalidAction", text)
     })
+}
+
+/// The credential of a signed request.
+pub(super) fn credential(headers: &HeaderMap) -> Option<&str> {
+    headers.get("authorization").and_then(|value| value.to_str().ok()).and_then(credential_of)
+}
+
+/// The refusal of a request that nobody signed.
+pub(super) fn unsigned() -> ApiError {
+    let text = "The request must be signed (AWS Signature Version 4); any access key will do.";
+    ApiError::with_status(403, "MissingAuthenticationToken", text)
 }
 
 fn credential_of(header: &str) -> Option<&str> {

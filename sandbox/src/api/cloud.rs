@@ -147,10 +147,13 @@ async fn call(
     }
 }
 
+const XML: &str = "text/xml;charset=UTF-8";
+const JSON: &str = "application/x-amz-json-1.1";
+
 fn render(reply: Reply) -> http::Response<Body> {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = [
-        ("content-type", "text/xml;charset=UTF-8".to_owned()),
+        ("content-type", if reply.json { JSON } else { XML }.to_owned()),
         ("x-amzn-requestid", reply.request_id.clone()),
     ];
     (status, headers, reply.body).into_response()

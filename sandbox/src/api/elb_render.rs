@@ -41,7 +41,8 @@ fn instances(ids: &[String]) -> El {
     list("Instances", "member", ids.iter().map(|id| vec![text("InstanceId", id)]))
 }
 
-fn tag_list(tags: &Tags) -> El {
+/// Tags as a list of keys and values.
+pub(super) fn tag_list(tags: &Tags) -> El {
     list("Tags", "member", tags.iter().map(|(key, value)| vec![text("Key", key), text("Value", value)]))
 }
 

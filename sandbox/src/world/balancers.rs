@@ -1,6 +1,5 @@
 //! Calls about classic load balancers but not their instances.
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 
 use super::effect::{HealthCheck, Listener, ProbeTarget};
 use super::elb_request::{
@@ -12,6 +11,7 @@ use super::filters;
 use super::model::{Balancer, Tags, Timestamp};
 use super::request::Describe;
 use super::response::Response;
+use super::target_groups::{check_name, tag_error};
 use super::{World, network, seed, tags};
 
 impl World {
@@ -25,7 +25,7 @@ impl World {
     }
 
     pub(super) fn create_balancer(&mut self, now: Timestamp, body: &CreateBalancer) -> ApiResult<Response> {
-        check_name(&body.name)?;
+        check_name("Load balancer", &body.name)?;
         tags::check(&body.tags).map_err(tag_error)?;
         if self.balancers.contains_key(&body.name) {
             // With the same parameters ELB hands out the existing one; with others it refuses.
@@ -39,12 +39,7 @@ impl World {
         for id in &body.groups {
             self.groups.get(id).ok_or_else(|| elb_group(id))?;
         }
-        let used: BTreeSet<Ipv4Addr> = self.balancers.values().map(|balancer| balancer.address).collect();
-        let octet = self.config.balancer_octet();
-        let free =
-            (1..=254).map(|host| Ipv4Addr::new(127, octet, 0, host)).find(|address| !used.contains(address));
-        let address =
-            free.ok_or_else(|| ApiError::client("TooManyLoadBalancers", "There are 254 balancers already."))?;
+        let address = self.free_balancer_address()?;
         let groups =
             if body.groups.is_empty() { vec![seed::DEFAULT_GROUP.to_owned()] } else { body.groups.clone() };
         let balancer = Balancer {
@@ -249,22 +244,6 @@ fn no_balancer(name: &str) -> ApiError {
 
 fn elb_group(id: &str) -> ApiError {
     ApiError::client("InvalidSecurityGroup", network::no_group(id).message)
-}
-
-fn tag_error(error: ApiError) -> ApiError {
-    if error.code == "TagLimitExceeded" {
-        return ApiError::client("TooManyTags", error.message);
-    }
-    ApiError::validation(error.message)
-}
-
-fn check_name(name: &str) -> ApiResult<()> {
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if plain && (1..=32).contains(&name.len()) && !name.starts_with('-') && !name.ends_with('-') {
-        return Ok(());
-    }
-    let text = "A load balancer name has 1 to 32 letters, digits and inner hyphens.";
-    Err(ApiError::validation(text))
 }
 
 fn checked_zones(zones: &[String]) -> ApiResult<BTreeSet<String>> {

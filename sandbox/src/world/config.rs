@@ -1,4 +1,5 @@
 //! What can be set about the cloud: delays, limits, capacity and faults. All of it is data and serialisable.
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,15 +19,19 @@ pub struct Delays {
     pub status_ok_ms: u64,
     /// Eventual consistency: a new instance or image is absent from every answer but its own for this long.
     pub visible_ms: u64,
-    /// Registration with a classic load balancer until its first health check.
+    /// Registration with a classic or application load balancer until its first health check.
     pub registration_ms: u64,
+    /// Registration with a network load balancer until its first health check; on AWS these are minutes.
+    pub nlb_registration_ms: u64,
+    /// Creation of an application or network load balancer until it is `active`.
+    pub provisioning_ms: u64,
     /// Image copied until `available`.
     pub image_ms: u64,
     /// How long a terminated instance stays in the answers.
     pub corpse_ms: u64,
     /// How long a client token is remembered after the last of its instances has terminated.
     pub token_ms: u64,
-    /// Divisor of every draining timeout: 1 is the real second.
+    /// Divisor of every draining timeout and deregistration delay: 1 is the real second.
     pub drain_divisor: u32,
 }
 
@@ -39,6 +44,8 @@ impl Default for Delays {
             status_ok_ms: 500,
             visible_ms: 150,
             registration_ms: 500,
+            nlb_registration_ms: 1_500,
+            provisioning_ms: 300,
             image_ms: 300,
             corpse_ms: 3_600_000,
             token_ms: 86_400_000,
@@ -58,6 +65,8 @@ impl Delays {
             status_ok_ms: 0,
             visible_ms: 0,
             registration_ms: 0,
+            nlb_registration_ms: 0,
+            provisioning_ms: 0,
             image_ms: 0,
             ..Self::default()
         }
@@ -168,6 +177,10 @@ pub struct Config {
     pub throttles: Vec<Throttle>,
     /// Zones whose instances cannot be described by id.
     pub impaired_zones: Vec<String>,
+    /// Names of target groups whose health the service does not check: their targets are `unavailable`.
+    pub unavailable_groups: Vec<String>,
+    /// SSM parameters that nobody put, by name: public ones as `/aws/service/…`.
+    pub parameters: BTreeMap<String, String>,
     /// The account's ceiling on live instances.
     pub max_instances: u32,
     /// Which pair of loopback networks the addresses on the host come from: 0 is 127.77 for instances and 127.78 for
@@ -200,6 +213,8 @@ impl Default for Config {
             capacity: Vec::new(),
             throttles: Vec::new(),
             impaired_zones: Vec::new(),
+            unavailable_groups: Vec::new(),
+            parameters: BTreeMap::new(),
             max_instances: 256,
             loopback_block: 0,
         }

@@ -55,7 +55,7 @@ pub enum Effect {
     BalancerChanged(Box<BalancerPlan>),
     /// The balancer was deleted: close its listeners and connections.
     BalancerGone {
-        /// Its name.
+        /// Its name, as in its plan.
         name: String,
     },
 }
@@ -99,19 +99,19 @@ pub enum Observation {
     },
     /// One health check of one backend, as it fell out.
     Probed {
-        /// Balancer name.
-        balancer: String,
-        /// Instance id.
-        instance_id: String,
-        /// Whether it passed.
-        passed: bool,
+        /// Pool name: the classic balancer, or the ARN of the target group.
+        pool: String,
+        /// Backend id.
+        backend: String,
+        /// How it fell out.
+        outcome: ProbeOutcome,
     },
     /// A draining backend has no request in flight any more.
     Drained {
-        /// Balancer name.
-        balancer: String,
-        /// Instance id.
-        instance_id: String,
+        /// Pool name.
+        pool: String,
+        /// Backend id.
+        backend: String,
     },
     /// The disk of an image is complete.
     ImageCopied {
@@ -171,38 +171,139 @@ pub struct PortRange {
     pub to: u16,
 }
 
-/// The data path of one classic load balancer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The data path of one load balancer, of whatever kind.
+#[derive(Debug, Clone, PartialEq)]
 pub struct BalancerPlan {
-    /// Its name.
+    /// A classic balancer's name; of the others `app/NAME/ID` or `net/NAME/ID`, as their ARN ends.
     pub name: String,
     /// Where its listeners are, 127.78.0.N.
     pub address: Ipv4Addr,
     /// What it listens to.
-    pub listeners: Vec<Listener>,
-    /// How backends are probed.
-    pub health_check: HealthCheck,
+    pub listeners: Vec<ListenerPlan>,
+    /// Whom it sends to: a classic balancer has one pool, the others one a target group that they use.
+    pub pools: Vec<PoolPlan>,
     /// Close a connection that is silent for this long.
     pub idle_timeout: Duration,
     /// Whether a balancer node sends to backends of other zones. The sandbox has one node, so this is only shown.
     pub cross_zone: bool,
-    /// Registered and draining instances.
+}
+
+impl BalancerPlan {
+    /// Everybody who is to be probed, each with its pool's name.
+    pub fn probed(&self) -> impl Iterator<Item = (&str, &Backend)> {
+        let all = self.pools.iter().flat_map(|pool| pool.backends.iter().map(|b| (pool.name.as_str(), b)));
+        all.filter(|(_, backend)| backend.probe.is_some())
+    }
+}
+
+/// One listener of a data path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerPlan {
+    /// Clients' side.
+    pub protocol: Protocol,
+    /// Clients' port.
+    pub port: u16,
+    /// The port of every backend; absent where each has its own.
+    pub instance_port: Option<u16>,
+    /// Which pools get its requests, by weight.
+    pub routes: Vec<Route>,
+}
+
+/// A pool's share of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Name of the pool.
+    pub pool: String,
+    /// Its part of the sum of all weights; 0 gets nothing.
+    pub weight: u32,
+}
+
+/// Backends that share what is sent to them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolPlan {
+    /// The balancer's name, or the ARN of the target group.
+    pub name: String,
+    /// Who gets the next request.
+    pub algorithm: Algorithm,
+    /// Registered and draining backends.
     pub backends: Vec<Backend>,
 }
 
-/// One instance behind a balancer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Who gets the next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Who has the fewest in flight; in turn among equals.
+    LeastOutstanding,
+    /// In turn.
+    RoundRobin,
+}
+
+/// One backend.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Backend {
-    /// Instance id.
-    pub instance_id: String,
+    /// Unique in its pool: the instance's id, or `ID:PORT` of a target.
+    pub id: String,
+    /// The instance; absent where an address was registered.
+    pub instance_id: Option<String>,
     /// Where to send.
     pub address: Ipv4Addr,
+    /// Which port, where the listener names none.
+    pub port: u16,
     /// Its zone.
     pub zone: String,
-    /// Whether to probe it (running, its zone enabled, past the registration delay, not draining).
-    pub probe: bool,
+    /// How to probe it; absent when it is not (not running, its zone off, registration under way, draining).
+    pub probe: Option<Arc<ProbePlan>>,
     /// What to send it.
     pub traffic: Traffic,
+    /// While its share of the requests grows.
+    pub slow_start: Option<SlowStart>,
+}
+
+/// The time in which a backend's share grows from nothing to that of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowStart {
+    /// Beginning.
+    pub since: DateTime<Utc>,
+    /// End.
+    pub until: DateTime<Utc>,
+}
+
+/// What a data path must know to probe a backend. Thresholds are the world's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbePlan {
+    /// What is asked.
+    pub target: ProbeTarget,
+    /// Seconds between probes.
+    pub interval: u32,
+    /// Seconds until a probe counts as failed.
+    pub timeout: u32,
+    /// Codes that pass, as ranges with both ends.
+    pub accept: Vec<(u16, u16)>,
+    /// How the balancer introduces itself.
+    pub agent: &'static str,
+}
+
+/// How one probe fell out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// Well.
+    Passed,
+    /// No answer within the timeout.
+    TimedOut,
+    /// No connection, or something that is not HTTP came back.
+    ConnectionError,
+    /// An answer with a code that does not pass.
+    CodeMismatch(u16),
+    /// The balancer itself could not probe.
+    InternalError,
+}
+
+impl ProbeOutcome {
+    /// Whether it passed.
+    #[must_use]
+    pub fn passed(self) -> bool {
+        self == Self::Passed
+    }
 }
 
 /// What a backend gets.

@@ -1,10 +1,6 @@
 //! Instances behind classic load balancers: registration, health, draining, and the data path that follows.
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use super::World;
 use super::config::ms;
-use super::effect::{Backend, BalancerPlan, Effect, Traffic};
 use super::elb_request::BalancerInstances;
 use super::error::{ApiError, ApiResult};
 use super::model::{Balancer, Instance, InstanceState, Registration, Timestamp};
@@ -190,52 +186,10 @@ impl World {
             balancer.members.remove(id);
         }
     }
-
-    /// Tells every data path that is not as it was told last.
-    pub(super) fn settle_balancers(&mut self) {
-        let plans: BTreeMap<String, BalancerPlan> =
-            self.balancers.values().map(|balancer| (balancer.name.clone(), self.plan(balancer))).collect();
-        for (name, plan) in &plans {
-            if self.shown_balancers.get(name) != Some(plan) {
-                self.outbox.push(Effect::BalancerChanged(Box::new(plan.clone())));
-            }
-        }
-        let gone = self.shown_balancers.keys().filter(|name| !plans.contains_key(*name));
-        self.outbox.extend(gone.map(|name| Effect::BalancerGone { name: name.clone() }));
-        self.shown_balancers = plans;
-    }
-
-    fn plan(&self, balancer: &Balancer) -> BalancerPlan {
-        let backend = |(id, member): (&String, &Registration)| {
-            let instance = self.instances.get(id)?;
-            let traffic = match member {
-                Registration::InService { .. } => Traffic::New,
-                Registration::Draining { .. } => Traffic::Draining,
-                _ => Traffic::None,
-            };
-            let up = instance.state == InstanceState::Running;
-            Some(Backend {
-                instance_id: id.clone(),
-                address: instance.private_ip,
-                zone: instance.zone.clone(),
-                probe: probes(balancer, instance),
-                traffic: if up { traffic } else { Traffic::None },
-            })
-        };
-        BalancerPlan {
-            name: balancer.name.clone(),
-            address: balancer.address,
-            listeners: balancer.listeners.values().cloned().collect(),
-            health_check: balancer.health_check.clone(),
-            idle_timeout: Duration::from_secs(u64::from(balancer.idle_timeout)),
-            cross_zone: balancer.cross_zone,
-            backends: balancer.members.iter().filter_map(backend).collect(),
-        }
-    }
 }
 
 /// Whether health checks of this instance count.
-fn probes(balancer: &Balancer, instance: &Instance) -> bool {
+pub(super) fn probes(balancer: &Balancer, instance: &Instance) -> bool {
     let asked = matches!(
         balancer.members.get(&instance.id),
         Some(Registration::Unproven | Registration::InService { .. } | Registration::Unhealthy { .. })

@@ -25,6 +25,11 @@ impl Ids {
         format!("{prefix}-0{:016x}", self.next())
     }
 
+    /// 16 hex digits, as the end of an ARN.
+    pub(super) fn hex(&mut self) -> String {
+        format!("{:016x}", self.next())
+    }
+
     /// A request id in UUID form.
     pub(super) fn request(&mut self) -> String {
         let (high, low) = (self.next(), self.next());

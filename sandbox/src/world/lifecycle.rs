@@ -78,10 +78,13 @@ impl World {
             Observation::MachineFailed { id, reason } => self.machine_failed(now, id, reason),
             Observation::MachineDied { id, reason } => self.machine_died(now, id, reason),
             Observation::MachinePoweredOff { id } => self.powered_off(now, id),
-            Observation::Probed { balancer, instance_id, passed } => {
-                self.probed(balancer, instance_id, *passed)
+            Observation::Probed { pool, backend, outcome } if is_group(pool) => {
+                self.target_probed(now, pool, backend, *outcome);
             }
-            Observation::Drained { balancer, instance_id } => self.drained(balancer, instance_id),
+            Observation::Probed { pool, backend, outcome } => self.probed(pool, backend, outcome.passed()),
+            // A target is shown as draining until its delay is over, whatever is in flight.
+            Observation::Drained { pool, .. } if is_group(pool) => {}
+            Observation::Drained { pool, backend } => self.drained(pool, backend),
             Observation::ImageCopied { image_id } => {
                 if let Some(image) = self.images.get_mut(image_id) {
                     image.copied = true;
@@ -194,6 +197,11 @@ impl World {
         }
         self.shown_ports = wanted;
     }
+}
+
+/// Whether a pool is a target group; classic balancers' names have no colon.
+fn is_group(pool: &str) -> bool {
+    pool.starts_with("arn:")
 }
 
 /// `User initiated (2026-01-02 03:04:05 GMT)`.

@@ -8,6 +8,7 @@
 //! 4. calls [`World::tick`] when [`World::next_due`] has come, for transitions that take time.
 //!
 //! The same seed, calls, observations and times give the same cloud, so a simulation can drive it with virtual time.
+mod attributes;
 mod balancers;
 mod config;
 mod effect;
@@ -21,13 +22,20 @@ mod images;
 mod instances;
 mod launch;
 mod lifecycle;
+mod load_balancers;
 mod log;
 mod model;
 mod network;
+mod parameters;
+mod plans;
 mod request;
 mod response;
 mod seed;
 mod tags;
+mod target_groups;
+mod target_model;
+mod target_request;
+mod targets;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -37,19 +45,22 @@ use std::time::Duration;
 
 pub use config::{Capacity, Config, Delays, Fault, FaultKind, Throttle};
 pub use effect::{
-    Backend, BalancerPlan, Effect, HealthCheck, Listener, MachineSpec, Observation, PortRange, ProbeTarget,
-    Protocol, Traffic,
+    Algorithm, Backend, BalancerPlan, Effect, HealthCheck, Listener, ListenerPlan, MachineSpec, Observation,
+    PoolPlan, PortRange, ProbeOutcome, ProbePlan, ProbeTarget, Protocol, Route, SlowStart, Traffic,
 };
 pub use elb_request::*;
 pub use error::{ApiError, ApiResult};
 pub(crate) use instances::profile_arn;
 pub use log::CallRecord;
 pub use model::*;
+pub use parameters::{Parameter, PutParameter, SsmRequest};
 pub use request::*;
 pub use response::*;
 pub use seed::{
     ACCOUNT, DEBIAN_STOCK, DEFAULT_GROUP, INSTANCE_TYPES, MAYFLY_BARE, REGION, STOCK_OWNER, VPC, ZONES,
 };
+pub use target_model::*;
+pub use target_request::*;
 
 /// The whole cloud.
 #[derive(Debug, Clone)]
@@ -67,6 +78,9 @@ pub struct World {
     groups: BTreeMap<String, SecurityGroup>,
     vpc_tags: Tags,
     balancers: BTreeMap<String, Balancer>,
+    load_balancers: BTreeMap<String, LoadBalancer>,
+    target_groups: BTreeMap<String, TargetGroup>,
+    parameters: BTreeMap<String, Parameter>,
     tokens: launch::Tokens,
     template_tokens: BTreeMap<String, (u64, String, u64)>,
     /// Data paths and open ports as they were last told.
@@ -118,6 +132,9 @@ impl World {
             groups: seed::groups(),
             vpc_tags: Tags::new(),
             balancers: BTreeMap::new(),
+            load_balancers: BTreeMap::new(),
+            target_groups: BTreeMap::new(),
+            parameters: BTreeMap::new(),
             tokens: launch::Tokens::default(),
             template_tokens: BTreeMap::new(),
             shown_balancers: BTreeMap::new(),
@@ -140,6 +157,8 @@ impl World {
             }
             _ => self.admit(now, request).and_then(|()| self.dispatch(now, request, fault.as_ref())),
         };
+        // A call can set things going that take no time.
+        self.advance(now);
         let fate = match fault {
             Some(FaultKind::Hang) => Fate::Hang,
             Some(FaultKind::LostAfterEffect) => Fate::Drop,
@@ -174,7 +193,7 @@ impl World {
     /// When [`World::tick`] has something to do next.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.lifecycle_due().into_iter().chain(self.health_due()).min()
+        self.lifecycle_due().into_iter().chain(self.health_due()).chain(self.targets_due()).min()
     }
 
     /// Puts other delays, limits and faults in place. Faults and buckets start over.
@@ -226,7 +245,17 @@ impl World {
         self.templates.values()
     }
 
-    /// All balancers.
+    /// All application and network balancers.
+    pub fn load_balancers(&self) -> impl Iterator<Item = &LoadBalancer> {
+        self.load_balancers.values()
+    }
+
+    /// All target groups with their targets.
+    pub fn target_groups(&self) -> impl Iterator<Item = &TargetGroup> {
+        self.target_groups.values()
+    }
+
+    /// All classic balancers.
     pub fn balancers(&self) -> impl Iterator<Item = &Balancer> {
         self.balancers.values()
     }
@@ -238,7 +267,10 @@ impl World {
         }
         Err(match request {
             Request::Ec2(..) => ApiError::with_status(503, "RequestLimitExceeded", "Request limit exceeded."),
-            Request::Elb(_) | Request::CallerIdentity => ApiError::client("Throttling", "Rate exceeded"),
+            Request::Ssm(_) => ApiError::client("ThrottlingException", "Rate exceeded"),
+            Request::Elb(_) | Request::Elbv2(_) | Request::CallerIdentity => {
+                ApiError::client("Throttling", "Rate exceeded")
+            }
         })
     }
 
@@ -256,6 +288,8 @@ impl World {
                 Err(ApiError::with_status(412, "DryRunOperation", text))
             }),
             Request::Elb(request) => self.elb(now, request),
+            Request::Elbv2(request) => self.elbv2(now, request),
+            Request::Ssm(request) => self.ssm(now, request),
             Request::CallerIdentity => Ok(Response::CallerIdentity),
         }
     }
@@ -329,10 +363,50 @@ impl World {
         }
     }
 
+    #[rustfmt::skip]
+    fn elbv2(&mut self, now: Timestamp, request: &Elbv2Request) -> ApiResult<Response> {
+        use Elbv2Request as R;
+        match request {
+            R::CreateLoadBalancer(body) => self.create_load_balancer(now, body),
+            R::DeleteLoadBalancer(arn) => self.delete_load_balancer(arn),
+            R::DescribeLoadBalancers(body) => self.describe_load_balancers(body),
+            R::DescribeLoadBalancerAttributes(arn) => self.load_balancer_attributes(arn),
+            R::ModifyLoadBalancerAttributes(body) => self.modify_load_balancer_attributes(body),
+            R::SetSubnets(body) => self.set_subnets(body),
+            R::SetSecurityGroups(body) => self.set_security_groups(body),
+            R::CreateListener(body) => self.create_listener(body),
+            R::ModifyListener(body) => self.modify_listener(body),
+            R::DeleteListener(arn) => self.delete_listener(arn),
+            R::DescribeListeners(body) => self.describe_listeners(body),
+            R::DescribeRules(body) => self.describe_rules(body),
+            R::CreateTargetGroup(body) => self.create_target_group(body),
+            R::ModifyTargetGroup(body) => self.modify_target_group(body),
+            R::DeleteTargetGroup(arn) => self.delete_target_group(arn),
+            R::DescribeTargetGroups(body) => self.describe_target_groups(body),
+            R::DescribeTargetGroupAttributes(arn) => self.target_group_attributes(arn),
+            R::ModifyTargetGroupAttributes(body) => self.modify_target_group_attributes(body),
+            R::RegisterTargets(body) => self.register_targets(now, body),
+            R::DeregisterTargets(body) => self.deregister_targets(now, body),
+            R::DescribeTargetHealth(body) => self.describe_target_health(now, body),
+            R::AddTags(body) => self.add_arn_tags(body),
+            R::RemoveTags(body) => self.remove_arn_tags(body),
+            R::DescribeTags(arns) => self.describe_arn_tags(arns),
+        }
+    }
+
+    fn ssm(&mut self, now: Timestamp, request: &SsmRequest) -> ApiResult<Response> {
+        match request {
+            SsmRequest::GetParameter(name) => self.get_parameter(name),
+            SsmRequest::GetParameters(names) => self.get_parameters(names),
+            SsmRequest::PutParameter(body) => self.put_parameter(now, body),
+        }
+    }
+
     /// Everything that the clock alone brings about.
     fn advance(&mut self, now: Timestamp) {
         self.advance_lifecycle(now);
         self.advance_health(now);
+        self.advance_targets(now);
     }
 
     /// Adds what follows from the records as they now are, and hands out the effects.

@@ -7,6 +7,8 @@ use super::elb_request::{
     BalancerUntag, BalancerZones, ConfigureHealthCheck, CreateBalancer, DescribeBalancers, ModifyBalancer,
 };
 use super::model::{LaunchSpec, Tags};
+use super::parameters::SsmRequest;
+use super::target_request::Elbv2Request;
 
 macro_rules! calls {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident($body:ty),)* }) => {
@@ -24,6 +26,8 @@ macro_rules! calls {
     };
 }
 
+pub(super) use calls;
+
 /// A call to any of the services.
 #[derive(Debug, Clone)]
 pub enum Request {
@@ -31,6 +35,10 @@ pub enum Request {
     Ec2(Box<Ec2Request>, bool),
     /// Classic ELB.
     Elb(Box<ElbRequest>),
+    /// Application and network load balancers.
+    Elbv2(Box<Elbv2Request>),
+    /// SSM parameters.
+    Ssm(Box<SsmRequest>),
     /// STS `GetCallerIdentity`.
     CallerIdentity,
 }
@@ -42,6 +50,8 @@ impl Request {
         match self {
             Self::Ec2(request, _) => request.action(),
             Self::Elb(request) => request.action(),
+            Self::Elbv2(request) => request.action(),
+            Self::Ssm(request) => request.action(),
             Self::CallerIdentity => "GetCallerIdentity",
         }
     }

@@ -1,9 +1,13 @@
 //! Answers as data. The wire renders them.
+use std::collections::BTreeMap;
+
 use super::effect::HealthCheck;
 use super::model::{
     Balancer, Image, Instance, InstanceState, SecurityGroup, Snapshot, Subnet, Tags, Template,
     TemplateVersion, Timestamp,
 };
+use super::parameters::Parameter;
+use super::target_model::{Attributes, LoadBalancer, TargetGroup, TargetKey, TargetListener};
 
 /// What a call answers. Records are copies: an answer is a moment.
 #[derive(Debug, Clone)]
@@ -92,6 +96,35 @@ pub enum Response {
     BalancerTags(Vec<(String, Tags)>),
     /// `GetCallerIdentity`.
     CallerIdentity,
+    /// ELBv2 `CreateLoadBalancer` and `DescribeLoadBalancers`.
+    LoadBalancers(Page<LoadBalancerRecord>),
+    /// Attributes of a balancer or target group.
+    Attributes(Attributes),
+    /// `SetSubnets`: zones with their subnets.
+    SubnetZones(BTreeMap<String, String>),
+    /// `SetSecurityGroups`.
+    SecurityGroupIds(Vec<String>),
+    /// Create, modify and describe of target groups.
+    TargetGroups(Page<GroupRecord>),
+    /// Create, modify and describe of listeners.
+    Listeners(Page<ListenerRecord>),
+    /// `DescribeRules`: the default rule of each of these listeners.
+    Rules(Page<ListenerRecord>),
+    /// `DescribeTargetHealth`.
+    TargetHealth(Vec<TargetHealth>),
+    /// ELBv2 `DescribeTags`.
+    ArnTags(Vec<(String, Tags)>),
+    /// `GetParameter`.
+    Parameter(Parameter),
+    /// `GetParameters`.
+    Parameters {
+        /// Those that are there.
+        found: Vec<Parameter>,
+        /// Names of those that are not.
+        unknown: Vec<String>,
+    },
+    /// `PutParameter`.
+    ParameterVersion(u64),
 }
 
 /// Part of a list.
@@ -101,6 +134,13 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page starts; absent on the last.
     pub next_token: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Everything on one page.
+    pub(super) fn whole(items: Vec<T>) -> Self {
+        Self { items, next_token: None }
+    }
 }
 
 /// The instances of one launch.
@@ -201,4 +241,44 @@ pub struct InstanceHealth {
     pub reason_code: &'static str,
     /// Text.
     pub description: &'static str,
+}
+
+/// An application or network load balancer as it is now.
+#[derive(Debug, Clone)]
+pub struct LoadBalancerRecord {
+    /// The balancer.
+    pub balancer: LoadBalancer,
+    /// Whether it serves already.
+    pub active: bool,
+}
+
+/// A target group, without its targets, and who sends to it.
+#[derive(Debug, Clone)]
+pub struct GroupRecord {
+    /// The group.
+    pub group: TargetGroup,
+    /// ARNs of balancers.
+    pub load_balancers: Vec<String>,
+}
+
+/// A listener and its balancer.
+#[derive(Debug, Clone)]
+pub struct ListenerRecord {
+    /// ARN of the balancer.
+    pub load_balancer: String,
+    /// The listener.
+    pub listener: TargetListener,
+}
+
+/// Health of one target.
+#[derive(Debug, Clone)]
+pub struct TargetHealth {
+    /// The target.
+    pub key: TargetKey,
+    /// Zone of an address.
+    pub zone: Option<String>,
+    /// The port on which it is checked.
+    pub check_port: u16,
+    /// State, reason and description.
+    pub status: (&'static str, Option<&'static str>, Option<String>),
 }

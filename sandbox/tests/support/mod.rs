@@ -108,6 +108,68 @@ impl Api {
         self.call("elasticloadbalancing", "2012-06-01", action, parameters)
     }
 
+    pub fn elbv2(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String, String> {
+        self.call("elasticloadbalancing", "2015-12-01", action, parameters)
+    }
+
+    /// A target group that is checked every second; its ARN.
+    pub fn target_group(&self, name: &str, protocol: &str, target_type: &str) -> String {
+        let parameters = [
+            ("Name", name),
+            ("Protocol", protocol),
+            ("Port", "8080"),
+            ("VpcId", world::VPC),
+            ("TargetType", target_type),
+            ("HealthCheckIntervalSeconds", "1"),
+            ("HealthCheckTimeoutSeconds", "1"),
+            ("HealthyThresholdCount", "2"),
+            ("UnhealthyThresholdCount", "2"),
+        ];
+        tag(&self.elbv2("CreateTargetGroup", &parameters).unwrap(), "TargetGroupArn").unwrap()
+    }
+
+    /// A balancer of this type with a listener on `port` that forwards by weight; its address.
+    pub fn load_balancer(&self, kind: &str, name: &str, port: &str, forward: &[(&str, &str)]) -> String {
+        let subnets = ["subnet-00000000000000001", "subnet-00000000000000002", "subnet-00000000000000003"];
+        let mut parameters = vec![("Name", name), ("Type", kind)];
+        let names = ["Subnets.member.1", "Subnets.member.2", "Subnets.member.3"];
+        parameters.extend(names.into_iter().zip(subnets));
+        let made = self.elbv2("CreateLoadBalancer", &parameters).unwrap();
+        let arn = tag(&made, "LoadBalancerArn").unwrap();
+        let protocol = if kind == "network" { "TCP" } else { "HTTP" };
+        let mut listener: Vec<(String, &str)> = vec![
+            ("LoadBalancerArn".to_owned(), &arn),
+            ("Protocol".to_owned(), protocol),
+            ("Port".to_owned(), port),
+            ("DefaultActions.member.1.Type".to_owned(), "forward"),
+        ];
+        for (number, (group, weight)) in (1..).zip(forward) {
+            let of = format!("DefaultActions.member.1.ForwardConfig.TargetGroups.member.{number}");
+            listener.push((format!("{of}.TargetGroupArn"), group));
+            listener.push((format!("{of}.Weight"), weight));
+        }
+        let listener: Vec<(&str, &str)> =
+            listener.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        self.elbv2("CreateListener", &listener).unwrap();
+        tag(&made, "DNSName").unwrap()
+    }
+
+    pub fn register_target(&self, group: &str, id: &str) {
+        self.elbv2("RegisterTargets", &[("TargetGroupArn", group), ("Targets.member.1.Id", id)]).unwrap();
+    }
+
+    pub fn deregister_target(&self, group: &str, id: &str) {
+        self.elbv2("DeregisterTargets", &[("TargetGroupArn", group), ("Targets.member.1.Id", id)]).unwrap();
+    }
+
+    /// State, reason and description of one target.
+    pub fn target(&self, group: &str, id: &str) -> (String, String, String) {
+        let parameters = [("TargetGroupArn", group), ("Targets.member.1.Id", id)];
+        let answer = self.elbv2("DescribeTargetHealth", &parameters).unwrap();
+        let field = |name: &str| tag(&answer, name).unwrap_or_default();
+        (field("State"), field("Reason"), field("Description"))
+    }
+
     fn call(
         &self,
         service: &str,

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use mayfly_sandbox::api::{Cloud, Console, serve};
-use mayfly_sandbox::world::{CallRecord, Config, Effect, Observation};
+use mayfly_sandbox::world::{CallRecord, Config, Effect, Observation, ProbeOutcome};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -31,6 +31,11 @@ impl Bench {
         runtime.spawn(Arc::clone(&cloud).keep_time());
         runtime.spawn(carry_out(Arc::clone(&cloud), effects));
         Self { endpoint, cloud, _runtime: runtime }
+    }
+
+    /// The call log.
+    pub(crate) fn calls(&self) -> Vec<CallRecord> {
+        self.cloud.read(|world| world.calls_after(0).cloned().collect())
     }
 
     /// Every parameter of every call that went well was understood, but for disks, of which the sandbox has one size.
@@ -65,12 +70,11 @@ fn answers(effect: Effect) -> Vec<Observation> {
         Effect::DestroyMachine { id } => vec![Observation::MachineGone { id }],
         Effect::CopyImage { image_id, .. } => vec![Observation::ImageCopied { image_id }],
         Effect::BalancerChanged(plan) => {
-            let probed =
-                plan.backends.iter().filter(|backend| backend.probe).map(|backend| Observation::Probed {
-                    balancer: plan.name.clone(),
-                    instance_id: backend.instance_id.clone(),
-                    passed: true,
-                });
+            let probed = plan.probed().map(|(pool, backend)| Observation::Probed {
+                pool: pool.to_owned(),
+                backend: backend.id.clone(),
+                outcome: ProbeOutcome::Passed,
+            });
             probed.collect()
         }
         _ => Vec::new(),

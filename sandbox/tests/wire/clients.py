@@ -277,7 +277,7 @@ def errors():
     assert refused(ec2.run_instances, MinCount=1, MaxCount=1) == ("MissingParameter", 400)
     code = refused(ec2.run_instances, MinCount=1, MaxCount=1, ImageId=bare(ec2), DryRun=True)
     assert code == ("DryRunOperation", 412)
-    assert refused(client("elbv2").describe_load_balancers) == ("InvalidAction", 400)
+    assert refused(client("elbv2").describe_trust_stores) == ("InvalidAction", 400)
     try:
         elb.register_instances_with_load_balancer(LoadBalancerName="none", Instances=[{"InstanceId": "i-1"}])
     except elb.exceptions.AccessPointNotFoundException as error:
@@ -319,6 +319,212 @@ def limits():
     assert len(answer["Instances"]) == 2
     code = refused(ec2.run_instances, ImageId=bare(ec2), MinCount=1, MaxCount=1, InstanceType="m5.large")
     assert code == ("InsufficientInstanceCapacity", 500)
+
+
+SUBNETS = ["subnet-00000000000000001", "subnet-00000000000000002"]
+PREFIX = "arn:aws:elasticloadbalancing:us-east-1:000000000000:"
+
+
+def state_of(elb, group, **target):
+    """State and reason of one target."""
+    described = elb.describe_target_health(TargetGroupArn=group, Targets=[target])["TargetHealthDescriptions"]
+    health = described[0]["TargetHealth"]
+    return health["State"], health.get("Reason")
+
+
+def target_groups():
+    ec2, elb = client("ec2"), client("elbv2")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    wanted = dict(
+        Name="web", Protocol="HTTP", Port=8080, VpcId=vpc, TargetType="instance", HealthCheckProtocol="HTTP",
+        HealthCheckPath="/ready", HealthCheckPort="traffic-port", HealthCheckEnabled=True, Matcher={"HttpCode": "200-299"},
+        HealthCheckIntervalSeconds=10, HealthCheckTimeoutSeconds=3, HealthyThresholdCount=2, UnhealthyThresholdCount=3)
+    made = elb.create_target_group(Tags=[{"Key": "team", "Value": "a"}], ProtocolVersion="HTTP1", **wanted)["TargetGroups"][0]
+    arn = made["TargetGroupArn"]
+    assert arn.startswith(PREFIX + "targetgroup/web/") and len(arn.rsplit("/", 1)[1]) == 16
+    assert made["TargetGroupName"] == wanted.pop("Name")
+    assert {key: made[key] for key in wanted} == wanted and made["LoadBalancerArns"] == []
+    assert elb.create_target_group(Name="web", **wanted)["TargetGroups"][0]["TargetGroupArn"] == arn
+    assert refused(elb.create_target_group, Name="web", **{**wanted, "Port": 9090}) == ("DuplicateTargetGroupName", 400)
+    assert refused(elb.create_target_group, Name="-", **wanted) == ("ValidationError", 400)
+    assert refused(elb.create_target_group, Name="x", Protocol="UDP", Port=1, VpcId=vpc) == ("UnsupportedProtocol", 400)
+    changed = elb.modify_target_group(TargetGroupArn=arn, HealthCheckPath="/", HealthCheckPort="9000", Matcher={"HttpCode": "200,204"})
+    changed = changed["TargetGroups"][0]
+    assert (changed["HealthCheckPath"], changed["HealthCheckPort"], changed["Matcher"]) == ("/", "9000", {"HttpCode": "200,204"})
+    assert refused(elb.modify_target_group, TargetGroupArn=arn, HealthCheckEnabled=False) == ("InvalidConfigurationRequest", 400)
+    attributes = {a["Key"]: a["Value"] for a in elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]}
+    assert attributes["deregistration_delay.timeout_seconds"] == "300" and attributes["slow_start.duration_seconds"] == "0"
+    pair = [{"Key": "deregistration_delay.timeout_seconds", "Value": "5"}, {"Key": "slow_start.duration_seconds", "Value": "30"}]
+    shown = elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=pair)["Attributes"]
+    assert sorted(shown, key=lambda a: a["Key"]) == pair
+    bad = [{"Key": "slow_start.duration_seconds", "Value": "5"}]
+    assert refused(elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=bad) == ("ValidationError", 400)
+    tcp = elb.create_target_group(Name="tcp", Protocol="TCP", Port=22, VpcId=vpc, TargetType="ip")["TargetGroups"][0]
+    assert tcp["HealthCheckProtocol"] == "TCP" and tcp["TargetType"] == "ip" and "Matcher" not in tcp
+    for number in range(5):
+        elb.create_target_group(Name=f"g{number}", Protocol="HTTP", Port=80, VpcId=vpc)
+    pages = elb.get_paginator("describe_target_groups").paginate(PaginationConfig={"PageSize": 3})
+    assert [len(p["TargetGroups"]) for p in pages] == [3, 3, 1]
+    assert elb.describe_target_groups(Names=["tcp"])["TargetGroups"][0]["TargetGroupArn"] == tcp["TargetGroupArn"]
+    assert elb.describe_target_groups(TargetGroupArns=[arn])["TargetGroups"][0]["TargetGroupName"] == "web"
+    assert refused(elb.describe_target_groups, Names=["none"]) == ("TargetGroupNotFound", 400)
+    elb.add_tags(ResourceArns=[arn], Tags=[{"Key": "mayfly:service", "Value": "greeter"}])
+    elb.remove_tags(ResourceArns=[arn], TagKeys=["team"])
+    tags = elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]
+    assert tags == {"ResourceArn": arn, "Tags": [{"Key": "mayfly:service", "Value": "greeter"}]}
+    elb.delete_target_group(TargetGroupArn=arn)
+    elb.delete_target_group(TargetGroupArn=arn)
+    assert refused(elb.describe_target_health, TargetGroupArn=arn) == ("TargetGroupNotFound", 400)
+
+
+def load_balancers():
+    ec2, elb = client("ec2"), client("elbv2")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    blue, green = (elb.create_target_group(Name=name, Protocol="HTTP", Port=8080, VpcId=vpc)["TargetGroups"][0]["TargetGroupArn"]
+                   for name in ("blue", "green"))
+    made = elb.create_load_balancer(
+        Name="web", Subnets=SUBNETS, SecurityGroups=["sg-00000000000000001"], Scheme="internet-facing", Type="application",
+        IpAddressType="ipv4", Tags=[{"Key": "team", "Value": "a"}])["LoadBalancers"][0]
+    arn = made["LoadBalancerArn"]
+    assert arn.startswith(PREFIX + "loadbalancer/app/web/") and made["DNSName"] == "127.78.0.1"
+    assert made["State"]["Code"] == "provisioning" and made["CreatedTime"].year > 2000 and made["VpcId"] == vpc
+    assert [(z["ZoneName"], z["SubnetId"]) for z in made["AvailabilityZones"]] == list(zip(["us-east-1a", "us-east-1b"], SUBNETS))
+    elb.get_waiter("load_balancer_available").wait(Names=["web"], WaiterConfig=FAST)
+    elb.get_waiter("load_balancer_exists").wait(LoadBalancerArns=[arn], WaiterConfig=FAST)
+    other = elb.create_load_balancer(Name="tcp", Subnets=SUBNETS[:1], Type="network")["LoadBalancers"][0]
+    assert other["Type"] == "network" and "/net/tcp/" in other["LoadBalancerArn"]
+    assert refused(elb.create_load_balancer, Name="one", Subnets=SUBNETS[:1]) == ("ValidationError", 400)
+    assert refused(elb.create_load_balancer, Name="web", Subnets=SUBNETS, Scheme="internal") == ("DuplicateLoadBalancerName", 400)
+    assert refused(elb.describe_load_balancers, Names=["none"]) == ("LoadBalancerNotFound", 400)
+    pages = elb.get_paginator("describe_load_balancers").paginate(PaginationConfig={"PageSize": 1})
+    assert [p["LoadBalancers"][0]["LoadBalancerName"] for p in pages] == ["web", "tcp"]
+    attributes = {a["Key"]: a["Value"] for a in elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]}
+    assert attributes["idle_timeout.timeout_seconds"] == "60" and attributes["load_balancing.cross_zone.enabled"] == "true"
+    pair = [{"Key": "deletion_protection.enabled", "Value": "true"}]
+    assert elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=pair)["Attributes"] == pair
+    assert refused(elb.delete_load_balancer, LoadBalancerArn=arn) == ("OperationNotPermitted", 400)
+    elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}])
+    zones = elb.set_subnets(LoadBalancerArn=arn, Subnets=SUBNETS + ["subnet-00000000000000003"])["AvailabilityZones"]
+    assert len(zones) == 3
+    groups = elb.set_security_groups(LoadBalancerArn=arn, SecurityGroups=["sg-00000000000000001"])
+    assert groups["SecurityGroupIds"] == ["sg-00000000000000001"]
+    plain = [{"Type": "forward", "TargetGroupArn": blue}]
+    listener = elb.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=plain)["Listeners"][0]
+    assert listener["ListenerArn"].startswith(arn.replace(":loadbalancer/", ":listener/") + "/")
+    assert listener["DefaultActions"][0]["TargetGroupArn"] == blue and listener["Port"] == 80
+    assert refused(elb.create_listener, LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=plain) == ("DuplicateListener", 400)
+    assert refused(elb.create_listener, LoadBalancerArn=arn, Protocol="HTTPS", Port=443, DefaultActions=plain) == ("CertificateNotFound", 400)
+    redirect = [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Port": "443"}}]
+    assert refused(elb.create_listener, LoadBalancerArn=arn, Protocol="HTTP", Port=81, DefaultActions=redirect) == ("InvalidLoadBalancerAction", 400)
+    weights = [{"TargetGroupArn": blue, "Weight": 9}, {"TargetGroupArn": green, "Weight": 1}]
+    shifted = [{"Type": "forward", "Order": 1, "ForwardConfig": {"TargetGroups": weights, "TargetGroupStickinessConfig": {"Enabled": False}}}]
+    changed = elb.modify_listener(ListenerArn=listener["ListenerArn"], Port=8080, DefaultActions=shifted)["Listeners"][0]
+    assert changed["DefaultActions"][0]["ForwardConfig"]["TargetGroups"] == weights and changed["Port"] == 8080
+    assert elb.describe_target_groups(LoadBalancerArn=arn)["TargetGroups"][0]["LoadBalancerArns"] == [arn]
+    assert refused(elb.delete_target_group, TargetGroupArn=green) == ("ResourceInUse", 400)
+    listed = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    assert [l["ListenerArn"] for l in listed] == [listener["ListenerArn"]]
+    assert elb.describe_listeners(ListenerArns=[listener["ListenerArn"]])["Listeners"] == listed
+    rule = elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"][0]
+    assert rule["Priority"] == "default" and rule["IsDefault"] and rule["Conditions"] == []
+    assert rule["Actions"][0]["ForwardConfig"]["TargetGroups"] == weights and ":listener-rule/app/web/" in rule["RuleArn"]
+    assert elb.describe_rules(RuleArns=[rule["RuleArn"]])["Rules"] == [rule]
+    tags = elb.describe_tags(ResourceArns=[arn, listener["ListenerArn"]])["TagDescriptions"]
+    assert [t["Tags"] for t in tags] == [[{"Key": "team", "Value": "a"}], []]
+    elb.delete_listener(ListenerArn=listener["ListenerArn"])
+    assert refused(elb.delete_listener, ListenerArn=listener["ListenerArn"]) == ("ListenerNotFound", 400)
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    elb.get_waiter("load_balancers_deleted").wait(LoadBalancerArns=[arn], WaiterConfig=FAST)
+    # The two generations do not see each other.
+    assert client("elb").describe_load_balancers()["LoadBalancerDescriptions"] == []
+
+
+def targets():
+    ec2, elb = client("ec2"), client("elbv2")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    ids = launch(ec2, 2)
+    group, addresses = (elb.create_target_group(Name=kind, Protocol="HTTP", Port=8080, VpcId=vpc, TargetType=kind)["TargetGroups"][0]["TargetGroupArn"]
+                        for kind in ("instance", "ip"))
+    both = [{"Id": i} for i in ids]
+    elb.register_targets(TargetGroupArn=group, Targets=both)
+    assert state_of(elb, group, Id=ids[0]) == ("unused", "Target.NotInUse")
+    balancer = elb.create_load_balancer(Name="web", Subnets=SUBNETS)["LoadBalancers"][0]["LoadBalancerArn"]
+    for port, arn in ((80, group), (81, addresses)):
+        elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}])
+    elb.get_waiter("target_in_service").wait(TargetGroupArn=group, WaiterConfig=FAST)
+    described = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    assert sorted(d["Target"]["Id"] for d in described) == sorted(ids)
+    assert described[0]["Target"]["Port"] == 8080 and described[0]["HealthCheckPort"] == "8080"
+    assert described[0]["TargetHealth"] == {"State": "healthy"}
+    elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "2"}])
+    elb.deregister_targets(TargetGroupArn=group, Targets=both)
+    assert state_of(elb, group, Id=ids[0]) == ("draining", "Target.DeregistrationInProgress")
+    elb.get_waiter("target_deregistered").wait(TargetGroupArn=group, Targets=both, WaiterConfig=FAST)
+    assert state_of(elb, group, Id=ids[0]) == ("unused", "Target.NotRegistered")
+    address = ec2.describe_instances(InstanceIds=ids[:1])["Reservations"][0]["Instances"][0]["PrivateIpAddress"]
+    elb.register_targets(TargetGroupArn=addresses, Targets=[{"Id": address, "Port": 8080}])
+    elb.get_waiter("target_in_service").wait(TargetGroupArn=addresses, WaiterConfig=FAST)
+    shown = elb.describe_target_health(TargetGroupArn=addresses)["TargetHealthDescriptions"][0]["Target"]
+    assert shown == {"Id": address, "Port": 8080, "AvailabilityZone": "us-east-1a"}
+    elb.deregister_targets(TargetGroupArn=addresses, Targets=[{"Id": address}])
+    assert refused(elb.register_targets, TargetGroupArn=addresses, Targets=[{"Id": address}]) == ("InvalidTarget", 400)
+    assert refused(elb.register_targets, TargetGroupArn=addresses, Targets=both) == ("ValidationError", 400)
+    assert refused(elb.register_targets, TargetGroupArn=group, Targets=[{"Id": "i-0123456789abcdef0"}]) == ("InvalidTarget", 400)
+    assert refused(elb.register_targets, TargetGroupArn=group + "x", Targets=both) == ("TargetGroupNotFound", 400)
+
+
+def target_faults():
+    elb = client("elbv2", retries={"mode": "standard", "total_max_attempts": 1})
+    assert refused(elb.register_targets, TargetGroupArn="arn:x", Targets=[{"Id": "i-1"}]) == ("InternalFailure", 500)
+    assert refused(elb.describe_target_health, TargetGroupArn="arn:x") == ("Throttling", 400)
+    assert refused(client("ssm", retries={"mode": "standard", "total_max_attempts": 1}).get_parameter, Name="x") == ("InternalServerError", 500)
+
+
+def parameters():
+    ssm = client("ssm")
+    public = ssm.get_parameter(Name="/aws/service/mayfly/bare/latest")["Parameter"]
+    assert public["Value"] == bare(client("ec2")) and public["ARN"] == "arn:aws:ssm:us-east-1::parameter/aws/service/mayfly/bare/latest"
+    try:
+        ssm.get_parameter(Name="/images/web")
+    except ssm.exceptions.ParameterNotFound as error:
+        assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    else:
+        raise AssertionError("an unknown parameter was found")
+    assert ssm.put_parameter(Name="/images/web", Value="ami-1", Type="String", Description="the image")["Version"] == 1
+    assert refused(ssm.put_parameter, Name="/images/web", Value="ami-2") == ("ParameterAlreadyExists", 400)
+    assert ssm.put_parameter(Name="/images/web", Value="ami-2", Overwrite=True)["Version"] == 2
+    one = ssm.get_parameter(Name="/images/web", WithDecryption=True)["Parameter"]
+    assert (one["Value"], one["Version"], one["Type"]) == ("ami-2", 2, "String") and one["LastModifiedDate"].year > 2000
+    several = ssm.get_parameters(Names=["/images/web", "/images/db"])
+    assert [p["Value"] for p in several["Parameters"]] == ["ami-2"] and several["InvalidParameters"] == ["/images/db"]
+    assert refused(ssm.describe_parameters) == ("UnknownOperationException", 400)
+
+
+def target_story(user_data):
+    """On instances that run: launch, register, ask through the balancer, drain, terminate."""
+    ec2, elb = client("ec2"), client("elbv2")
+    stock = ec2.describe_images(Filters=[{"Name": "name", "Values": ["sandbox/debian-stock-*"]}])
+    ids = launch(ec2, ImageId=stock["Images"][0]["ImageId"], InstanceType="t3.micro", UserData=user_data)
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    group = elb.create_target_group(
+        Name="boto", Protocol="HTTP", Port=8080, VpcId=vpc, HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2,
+        HealthyThresholdCount=2, UnhealthyThresholdCount=2)["TargetGroups"][0]["TargetGroupArn"]
+    made = elb.create_load_balancer(Name="boto", Subnets=SUBNETS)["LoadBalancers"][0]
+    elb.get_waiter("load_balancer_available").wait(Names=["boto"], WaiterConfig=FAST)
+    elb.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=8080,
+                        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}])
+    elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "3"}])
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": ids[0]}])
+    elb.get_waiter("target_in_service").wait(TargetGroupArn=group, WaiterConfig=FAST)
+    with urllib.request.urlopen(f"http://{made['DNSName']}:8080/", timeout=30) as answer:
+        assert answer.read() == b"through the balancer"
+    elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": ids[0]}])
+    assert state_of(elb, group, Id=ids[0]) == ("draining", "Target.DeregistrationInProgress")
+    elb.get_waiter("target_deregistered").wait(TargetGroupArn=group, Targets=[{"Id": ids[0]}], WaiterConfig=FAST)
+    ec2.terminate_instances(InstanceIds=ids)
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig=FAST)
+    elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    elb.delete_target_group(TargetGroupArn=group)
 
 
 def story(user_data):

@@ -57,6 +57,56 @@ fn boto3_balances() {
 }
 
 #[test]
+fn boto3_makes_target_groups() {
+    python("target_groups", quick());
+}
+
+#[test]
+fn boto3_makes_application_and_network_balancers() {
+    let delays = Delays { provisioning_ms: 500, ..quick().delays };
+    python("load_balancers", Config { delays, ..quick() });
+}
+
+#[test]
+fn boto3_registers_and_drains_targets() {
+    python("targets", quick());
+}
+
+#[test]
+fn boto3_meets_faults_of_target_groups_and_parameters() {
+    let error = |action: &str, status, code: &str| {
+        let kind = FaultKind::Error { code: code.to_owned(), status, message: String::new() };
+        Fault { action: action.to_owned(), skip: 0, times: 1, kind }
+    };
+    let faults = vec![
+        error("RegisterTargets", 500, "InternalFailure"),
+        error("GetParameter", 500, "InternalServerError"),
+    ];
+    let throttles = vec![Throttle { action: "DescribeTargetHealth".to_owned(), burst: 0, per_second: 0.0 }];
+    let bench = Bench::start(Config { faults, throttles, ..quick() });
+    clients::boto3(&bench.endpoint, "target_faults");
+    let named = bench.calls().into_iter().map(|call| (call.service, call.action, call.outcome, call.fault));
+    let call = |service: &str, action: &str, outcome: &str, fault: Option<&str>| {
+        (service.to_owned(), action.to_owned(), outcome.to_owned(), fault.map(str::to_owned))
+    };
+    let expected = [
+        call("elasticloadbalancing", "RegisterTargets", "InternalFailure", Some("error")),
+        call("elasticloadbalancing", "DescribeTargetHealth", "Throttling", None),
+        call("ssm", "GetParameter", "InternalServerError", Some("error")),
+    ];
+    assert_eq!(named.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn boto3_reads_and_writes_parameters() {
+    let bench = Bench::start(quick());
+    clients::boto3(&bench.endpoint, "parameters");
+    bench.assert_nothing_ignored();
+    let log = serde_json::to_string(&bench.calls()).expect("json");
+    assert!(log.contains("/images/web") && !log.contains("ami-2"), "{log}");
+}
+
+#[test]
 fn boto3_understands_errors() {
     python("errors", quick());
 }
@@ -97,6 +147,40 @@ fn the_aws_command_tells_the_whole_story() {
     aws.run(&["ec2", "terminate-instances", "--instance-ids", &id]);
     aws.run(&["ec2", "wait", "instance-terminated", "--instance-ids", &id]);
     assert_eq!(aws.ask(&["sts", "get-caller-identity"], "Account"), "000000000000");
+    bench.assert_nothing_ignored();
+}
+
+#[test]
+fn the_aws_command_deploys_to_a_target_group() {
+    let bench = Bench::start(quick());
+    let aws = Aws(&bench.endpoint);
+    let id = launch_by_command(&aws);
+    let vpc = aws.ask(&["ec2", "describe-vpcs"], "Vpcs[0].VpcId");
+    let make = ["elbv2", "create-target-group", "--name", "web", "--protocol", "HTTP", "--port", "8080"];
+    let group = aws.ask(&[&make[..], &["--vpc-id", &vpc]].concat(), "TargetGroups[0].TargetGroupArn");
+    let subnets = ["--subnets", "subnet-00000000000000001", "subnet-00000000000000002"];
+    let make = [&["elbv2", "create-load-balancer", "--name", "web"], &subnets[..]].concat();
+    let balancer = aws.ask(&make, "LoadBalancers[0].LoadBalancerArn");
+    aws.run(&["elbv2", "wait", "load-balancer-available", "--load-balancer-arns", &balancer]);
+    let action = format!("Type=forward,TargetGroupArn={group}");
+    let listener = ["elbv2", "create-listener", "--protocol", "HTTP", "--port", "80"];
+    aws.run(&[&listener[..], &["--load-balancer-arn", &balancer, "--default-actions", &action]].concat());
+    let delay = "Key=deregistration_delay.timeout_seconds,Value=1";
+    let of_group = ["--target-group-arn", &group];
+    let on_group = |action: &str, more: &[&str]| aws.run(&[&["elbv2", action], &of_group[..], more].concat());
+    on_group("modify-target-group-attributes", &["--attributes", delay]);
+    let target = format!("Id={id}");
+    on_group("register-targets", &["--targets", &target]);
+    aws.run(&["elbv2", "wait", "target-in-service", "--target-group-arn", &group]);
+    let health = [&["elbv2", "describe-target-health"], &of_group[..]].concat();
+    assert_eq!(aws.ask(&health, "TargetHealthDescriptions[0].TargetHealth.State"), "healthy");
+    on_group("deregister-targets", &["--targets", &target]);
+    let wait = ["elbv2", "wait", "target-deregistered", "--targets", &target];
+    aws.run(&[&wait[..], &of_group].concat());
+    aws.run(&["elbv2", "delete-load-balancer", "--load-balancer-arn", &balancer]);
+    aws.run(&["elbv2", "delete-target-group", "--target-group-arn", &group]);
+    let name = ["ssm", "get-parameter", "--name", "/aws/service/mayfly/bare/latest"];
+    assert!(aws.ask(&name, "Parameter.Value").starts_with("ami-"));
     bench.assert_nothing_ignored();
 }
 

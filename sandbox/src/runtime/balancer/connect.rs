@@ -1,4 +1,6 @@
 //! A connection to a backend for one request: chosen, opened, tried elsewhere where that is allowed.
+// Effects: the time of day decides the share of a backend in slow start.
+#![allow(clippy::disallowed_methods)]
 use std::io;
 use std::net::SocketAddrV4;
 
@@ -7,32 +9,33 @@ use tokio::net::TcpStream;
 use super::pool::Lease;
 use super::{ConnectRetry, Shared};
 
-/// Why there is no backend for a request. Both are a 503.
+/// Why there is no backend for a request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoBackend {
     #[error("no instance is in service")]
     NoneInService,
-    #[error("{instance_id} at {to}: {source}")]
-    Unreachable { instance_id: String, to: SocketAddrV4, source: io::Error },
+    #[error("{backend} at {to}: {source}")]
+    Unreachable { backend: String, to: SocketAddrV4, source: io::Error },
 }
 
+/// For a request of the listener on `port`.
 pub(super) async fn connect(shared: &Shared, port: u16) -> Result<(Lease, TcpStream), NoBackend> {
     let mut tried = Vec::new();
     let mut failure = NoBackend::NoneInService;
-    while let Some(lease) = shared.pool.pick(&tried) {
-        let to = SocketAddrV4::new(lease.address, port);
+    while let Some(lease) = shared.pools.pick(chrono::Utc::now(), port, &tried) {
+        let to = lease.to;
         let source = match open(shared, &lease, to).await {
             Ok(stream) => return Ok((lease, stream)),
             Err(source) => source,
         };
-        let instance_id = lease.instance_id.clone();
-        tracing::debug!(%instance_id, %to, %source, "a backend could not be reached");
+        let (pool, backend) = lease.name.clone();
+        tracing::debug!(%backend, %to, %source, "a backend could not be reached");
         let again = tried.is_empty() && may_retry(shared.options.retry, source.kind());
-        failure = NoBackend::Unreachable { instance_id: instance_id.clone(), to, source };
+        failure = NoBackend::Unreachable { backend: backend.clone(), to, source };
         if !again {
             break;
         }
-        tried.push(instance_id);
+        tried.push((pool, backend));
     }
     Err(failure)
 }

@@ -1,5 +1,6 @@
 //! One client's connection to an HTTP listener: each request carried to a backend and its answer streamed back.
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,18 +29,12 @@ const METHOD_LIMIT: usize = 127;
 type Answer = Response<BoxBody<Bytes, Interrupted>>;
 
 /// Serves one client until it goes away, is idle for too long, or breaks the protocol.
-pub(super) async fn serve(
-    stream: TcpStream,
-    client: SocketAddr,
-    shared: Arc<Shared>,
-    port: u16,
-    instance_port: u16,
-) {
+pub(super) async fn serve(stream: TcpStream, client: SocketAddr, shared: Arc<Shared>, port: u16) {
     let origin = Origin { client: client.ip(), port };
     let idle = shared.idle_timeout();
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(answer(&shared, request, origin, instance_port).await) }
+        async move { Ok::<_, Infallible>(answer(&shared, request, origin).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -52,13 +47,13 @@ pub(super) async fn serve(
     }
 }
 
-async fn answer(shared: &Shared, request: Request<Incoming>, origin: Origin, port: u16) -> Answer {
+async fn answer(shared: &Shared, request: Request<Incoming>, origin: Origin) -> Answer {
     let line = format!("{} {}", request.method(), request.uri().path());
-    match forward(shared, request, origin, port).await {
+    match forward(shared, request, origin).await {
         Ok(answer) => answer,
         Err(failure) => {
             tracing::debug!(%line, %failure, "no answer from a backend");
-            refusal(failure.status())
+            refusal(failure.status(shared.is_classic(origin.port)))
         }
     }
 }
@@ -70,48 +65,48 @@ enum Failure {
     Method,
     #[error(transparent)]
     NoBackend(#[from] NoBackend),
-    #[error("{instance_id} did not answer in time")]
-    Silent { instance_id: String },
-    #[error("{instance_id} was deregistered and its time is over")]
-    Cut { instance_id: String },
-    #[error("{instance_id} hung up: {source}")]
-    HungUp { instance_id: String, source: hyper::Error },
-    #[error("{instance_id} does not speak HTTP: {source}")]
-    Garbled { instance_id: String, source: hyper::Error },
+    #[error("{backend} did not answer in time")]
+    Silent { backend: String },
+    #[error("{backend} was deregistered and its time is over")]
+    Cut { backend: String },
+    #[error("{backend} hung up: {source}")]
+    HungUp { backend: String, source: hyper::Error },
+    #[error("{backend} does not speak HTTP: {source}")]
+    Garbled { backend: String, source: hyper::Error },
 }
 
 impl Failure {
-    fn status(&self) -> StatusCode {
+    fn status(&self, classic: bool) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoBackend(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Silent { .. } | Self::Cut { .. } | Self::HungUp { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::Garbled { .. } => StatusCode::BAD_GATEWAY,
+            Self::NoBackend(NoBackend::NoneInService) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoBackend(_) if classic => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoBackend(NoBackend::Unreachable { source, .. })
+                if source.kind() == ErrorKind::TimedOut =>
+            {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Self::Cut { .. } | Self::HungUp { .. } if classic => StatusCode::GATEWAY_TIMEOUT,
+            Self::Silent { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoBackend(_) | Self::Cut { .. } | Self::HungUp { .. } | Self::Garbled { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
         }
     }
 
     fn of_exchange(lease: &Lease, source: hyper::Error) -> Self {
-        let instance_id = lease.instance_id.clone();
-        if source.is_parse() {
-            Self::Garbled { instance_id, source }
-        } else {
-            Self::HungUp { instance_id, source }
-        }
+        let backend = lease.name.1.clone();
+        if source.is_parse() { Self::Garbled { backend, source } } else { Self::HungUp { backend, source } }
     }
 }
 
-async fn forward(
-    shared: &Shared,
-    request: Request<Incoming>,
-    origin: Origin,
-    port: u16,
-) -> Result<Answer, Failure> {
+async fn forward(shared: &Shared, request: Request<Incoming>, origin: Origin) -> Result<Answer, Failure> {
     if request.method() == Method::CONNECT || request.method().as_str().len() > METHOD_LIMIT {
         return Err(Failure::Method);
     }
-    let (lease, stream) = connect(shared, port).await?;
+    let (lease, stream) = connect(shared, origin.port).await?;
     let (mut head, body) = request.into_parts();
-    headers::to_backend(&mut head, origin, &format!("{}:{port}", lease.address));
+    headers::to_backend(&mut head, origin, &lease.to.to_string());
     let activity = Activity::new();
     let idle = shared.idle_timeout();
     let (response, connection) = tokio::select! {
@@ -119,9 +114,9 @@ async fn forward(
             exchanged.map_err(|source| Failure::of_exchange(&lease, source))?
         }
         () = Arc::clone(&activity).silence(idle) => {
-            return Err(Failure::Silent { instance_id: lease.instance_id.clone() });
+            return Err(Failure::Silent { backend: lease.name.1.clone() });
         }
-        () = lease.cut() => return Err(Failure::Cut { instance_id: lease.instance_id.clone() }),
+        () = lease.cut() => return Err(Failure::Cut { backend: lease.name.1.clone() }),
     };
     let (mut head, body) = response.into_parts();
     headers::to_client(&mut head);

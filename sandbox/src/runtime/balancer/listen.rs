@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Report, Shared, http, splice};
-use crate::world::{BalancerPlan, Listener, Protocol};
+use crate::world::{BalancerPlan, ListenerPlan, Protocol};
 
 /// How long accepting rests after it failed: file descriptors may have run out.
 const REST: Duration = Duration::from_millis(100);
@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_millis(100);
 /// The open listeners by port, each with the task that accepts; dropping the task closes its connections.
 #[derive(Default)]
 pub(super) struct Listeners {
-    open: BTreeMap<u16, (Listener, JoinSet<()>)>,
+    open: BTreeMap<u16, (Protocol, JoinSet<()>)>,
     /// Ports whose failure has been told.
     failed: BTreeMap<u16, String>,
 }
@@ -50,21 +50,30 @@ impl Listeners {
     }
 
     /// The port of a closed listener is free when this returns: the next plan may want it for something else.
-    async fn close_all_but(&mut self, kept: &[Listener]) {
-        for (_, (_, mut task)) in self.open.extract_if(.., |_, (listener, _)| !kept.contains(listener)) {
+    ///
+    /// Where a listener forwards to can change without a connection noticing; what it speaks cannot.
+    async fn close_all_but(&mut self, kept: &[ListenerPlan]) {
+        let stays = |port: u16, protocol| kept.iter().any(|l| (l.port, l.protocol) == (port, protocol));
+        for (_, (_, mut task)) in self.open.extract_if(.., |port, (protocol, _)| !stays(*port, *protocol)) {
             task.shutdown().await;
         }
     }
 
     /// What there is to tell of the attempt; a failure that is known already is not told again.
-    async fn open(&mut self, wanted: &Listener, plan: &BalancerPlan, shared: &Arc<Shared>) -> Option<Report> {
+    async fn open(
+        &mut self,
+        wanted: &ListenerPlan,
+        plan: &BalancerPlan,
+        shared: &Arc<Shared>,
+    ) -> Option<Report> {
         let (balancer, port) = (plan.name.clone(), wanted.port);
         let opened = shared.dial.listen(SocketAddrV4::new(plan.address, port)).await;
         match opened.and_then(|listener| Ok((listener.local_addr()?, listener))) {
             Ok((at, listener)) => {
                 let mut task = JoinSet::new();
-                task.spawn(accept(listener, wanted.clone(), Arc::clone(shared)));
-                self.open.insert(port, (wanted.clone(), task));
+                let side = (wanted.protocol, port);
+                task.spawn(accept(listener, side, Arc::clone(shared)));
+                self.open.insert(port, (wanted.protocol, task));
                 self.failed.remove(&port);
                 Some(Report::Listening { balancer, port, at })
             }
@@ -77,20 +86,20 @@ impl Listeners {
     }
 }
 
-async fn accept(listener: TcpListener, spec: Listener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, side: (Protocol, u16), shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok(turn) = Arc::clone(&shared.turns).acquire_owned().await else { return };
         match next(&listener, &mut connections).await {
             Ok((stream, client)) => {
-                let (spec, shared) = (spec.clone(), Arc::clone(&shared));
+                let shared = Arc::clone(&shared);
                 connections.spawn(async move {
-                    serve(stream, client, &spec, shared).await;
+                    serve(stream, client, side, shared).await;
                     drop(turn);
                 });
             }
             Err(error) => {
-                tracing::warn!(port = spec.port, %error, "the balancer cannot accept a connection");
+                tracing::warn!(port = side.1, %error, "the balancer cannot accept a connection");
                 tokio::time::sleep(REST).await;
             }
         }
@@ -110,13 +119,18 @@ async fn next(
     }
 }
 
-async fn serve(stream: TcpStream, client: SocketAddr, spec: &Listener, shared: Arc<Shared>) {
+async fn serve(
+    stream: TcpStream,
+    client: SocketAddr,
+    (protocol, port): (Protocol, u16),
+    shared: Arc<Shared>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%client, %error, "a client went away at once");
         return;
     }
-    match spec.protocol {
-        Protocol::Http => http::serve(stream, client, shared, spec.port, spec.instance_port).await,
-        Protocol::Tcp => splice::serve(stream, shared, spec.instance_port).await,
+    match protocol {
+        Protocol::Http => http::serve(stream, client, shared, port).await,
+        Protocol::Tcp => splice::serve(stream, shared, port).await,
     }
 }

@@ -1,16 +1,18 @@
-//! The data path of one classic load balancer: listeners, health probes, and requests carried to instances.
+//! The data path of one load balancer, classic or newer: listeners, health probes, and requests carried to instances.
 //!
 //! 1. The world decides, this carries out: a [`BalancerPlan`] says who is registered, who gets traffic and who is
 //!    probed. Plans arrive whole through a `watch` channel and are reconciled by set difference, so that connections and
 //!    probes which a change does not concern live on.
 //! 2. Every probe's outcome goes out raw, as a [`Report`]. The world counts thresholds; nothing here does.
-//! 3. A request (a connection, behind a TCP listener) goes to the backend with the fewest in flight, in turn among
-//!    equals, over a connection of its own: none is lost to a backend that closes an idle one.
+//! 3. A request (a connection, behind a TCP listener) goes to a pool by the listener's weights, and there to the backend
+//!    whose turn it is or which has the fewest in flight, over a connection of its own: none is lost to a backend that
+//!    closes an idle one.
 //! 4. A draining backend gets nothing new, and a [`Report::Drained`] says when its last request ended. A backend that
 //!    leaves the plan is cut off at once. So the world's clock alone decides how long a drain may last.
 //!
-//! Answers of its own have an empty body, with the codes of the classic balancer: 503 where no backend is in service or
-//! none accepts a connection, 504 where one is silent beyond the idle timeout or hangs up, 502 where it does not speak HTTP.
+//! Answers of its own have an empty body. The classic balancer's codes: 503 where no backend is in service or none accepts
+//! a connection, 504 where one is silent beyond the idle timeout or hangs up, 502 where it does not speak HTTP. The
+//! application balancer's: 503 where there is no backend, 504 where one is silent, 502 for the rest.
 mod connect;
 mod exchange;
 mod headers;
@@ -19,6 +21,7 @@ mod idle;
 mod listen;
 mod pool;
 mod probe;
+mod share;
 mod splice;
 #[cfg(test)]
 mod tests;
@@ -33,10 +36,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::world::{BalancerPlan, Observation};
+use crate::world::{BalancerPlan, Observation, ProbeOutcome};
 
 pub use pool::MemberStatus;
-use pool::Pool;
+use pool::Pools;
 
 /// How soon a listener that could not be opened is tried again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(2);
@@ -99,10 +102,12 @@ pub enum Report {
     Probed {
         /// Balancer name.
         balancer: String,
-        /// Instance id.
-        instance_id: String,
-        /// Whether it passed.
-        passed: bool,
+        /// Pool name.
+        pool: String,
+        /// Backend id.
+        backend: String,
+        /// How it fell out.
+        outcome: ProbeOutcome,
         /// What came back, one line for people; for a failed probe the beginning of the answer.
         detail: String,
     },
@@ -110,8 +115,10 @@ pub enum Report {
     Drained {
         /// Balancer name.
         balancer: String,
-        /// Instance id.
-        instance_id: String,
+        /// Pool name.
+        pool: String,
+        /// Backend id.
+        backend: String,
     },
     /// A listener is open.
     Listening {
@@ -138,10 +145,10 @@ impl Report {
     #[must_use]
     pub fn observation(&self) -> Option<Observation> {
         match self.clone() {
-            Self::Probed { balancer, instance_id, passed, .. } => {
-                Some(Observation::Probed { balancer, instance_id, passed })
+            Self::Probed { pool, backend, outcome, .. } => {
+                Some(Observation::Probed { pool, backend, outcome })
             }
-            Self::Drained { balancer, instance_id } => Some(Observation::Drained { balancer, instance_id }),
+            Self::Drained { pool, backend, .. } => Some(Observation::Drained { pool, backend }),
             Self::Listening { .. } | Self::NotListening { .. } => None,
         }
     }
@@ -150,7 +157,7 @@ impl Report {
 /// A running data path. Dropping it closes its listeners and every connection.
 #[derive(Debug)]
 pub struct Balancer {
-    pool: Arc<Pool>,
+    pools: Arc<Pools>,
     stop: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -165,24 +172,24 @@ impl Balancer {
         options: Options,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        let pool = Arc::new(Pool::default());
+        let pools = Arc::new(Pools::default());
         let turns = Arc::new(Semaphore::new(options.max_connections));
-        let shared = Shared { pool: Arc::clone(&pool), dial, options, turns, plans: plans.clone() };
+        let shared = Shared { pools: Arc::clone(&pools), dial, options, turns, plans: plans.clone() };
         let stop = Arc::new(Notify::new());
         let task = tokio::spawn(run(plans, Arc::new(shared), reports, Arc::clone(&stop)));
-        Self { pool, stop, task }
+        Self { pools, stop, task }
     }
 
-    /// Requests and connections of one instance that are under way; `None` when it is not a member.
+    /// Requests and connections of one backend that are under way; `None` when it is not a member.
     #[must_use]
-    pub fn in_flight(&self, instance_id: &str) -> Option<usize> {
-        self.pool.in_flight(instance_id)
+    pub fn in_flight(&self, backend: &str) -> Option<usize> {
+        self.pools.in_flight(backend)
     }
 
-    /// All members, by instance id.
+    /// All members, by pool and id.
     #[must_use]
     pub fn members(&self) -> Vec<MemberStatus> {
-        self.pool.members()
+        self.pools.members()
     }
 
     /// Closes listeners and connections, and returns when the ports are free again.
@@ -201,7 +208,7 @@ impl Drop for Balancer {
 
 /// What every connection of one balancer needs.
 struct Shared {
-    pool: Arc<Pool>,
+    pools: Arc<Pools>,
     dial: Arc<dyn Dial>,
     options: Options,
     turns: Arc<Semaphore>,
@@ -211,6 +218,12 @@ struct Shared {
 impl Shared {
     fn idle_timeout(&self) -> Duration {
         self.plans.borrow().idle_timeout
+    }
+
+    /// Whether the listener on this port belongs to a classic balancer: only those say the instances' port.
+    fn is_classic(&self, port: u16) -> bool {
+        let plan = self.plans.borrow();
+        plan.listeners.iter().any(|listener| listener.port == port && listener.instance_port.is_some())
     }
 }
 
@@ -238,10 +251,10 @@ async fn follow(
     let mut probes = probe::Probes::default();
     loop {
         let plan = plans.borrow_and_update().clone();
-        shared.pool.apply(&plan.backends);
+        shared.pools.apply(&plan);
         probes.reconcile(&plan, &shared.dial, reports);
         let complete = listeners.reconcile(&plan, shared, reports).await;
-        if !until_next_plan(&mut plans, &plan.name, &shared.pool, reports, complete).await {
+        if !until_next_plan(&mut plans, &plan.name, &shared.pools, reports, complete).await {
             return;
         }
     }
@@ -251,7 +264,7 @@ async fn follow(
 async fn until_next_plan(
     plans: &mut watch::Receiver<BalancerPlan>,
     balancer: &str,
-    pool: &Pool,
+    pools: &Pools,
     reports: &mpsc::Sender<Report>,
     complete: bool,
 ) -> bool {
@@ -259,10 +272,10 @@ async fn until_next_plan(
         tokio::select! {
             changed = plans.changed() => return changed.is_ok(),
             () = tokio::time::sleep(LISTEN_AGAIN), if !complete => return true,
-            drained = pool.drained() => for instance_id in drained {
+            drained = pools.drained() => for (pool, backend) in drained {
                 let balancer = balancer.to_owned();
                 // Nobody listens: the daemon is going away.
-                let _ = reports.send(Report::Drained { balancer, instance_id }).await;
+                let _ = reports.send(Report::Drained { balancer, pool, backend }).await;
             },
         }
     }

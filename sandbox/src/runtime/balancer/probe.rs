@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http::header::{CONNECTION, HOST, USER_AGENT};
-use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
@@ -15,27 +15,26 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::exchange::exchange;
+use super::pool::Name;
 use super::{Dial, Report};
-use crate::world::{BalancerPlan, HealthCheck, ProbeTarget};
+use crate::world::{Backend, BalancerPlan, ProbeOutcome, ProbePlan, ProbeTarget};
 
 /// How much of a failed probe's answer is kept for people.
 const EVIDENCE: usize = 200;
 /// How long it may take to come; less than the shortest timeout of a check.
 const EVIDENCE_WAIT: Duration = Duration::from_millis(500);
-/// As the classic balancer introduces itself; applications filter their logs by it.
-const AGENT: &str = "ELB-HealthChecker/1.0";
 
 /// What one probe task does; a change to any of it starts anew, at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Job {
     address: Ipv4Addr,
-    check: HealthCheck,
+    check: Arc<ProbePlan>,
 }
 
-/// The running probes by instance id.
+/// The running probes by pool and backend.
 #[derive(Default)]
 pub(super) struct Probes {
-    running: BTreeMap<String, (Job, JoinSet<()>)>,
+    running: BTreeMap<Name, (Job, JoinSet<()>)>,
 }
 
 impl Probes {
@@ -45,18 +44,17 @@ impl Probes {
         dial: &Arc<dyn Dial>,
         reports: &mpsc::Sender<Report>,
     ) {
-        let wanted: BTreeMap<&String, Job> = plan
-            .backends
-            .iter()
-            .filter(|backend| backend.probe)
-            .map(|b| (&b.instance_id, Job { address: b.address, check: plan.health_check.clone() }))
-            .collect();
-        self.running.retain(|id, (job, _)| wanted.get(id) == Some(job));
-        for (id, job) in wanted {
-            self.running.entry(id.clone()).or_insert_with(|| {
+        let job = |(pool, backend): (&str, &Backend)| {
+            let check = Arc::clone(backend.probe.as_ref()?);
+            Some(((pool.to_owned(), backend.id.clone()), Job { address: backend.address, check }))
+        };
+        let wanted: BTreeMap<Name, Job> = plan.probed().filter_map(job).collect();
+        self.running.retain(|name, (job, _)| wanted.get(name) == Some(job));
+        for (name, job) in wanted {
+            self.running.entry(name.clone()).or_insert_with(|| {
                 let mut task = JoinSet::new();
-                let (balancer, id) = (plan.name.clone(), id.clone());
-                task.spawn(keep_probing(balancer, id, job.clone(), Arc::clone(dial), reports.clone()));
+                let balancer = plan.name.clone();
+                task.spawn(keep_probing(balancer, name, job.clone(), Arc::clone(dial), reports.clone()));
                 (job, task)
             });
         }
@@ -65,7 +63,7 @@ impl Probes {
 
 async fn keep_probing(
     balancer: String,
-    instance_id: String,
+    (pool, backend): Name,
     job: Job,
     dial: Arc<dyn Dial>,
     reports: mpsc::Sender<Report>,
@@ -74,10 +72,10 @@ async fn keep_probing(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let Verdict { passed, detail } = probe(&*dial, job.address, &job.check).await;
-        tracing::debug!(%balancer, %instance_id, passed, %detail, "probed");
-        let (balancer, instance_id) = (balancer.clone(), instance_id.clone());
-        if reports.send(Report::Probed { balancer, instance_id, passed, detail }).await.is_err() {
+        let Verdict { outcome, detail } = probe(&*dial, job.address, &job.check).await;
+        tracing::debug!(%balancer, %backend, ?outcome, %detail, "probed");
+        let (balancer, pool, backend) = (balancer.clone(), pool.clone(), backend.clone());
+        if reports.send(Report::Probed { balancer, pool, backend, outcome, detail }).await.is_err() {
             return;
         }
     }
@@ -86,35 +84,35 @@ async fn keep_probing(
 /// How one probe ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdict {
-    pub(super) passed: bool,
+    pub(super) outcome: ProbeOutcome,
     pub(super) detail: String,
 }
 
 /// Probes once, within the check's timeout.
-pub(super) async fn probe(dial: &dyn Dial, address: Ipv4Addr, check: &HealthCheck) -> Verdict {
+pub(super) async fn probe(dial: &dyn Dial, address: Ipv4Addr, check: &ProbePlan) -> Verdict {
     let limit = Duration::from_secs(u64::from(check.timeout));
-    match tokio::time::timeout(limit, ask(dial, address, &check.target)).await {
+    match tokio::time::timeout(limit, ask(dial, address, check)).await {
         Ok(verdict) => verdict,
-        Err(_) => failed(format!("no answer within {} s", check.timeout)),
+        Err(_) => {
+            let detail = format!("no answer within {} s", check.timeout);
+            Verdict { outcome: ProbeOutcome::TimedOut, detail }
+        }
     }
 }
 
-fn failed(detail: String) -> Verdict {
-    Verdict { passed: false, detail }
-}
-
-async fn ask(dial: &dyn Dial, address: Ipv4Addr, target: &ProbeTarget) -> Verdict {
-    let (ProbeTarget::Http { port, .. } | ProbeTarget::Tcp { port }) = target;
+async fn ask(dial: &dyn Dial, address: Ipv4Addr, check: &ProbePlan) -> Verdict {
+    let broken = |detail: String| Verdict { outcome: ProbeOutcome::ConnectionError, detail };
+    let (ProbeTarget::Http { port, .. } | ProbeTarget::Tcp { port }) = &check.target;
     let at = SocketAddrV4::new(address, *port);
     let stream = match dial.dial(at).await {
         Ok(stream) => stream,
-        Err(error) => return failed(format!("{at}: {error}")),
+        Err(error) => return broken(format!("{at}: {error}")),
     };
-    match target {
-        ProbeTarget::Tcp { .. } => Verdict { passed: true, detail: format!("{at} accepts") },
-        ProbeTarget::Http { path, .. } => match get(stream, at, path).await {
+    match &check.target {
+        ProbeTarget::Tcp { .. } => Verdict { outcome: ProbeOutcome::Passed, detail: format!("{at} accepts") },
+        ProbeTarget::Http { path, .. } => match get(stream, at, path, check).await {
             Ok(verdict) => verdict,
-            Err(error) => failed(format!("http://{at}{path}: {error}")),
+            Err(error) => broken(format!("http://{at}{path}: {error}")),
         },
     }
 }
@@ -128,18 +126,24 @@ enum GetError {
     Exchange(#[from] hyper::Error),
 }
 
-async fn get(stream: TcpStream, at: SocketAddrV4, path: &str) -> Result<Verdict, GetError> {
+async fn get(
+    stream: TcpStream,
+    at: SocketAddrV4,
+    path: &str,
+    check: &ProbePlan,
+) -> Result<Verdict, GetError> {
     let request = Request::get(path)
         .header(HOST, at.to_string())
-        .header(USER_AGENT, AGENT)
+        .header(USER_AGENT, check.agent)
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
     let (response, _connection) = exchange(stream, request).await?;
-    let status = response.status();
-    if status == StatusCode::OK {
-        return Ok(Verdict { passed: true, detail: "HTTP 200".to_owned() });
+    let code = response.status().as_u16();
+    if check.accept.iter().any(|(from, to)| (*from..=*to).contains(&code)) {
+        return Ok(Verdict { outcome: ProbeOutcome::Passed, detail: format!("HTTP {code}") });
     }
-    Ok(failed(format!("HTTP {}{}", status.as_u16(), evidence(response.into_body()).await)))
+    let detail = format!("HTTP {code}{}", evidence(response.into_body()).await);
+    Ok(Verdict { outcome: ProbeOutcome::CodeMismatch(code), detail })
 }
 
 /// The beginning of an answer, in one line; what is not there soon is left out.

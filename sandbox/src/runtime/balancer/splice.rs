@@ -9,8 +9,8 @@ use super::idle::{Activity, Watched};
 
 /// Carries bytes both ways until both sides have closed, nothing moves for the idle timeout, or the backend is cut off.
 /// Without a backend the client's connection is closed, which is all that TCP can say.
-pub(super) async fn serve(client: TcpStream, shared: Arc<Shared>, instance_port: u16) {
-    let (lease, backend) = match connect(&shared, instance_port).await {
+pub(super) async fn serve(client: TcpStream, shared: Arc<Shared>, port: u16) {
+    let (lease, backend) = match connect(&shared, port).await {
         Ok(connected) => connected,
         Err(failure) => {
             tracing::debug!(%failure, "a connection has no backend");
@@ -23,7 +23,7 @@ pub(super) async fn serve(client: TcpStream, shared: Arc<Shared>, instance_port:
     tokio::select! {
         copied = tokio::io::copy_bidirectional(&mut client, &mut backend) => {
             if let Err(error) = copied {
-                tracing::debug!(instance_id = %lease.instance_id, %error, "a connection broke");
+                tracing::debug!(backend = %lease.name.1, %error, "a connection broke");
             }
         }
         () = activity.silence(shared.idle_timeout()) => {}

@@ -44,7 +44,8 @@ impl Bench {
     }
 
     fn probe(&mut self, id: &str, passed: bool) {
-        self.observe(&Observation::Probed { balancer: LB.to_owned(), instance_id: id.to_owned(), passed });
+        let outcome = if passed { ProbeOutcome::Passed } else { ProbeOutcome::TimedOut };
+        self.observe(&Observation::Probed { pool: LB.to_owned(), backend: id.to_owned(), outcome });
     }
 
     fn set_draining(&mut self, enabled: bool, timeout: Option<u32>) -> ApiResult<Response> {
@@ -86,8 +87,8 @@ fn fact_14_a_draining_instance_still_reports_in_service() {
     let health = bench.only();
     assert_eq!((health.state, health.reason_code), ("InService", "N/A"));
     assert_eq!(health.description, "Instance deregistration currently in progress.");
-    assert_eq!(bench.plan().backends[0].traffic, Traffic::Draining);
-    assert!(!bench.plan().backends[0].probe);
+    assert_eq!(bench.plan().pools[0].backends[0].traffic, Traffic::Draining);
+    assert!(bench.plan().pools[0].backends[0].probe.is_none());
     // It is no longer listed as registered.
     let Ok(Response::Registered(left)) =
         bench.elb(ElbRequest::DeregisterInstancesFromLoadBalancer(members(&ids)))
@@ -99,7 +100,7 @@ fn fact_14_a_draining_instance_still_reports_in_service() {
     assert_eq!(bench.health(&[]).unwrap().len(), 1);
     bench.pass(1);
     assert!(bench.health(&[]).unwrap().is_empty());
-    assert!(bench.plan().backends.is_empty());
+    assert!(bench.plan().pools[0].backends.is_empty());
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn a_drain_with_nothing_in_flight_ends_early() {
     bench.register(&ids);
     bench.probe(&ids[0], true);
     bench.deregister(&ids);
-    bench.observe(&Observation::Drained { balancer: LB.to_owned(), instance_id: ids[0].clone() });
+    bench.observe(&Observation::Drained { pool: LB.to_owned(), backend: ids[0].clone() });
     assert!(bench.health(&[]).unwrap().is_empty());
 }
 
@@ -125,7 +126,7 @@ fn registering_again_takes_back_a_deregistration() {
     bench.probe(&ids[0], true);
     assert_eq!(bench.only().description, "N/A");
     // A late word about the drain does no harm.
-    bench.observe(&Observation::Drained { balancer: LB.to_owned(), instance_id: ids[0].clone() });
+    bench.observe(&Observation::Drained { pool: LB.to_owned(), backend: ids[0].clone() });
     assert_eq!(bench.only().state, "InService");
 }
 
@@ -143,7 +144,7 @@ fn fact_15_an_instance_in_a_zone_that_is_not_enabled_is_out_of_service_for_ever(
     let health = bench.only();
     assert_eq!((health.state, health.reason_code), ("OutOfService", "ELB"));
     assert!(health.description.contains("Availability Zone"));
-    assert!(!bench.plan().backends[0].probe);
+    assert!(bench.plan().pools[0].backends[0].probe.is_none());
     let zones = BalancerZones { name: LB.to_owned(), zones: vec!["us-east-1b".to_owned()] };
     bench.elb(ElbRequest::EnableAvailabilityZonesForLoadBalancer(zones)).unwrap();
     bench.probe(&id, true);
@@ -158,7 +159,7 @@ fn fact_15_terminated_instances_vanish_from_the_answer() {
     bench.terminate(&ids[..1]).unwrap();
     assert_eq!(bench.only().instance_id, ids[1]);
     assert_eq!(code(bench.health(&ids)), "InvalidInstance");
-    assert_eq!(bench.plan().backends.len(), 1);
+    assert_eq!(bench.plan().pools[0].backends.len(), 1);
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn fact_15_a_stopped_instance_is_out_of_service_and_proves_itself_when_back() {
     bench.ec2(Ec2Request::StopInstances(body.clone())).unwrap();
     let health = bench.only();
     assert_eq!((health.state, health.reason_code), ("OutOfService", "Instance"));
-    assert_eq!(bench.plan().backends[0].traffic, Traffic::None);
+    assert_eq!(bench.plan().pools[0].backends[0].traffic, Traffic::None);
     bench.ec2(Ec2Request::StartInstances(body)).unwrap();
     assert_eq!(bench.only().state, "OutOfService");
     bench.probe(&ids[0], true);
@@ -184,12 +185,12 @@ fn fact_16_registration_takes_a_while_then_one_pass_is_enough() {
     bench.probe(&ids[0], true);
     let health = bench.only();
     assert_eq!((health.state, health.reason_code), ("OutOfService", "ELB"));
-    assert!(!bench.plan().backends[0].probe);
+    assert!(bench.plan().pools[0].backends[0].probe.is_none());
     bench.pass(500);
-    assert!(bench.plan().backends[0].probe);
+    assert!(bench.plan().pools[0].backends[0].probe.is_some());
     assert_eq!(bench.only().reason_code, "Instance");
     bench.probe(&ids[0], true);
-    assert_eq!((bench.only().state, bench.plan().backends[0].traffic), ("InService", Traffic::New));
+    assert_eq!((bench.only().state, bench.plan().pools[0].backends[0].traffic), ("InService", Traffic::New));
 }
 
 #[test]

@@ -4,8 +4,12 @@ mod faults;
 mod images;
 mod instances;
 mod launch;
+mod listeners;
 mod network;
+mod parameters;
 mod properties;
+mod target_health;
+mod targets;
 mod templates;
 
 use chrono::TimeDelta;
@@ -49,6 +53,14 @@ impl Bench {
 
     fn elb(&mut self, request: ElbRequest) -> ApiResult<Response> {
         self.outcome(&Request::Elb(Box::new(request))).result
+    }
+
+    fn elbv2(&mut self, request: Elbv2Request) -> ApiResult<Response> {
+        self.outcome(&Request::Elbv2(Box::new(request))).result
+    }
+
+    fn ssm(&mut self, request: SsmRequest) -> ApiResult<Response> {
+        self.outcome(&Request::Ssm(Box::new(request))).result
     }
 
     fn observe(&mut self, observation: &Observation) {

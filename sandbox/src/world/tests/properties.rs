@@ -1,6 +1,7 @@
 //! Random histories: whatever is called, the world's records stay consistent and its runs repeatable.
 use proptest::prelude::*;
 
+use super::targets::Elb2;
 use super::*;
 
 #[derive(Debug, Clone)]
@@ -52,11 +53,19 @@ fn history(acts: &[Act]) -> Bench {
         ..ModifyBalancer::default()
     };
     bench.elb(ElbRequest::ModifyLoadBalancerAttributes(draining)).expect("attributes");
+    let (group, _) = bench.target_balancer("v2", Elb2::APPLICATION);
+    bench.attribute(&group, "deregistration_delay.timeout_seconds", "2").expect("an attribute");
+    bench.pass(300);
     for act in acts {
         perform(&mut bench, act);
         check(&bench);
     }
     bench
+}
+
+fn target(bench: &Bench, id: &str) -> GroupTargets {
+    let group = bench.world.target_groups().next().map(|group| group.arn.clone()).unwrap_or_default();
+    GroupTargets { group, targets: vec![TargetRef { id: id.to_owned(), ..TargetRef::default() }] }
 }
 
 /// Refusals are part of any history.
@@ -73,11 +82,23 @@ fn perform(bench: &mut Bench, act: &Act) {
         Act::Terminate(n) => drop(bench.ec2(Ec2Request::TerminateInstances(one(*n)))),
         Act::Stop(n) => drop(bench.ec2(Ec2Request::StopInstances(one(*n)))),
         Act::Start(n) => drop(bench.ec2(Ec2Request::StartInstances(one(*n)))),
-        Act::Register(n) => drop(bench.elb(ElbRequest::RegisterInstancesWithLoadBalancer(member(*n)))),
-        Act::Deregister(n) => drop(bench.elb(ElbRequest::DeregisterInstancesFromLoadBalancer(member(*n)))),
+        Act::Register(n) => {
+            let targets = target(bench, &pick(*n));
+            drop(bench.elb(ElbRequest::RegisterInstancesWithLoadBalancer(member(*n))));
+            drop(bench.elbv2(Elbv2Request::RegisterTargets(targets)));
+        }
+        Act::Deregister(n) => {
+            let targets = target(bench, &pick(*n));
+            drop(bench.elb(ElbRequest::DeregisterInstancesFromLoadBalancer(member(*n))));
+            drop(bench.elbv2(Elbv2Request::DeregisterTargets(targets)));
+        }
         Act::Probe(n, passed) => {
-            let (balancer, instance_id) = ("web".to_owned(), pick(*n));
-            bench.observe(&Observation::Probed { balancer, instance_id, passed: *passed });
+            let outcome = if *passed { ProbeOutcome::Passed } else { ProbeOutcome::CodeMismatch(500) };
+            let group = bench.world.target_groups().next().map(|group| group.arn.clone());
+            let id = pick(*n);
+            bench.observe(&Observation::Probed { pool: "web".to_owned(), backend: id.clone(), outcome });
+            let (pool, backend) = (group.unwrap_or_default(), format!("{id}:8080"));
+            bench.observe(&Observation::Probed { pool, backend, outcome });
         }
         Act::PowerOff(n) => bench.observe(&Observation::MachinePoweredOff { id: pick(*n) }),
         Act::Die(n) => bench.observe(&Observation::MachineDied { id: pick(*n), reason: "died".to_owned() }),
@@ -94,15 +115,18 @@ fn check(bench: &Bench) {
             assert!(live.iter().any(|i| i.id == *id), "a dead instance is registered");
         }
     }
-    let plan = bench.effects.iter().rev().find_map(|effect| match effect {
-        Effect::BalancerChanged(plan) => Some(plan),
-        _ => None,
-    });
-    for backend in &plan.expect("a plan").backends {
-        let running =
-            bench.world.instance(&backend.instance_id).is_some_and(|i| i.state == InstanceState::Running);
+    let mut plans: BTreeMap<&str, &BalancerPlan> = BTreeMap::new();
+    for effect in &bench.effects {
+        if let Effect::BalancerChanged(plan) = effect {
+            plans.insert(&plan.name, plan);
+        }
+    }
+    assert_eq!(plans.len(), 2);
+    for backend in plans.values().flat_map(|plan| &plan.pools).flat_map(|pool| &pool.backends) {
+        let instance = backend.instance_id.as_deref().and_then(|id| bench.world.instance(id));
+        let running = instance.is_some_and(|i| i.state == InstanceState::Running);
         assert!(
-            running || (backend.traffic == Traffic::None && !backend.probe),
+            running || (backend.traffic == Traffic::None && backend.probe.is_none()),
             "traffic to what does not run"
         );
     }

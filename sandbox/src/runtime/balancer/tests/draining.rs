@@ -35,7 +35,8 @@ async fn a_drain_finishes_what_is_in_flight_and_new_requests_go_elsewhere() {
     (0..5).for_each(|_| old.open_gate());
     let answers = within("the slow ones", slow.join_all()).await;
     assert_eq!(answers, vec![(StatusCode::OK, "old".to_owned()); 5]);
-    let drained = Report::Drained { balancer: "web".to_owned(), instance_id: "i-1".to_owned() };
+    let drained =
+        Report::Drained { balancer: "web".to_owned(), pool: "web".to_owned(), backend: "i-1".to_owned() };
     assert_eq!(bench.report().await, drained);
 }
 
@@ -140,10 +141,8 @@ async fn a_thousand_requests_notice_nothing_of_members_that_come_and_go() {
         for (number, app) in (1..).zip(&apps) {
             bench.traffic(number, Traffic::Draining);
             let drained = bench.report().await;
-            assert_eq!(
-                drained,
-                Report::Drained { balancer: "web".to_owned(), instance_id: format!("i-{number}") }
-            );
+            let (balancer, pool) = ("web".to_owned(), "web".to_owned());
+            assert_eq!(drained, Report::Drained { balancer, pool, backend: format!("i-{number}") });
             bench.remove(number);
             bench.settle().await;
             bench.register(number, app.at, Traffic::New);

@@ -1,9 +1,10 @@
 //! Probes: what is asked, what is reported, and a backend that falls ill and recovers.
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use crate::runtime::balancer::Report;
 use crate::runtime::balancer::probe::probe;
-use crate::world::{HealthCheck, Observation, ProbeTarget, Protocol, Traffic};
+use crate::world::{Observation, ProbeOutcome, ProbePlan, ProbeTarget, Protocol, Traffic};
 
 use super::client::{body, get};
 use super::server::{App, blunt, hanging, nobody, silent};
@@ -11,19 +12,24 @@ use super::{Bench, Net, PORT};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
-fn check(target: ProbeTarget) -> HealthCheck {
-    HealthCheck { target, interval: 1, timeout: 1, healthy_threshold: 2, unhealthy_threshold: 2 }
+fn check(target: ProbeTarget) -> ProbePlan {
+    ProbePlan { target, timeout: 1, ..super::probe() }
 }
 
-fn page(path: &str) -> HealthCheck {
+fn page(path: &str) -> ProbePlan {
     check(ProbeTarget::Http { port: PORT, path: path.to_owned() })
 }
 
-async fn verdict(at: std::net::SocketAddr, check: &HealthCheck) -> (bool, String) {
+async fn verdict(at: std::net::SocketAddr, check: &ProbePlan) -> (bool, String) {
+    let (outcome, detail) = outcome(at, check).await;
+    (outcome.passed(), detail)
+}
+
+async fn outcome(at: std::net::SocketAddr, check: &ProbePlan) -> (ProbeOutcome, String) {
     let net = Net::default();
     net.route(ADDRESS, at);
     let verdict = probe(&net, ADDRESS, check).await;
-    (verdict.passed, verdict.detail)
+    (verdict.outcome, verdict.detail)
 }
 
 #[tokio::test]
@@ -64,6 +70,19 @@ async fn a_probe_fails_on_silence_refusal_and_nonsense() {
 }
 
 #[tokio::test]
+async fn a_probe_takes_the_codes_of_its_matcher_and_says_how_it_failed() {
+    let accept = vec![(200, 202), (404, 404)];
+    let matcher = |path: &str| ProbePlan { accept: accept.clone(), ..page(path) };
+    let (at, _server) = blunt(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(outcome(at, &matcher("/")).await.0, ProbeOutcome::CodeMismatch(204));
+    let (at, _server) = blunt(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(outcome(at, &matcher("/")).await, (ProbeOutcome::Passed, "HTTP 404".to_owned()));
+    let (quiet, _quiet) = silent().await;
+    assert_eq!(outcome(quiet, &matcher("/")).await.0, ProbeOutcome::TimedOut);
+    assert_eq!(outcome(nobody().await, &matcher("/")).await.0, ProbeOutcome::ConnectionError);
+}
+
+#[tokio::test]
 async fn a_tcp_probe_passes_when_the_port_accepts() {
     let (quiet, _quiet) = silent().await;
     assert!(verdict(quiet, &check(ProbeTarget::Tcp { port: PORT })).await.0);
@@ -74,9 +93,9 @@ async fn a_tcp_probe_passes_when_the_port_accepts() {
 async fn probed(bench: &mut Bench) -> bool {
     let report = bench.report().await;
     match report.observation() {
-        Some(Observation::Probed { balancer, instance_id, passed }) => {
-            assert_eq!((balancer.as_str(), instance_id.as_str()), ("web", "i-1"));
-            passed
+        Some(Observation::Probed { pool, backend, outcome }) => {
+            assert_eq!((pool.as_str(), backend.as_str()), ("web", "i-1"));
+            outcome.passed()
         }
         other => panic!("{other:?} of {report:?}"),
     }
@@ -87,7 +106,7 @@ async fn a_backend_that_falls_ill_goes_out_and_comes_back() {
     let app = App::start("a").await;
     let mut bench = Bench::start(Protocol::Http).await;
     bench.register(1, app.at, Traffic::None);
-    bench.with(1, |backend| backend.probe = true);
+    bench.with(1, |backend| backend.probe = Some(Arc::new(super::probe())));
     assert!(probed(&mut bench).await);
     bench.traffic(1, Traffic::New);
     bench.settle().await;
@@ -111,25 +130,24 @@ async fn probing_follows_the_plan() {
     let app = App::start("a").await;
     let mut bench = Bench::start(Protocol::Http).await;
     bench.register(1, app.at, Traffic::None);
-    bench.with(1, |backend| backend.probe = true);
+    bench.with(1, |backend| backend.probe = Some(Arc::new(super::probe())));
     assert!(probed(&mut bench).await);
     // A changed check starts at once with the new path.
-    bench.plans.send_modify(|plan| {
-        plan.health_check.interval = 300;
-        plan.health_check.target = ProbeTarget::Http { port: PORT, path: "/request".to_owned() };
-    });
+    let target = ProbeTarget::Http { port: PORT, path: "/request".to_owned() };
+    let changed = ProbePlan { interval: 300, target, ..super::probe() };
+    bench.with(1, |backend| backend.probe = Some(Arc::new(changed)));
     while app.served() == 0 {
         assert!(probed(&mut bench).await);
     }
     // No more probing: the only other thing to tell is the drain.
     bench.with(1, |backend| {
-        backend.probe = false;
+        backend.probe = None;
         backend.traffic = Traffic::Draining;
     });
     loop {
         match bench.report().await {
             Report::Probed { .. } => {}
-            Report::Drained { instance_id, .. } => break assert_eq!(instance_id, "i-1"),
+            Report::Drained { backend, .. } => break assert_eq!(backend, "i-1"),
             other => panic!("{other:?}"),
         }
     }

@@ -4,6 +4,7 @@ mod draining;
 mod health;
 mod requests;
 mod server;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +18,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use super::{Balancer, Dial, Options, Report};
-use crate::world::{Backend, BalancerPlan, HealthCheck, Listener, ProbeTarget, Protocol, Traffic};
+use crate::world::{
+    Algorithm, Backend, BalancerPlan, ListenerPlan, PoolPlan, ProbePlan, ProbeTarget, Protocol, Route,
+    Traffic,
+};
 
 /// Long enough for a busy machine; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -74,22 +78,17 @@ impl Bench {
     }
 
     async fn start_with(protocol: Protocol, options: Options, idle_timeout: Duration) -> Self {
-        let listener = Listener { protocol, port: 80, instance_protocol: protocol, instance_port: PORT };
-        let health_check = HealthCheck {
-            target: ProbeTarget::Http { port: PORT, path: "/health".to_owned() },
-            interval: 1,
-            timeout: 5,
-            healthy_threshold: 2,
-            unhealthy_threshold: 2,
-        };
+        let routes = vec![Route { pool: "web".to_owned(), weight: 1 }];
+        let listener = ListenerPlan { protocol, port: 80, instance_port: Some(PORT), routes };
+        let pool =
+            PoolPlan { name: "web".to_owned(), algorithm: Algorithm::LeastOutstanding, backends: Vec::new() };
         let plan = BalancerPlan {
             name: "web".to_owned(),
             address: Ipv4Addr::LOCALHOST,
             listeners: vec![listener],
-            health_check,
+            pools: vec![pool],
             idle_timeout,
             cross_zone: false,
-            backends: Vec::new(),
         };
         let (plans, followed) = watch::channel(plan);
         let (told, mut reports) = mpsc::channel(64);
@@ -106,13 +105,16 @@ impl Bench {
         let address = Ipv4Addr::new(10, 77, 0, number);
         self.net.route(address, real);
         let backend = Backend {
-            instance_id: format!("i-{number}"),
+            id: format!("i-{number}"),
+            instance_id: Some(format!("i-{number}")),
             address,
+            port: PORT,
             zone: "us-east-1a".to_owned(),
-            probe: false,
+            probe: None,
             traffic,
+            slow_start: None,
         };
-        self.plans.send_modify(|plan| plan.backends.push(backend));
+        self.plans.send_modify(|plan| plan.pools[0].backends.push(backend));
     }
 
     fn traffic(&self, number: u8, traffic: Traffic) {
@@ -122,13 +124,13 @@ impl Bench {
     fn with(&self, number: u8, change: impl FnOnce(&mut Backend)) {
         let id = format!("i-{number}");
         self.plans.send_modify(|plan| {
-            change(plan.backends.iter_mut().find(|b| b.instance_id == id).expect("registered"));
+            change(plan.pools[0].backends.iter_mut().find(|b| b.id == id).expect("registered"));
         });
     }
 
     fn remove(&self, number: u8) {
         let id = format!("i-{number}");
-        self.plans.send_modify(|plan| plan.backends.retain(|b| b.instance_id != id));
+        self.plans.send_modify(|plan| plan.pools[0].backends.retain(|b| b.id != id));
     }
 
     async fn report(&mut self) -> Report {
@@ -137,12 +139,10 @@ impl Bench {
 
     /// Waits until the data path has taken over what the last plan says of the members.
     async fn settle(&self) {
-        let wanted = self.plans.borrow().backends.clone();
+        let wanted = self.plans.borrow().pools[0].backends.clone();
         let settled = || {
             let members = self.balancer.members();
-            let same = |b: &Backend| {
-                members.iter().any(|m| m.instance_id == b.instance_id && m.traffic == b.traffic)
-            };
+            let same = |b: &Backend| members.iter().any(|m| m.backend == b.id && m.traffic == b.traffic);
             members.len() == wanted.len() && wanted.iter().all(same)
         };
         poll("the plan", settled).await;
@@ -151,6 +151,17 @@ impl Bench {
     async fn in_flight(&self, number: u8, count: usize) {
         let id = format!("i-{number}");
         poll("requests in flight", || self.balancer.in_flight(&id) == Some(count)).await;
+    }
+}
+
+/// A probe of `/health` every second.
+fn probe() -> ProbePlan {
+    ProbePlan {
+        target: ProbeTarget::Http { port: PORT, path: "/health".to_owned() },
+        interval: 1,
+        timeout: 5,
+        accept: vec![(200, 200)],
+        agent: "ELB-HealthChecker/1.0",
     }
 }
 
