@@ -19,6 +19,10 @@ const PROBES: usize = 64;
 /// Consoles that are read when something fails, and lines of each that are shown.
 const CONSOLES: usize = 2;
 const CONSOLE_LINES: usize = 15;
+/// Consoles that are read before a wave is let in: each is a call of its own.
+const SAMPLE: usize = 16;
+/// Ids that are asked for by id.
+const IDS: usize = 200;
 /// How long an instance that answers may go on converging before it is taken at its word.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -196,8 +200,7 @@ impl Run<'_> {
 
     /// The new instances as EC2 shows them now. One that is ending cannot come back: that is the end of the wait.
     pub(super) async fn alive_new(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
-        let instances = self.context.cloud.instances(ids).await?;
-        self.learn(&instances);
+        let instances = self.see(ids).await?;
         let dead = |i: &&Instance| !matches!(i.state, InstanceState::Pending | InstanceState::Running);
         match instances.iter().find(dead) {
             Some(dead) => {
@@ -207,6 +210,54 @@ impl Run<'_> {
             }
             None => Ok(instances),
         }
+    }
+
+    /// Instances by id. Where they are many, one listing by tag takes fewer pages.
+    async fn see(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
+        let cloud = &self.context.cloud;
+        let instances = if ids.len() > IDS {
+            let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
+            let wanted: BTreeSet<&String> = ids.iter().collect();
+            let all = cloud.instances_tagged(&tags).await?;
+            all.into_iter().filter(|instance| wanted.contains(&instance.id)).collect()
+        } else {
+            cloud.instances(ids).await?
+        };
+        self.learn(&instances);
+        Ok(instances)
+    }
+
+    /// The same, asked again while the cloud does not answer.
+    async fn see_surely(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
+        let mut pause = Duration::from_millis(250);
+        for _ in 0..6 {
+            match self.see(ids).await {
+                Err(Failure::Cloud(error)) if matches!(error.kind, Kind::Throttled | Kind::Ambiguous) => {}
+                other => return other,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.see(ids).await
+    }
+
+    /// What else carries this service's tags when all is done: launched by a run that was killed, and shown late, or
+    /// one too many. Nothing of it serves by this run's doing.
+    pub(super) async fn remove_strays(&self) -> Result<(), Failure> {
+        let cloud = &self.context.cloud;
+        let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
+        let all = self.persist(async || cloud.instances_tagged(&tags).await).await?;
+        self.learn(&all);
+        let known: BTreeSet<String> = self.known()?.into_iter().collect();
+        let strays = all.into_iter().filter(|i| !i.state.is_ending() && !known.contains(&i.id));
+        let strays: Vec<String> = strays.map(|instance| instance.id).collect();
+        if strays.is_empty() {
+            return Ok(());
+        }
+        self.note(format!("{} came to light, launched by a run that was killed", strays.join(", ")));
+        self.take_out(&strays, false).await?;
+        self.still_ours().await?;
+        self.terminate(&strays).await
     }
 
     pub(super) async fn wait_ready(&self, wave: u32) -> Result<(), Failure> {
@@ -236,11 +287,12 @@ impl Run<'_> {
 
     /// A service may answer although a state failed, or while others are still being applied. An instance whose console
     /// says that its converge failed is not let in; one that is still at it is given a little time to say how it ended.
-    /// A console that cannot be read, or is late as EC2's are on older types, proves nothing.
+    /// A console that cannot be read, or is late as EC2's are on older types, proves nothing. Of many instances, which
+    /// all were told the same, some are read.
     async fn none_failed(&self, ids: &[String]) -> Result<(), Failure> {
         let patience = tokio::time::Instant::now() + SETTLING;
         loop {
-            let consoles: Vec<(&String, String)> = stream::iter(ids)
+            let consoles: Vec<(&String, String)> = stream::iter(ids.iter().take(SAMPLE))
                 .map(|id| async move { (id, self.context.cloud.console(id).await.unwrap_or_default()) })
                 .buffer_unordered(LAUNCHES)
                 .collect()
@@ -284,7 +336,7 @@ impl Run<'_> {
     pub(super) async fn terminate(&self, ids: &[String]) -> Result<(), Failure> {
         let cloud = &self.context.cloud;
         let (service, environment) = (&self.order.spec.service, &self.order.spec.environment);
-        let live = self.persist(async || cloud.instances(ids).await).await?;
+        let live = self.see_surely(ids).await?;
         let mut doomed = Vec::new();
         for instance in live.into_iter().filter(|instance| !instance.state.is_ending()) {
             if naming::owned_by(&instance.tags, service, environment) {
@@ -299,7 +351,7 @@ impl Run<'_> {
         self.persist(async || cloud.terminate(&doomed).await).await?;
         let wait = self.wait(format!("{} instances to end", doomed.len()), Duration::from_secs(120), false);
         poll(wait, async || {
-            let instances = cloud.instances(&doomed).await?;
+            let instances = self.see(&doomed).await?;
             let live: Vec<&str> =
                 instances.iter().filter(|i| !i.state.is_ending()).map(|i| i.id.as_str()).collect();
             if live.is_empty() {
