@@ -7,7 +7,11 @@ use crate::cloud::{
 use crate::naming;
 use crate::plan::{Description, Task, candidate};
 use crate::spec::{ImageRef, Spec};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
+
+/// How long after a record its instances may still come to light.
+const FRESH: TimeDelta = TimeDelta::minutes(10);
 
 /// What the cloud looked like.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +89,16 @@ impl Snapshot {
     pub fn marked(&self, key: &str) -> Vec<i64> {
         let text = self.record.as_ref().and_then(|record| record.tags.get(key));
         text.map(|text| naming::read_ranges(text)).unwrap_or_default()
+    }
+
+    /// Whether the newest record has no end yet and is so young that its instances may not all be seen.
+    #[must_use]
+    pub fn is_fresh_and_unfinished(&self, now: DateTime<Utc>) -> bool {
+        let Some(latest) = self.latest() else { return false };
+        let marks = [naming::SUCCEEDED, naming::FAILED, naming::ABORTED, naming::CANARY, naming::PARTIAL];
+        let is_over = marks.iter().any(|key| self.marked(key).contains(&latest.number));
+        let is_young = latest.created.is_none_or(|created| now.signed_duration_since(created) < FRESH);
+        !is_over && is_young
     }
 
     /// The id of the deployment that a version records.

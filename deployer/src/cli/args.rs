@@ -2,7 +2,7 @@
 
 use crate::demo::DemoArgs;
 use crate::report::Output;
-use crate::spec::{DEFAULT_ENVIRONMENT, Setting};
+use crate::spec::{DEFAULT_ENVIRONMENT, Setting, Share};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use mayfly_sandbox::cli::SandboxCommand;
@@ -31,6 +31,14 @@ pub enum Command {
     Plan(PlanArgs),
     /// Replace a service's instances by new ones, and roll back if they do not serve
     Deploy(DeployArgs),
+    /// Go on with a canary, a partial deployment, or a deployment that pauses
+    Promote(StepArgs),
+    /// Take back a canary, a partial deployment, or one that was left half done
+    Abort(StepArgs),
+    /// Complete or undo what a killed deployment left, and give its lock back
+    Recover(StepArgs),
+    /// Deploy again what an earlier deployment was
+    Rollback(RollbackArgs),
     /// Show what is deployed and what is live
     Status(Target),
     /// List the deployments, newest first
@@ -71,6 +79,51 @@ pub struct PlanArgs {
     /// Set a pillar value: `app.version=1.10` is text, `app.workers:=3` is JSON
     #[arg(long = "set", value_name = "KEY=TEXT")]
     pub settings: Vec<Setting>,
+    /// Replace only a part of the instances, such as `2`, `25%` or `1/4`; `mayfly promote` goes on
+    #[arg(long, value_name = "PART")]
+    pub only: Option<Share>,
+    /// Wait for consent before a step of the plan, such as `deregister-old` or, in the second wave, `deregister-old-2`
+    #[arg(long, value_name = "STEP")]
+    pub pause_before: Option<String>,
+}
+
+/// Whether to ask, and how to be interrupted.
+#[derive(Debug, Clone, Args)]
+pub struct Consent {
+    /// Do not ask on a terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    /// For tests: kill this process at a boundary, such as `before-register` or `after-launch`
+    #[arg(long, value_name = "POINT", hide = true, env = "MAYFLY_KILL_AT")]
+    pub kill_at: Option<String>,
+}
+
+/// Arguments of `promote`, `abort` and `recover`.
+#[derive(Debug, Clone, Args)]
+pub struct StepArgs {
+    /// Which spec
+    #[command(flatten)]
+    pub target: Target,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Consent
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArgs {
+    /// The number of the deployment, as `mayfly history` shows it; the last that succeeded and does not run now when
+    /// not given
+    pub number: Option<i64>,
+    /// In the spec's waves, and not all at once
+    #[arg(long)]
+    pub in_waves: bool,
+    /// What the others take
+    #[command(flatten)]
+    pub step: StepArgs,
 }
 
 /// Arguments of `deploy`.
@@ -79,12 +132,9 @@ pub struct DeployArgs {
     /// What `plan` takes
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// Do not ask on a terminal
-    #[arg(short, long)]
-    pub yes: bool,
-    /// For tests: kill this process at a boundary, such as `before-register` or `after-launch`
-    #[arg(long, value_name = "POINT", hide = true, env = "MAYFLY_KILL_AT")]
-    pub kill_at: Option<String>,
+    /// Consent
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 /// Arguments of `unlock`.

@@ -1,18 +1,18 @@
-//! `mayfly plan` and `mayfly deploy`.
-// Effects: the spec file, the terminal, signals.
+//! `mayfly plan`, `deploy`, `rollback`, `promote`, `abort` and `recover`.
+// Effects: the spec file, signals.
 #![allow(clippy::disallowed_methods)]
 
-use super::args::{DeployArgs, PlanArgs, Target};
-use super::{CliError, print};
+use super::args::{Consent, DeployArgs, PlanArgs, RollbackArgs, StepArgs, Target};
+use super::{CliError, consent, print};
 use crate::cloud::{Aws, AwsOptions, Cloud};
 use crate::exit::ExitCode;
-use crate::plan::{self, Identity, Intent, Plan};
+use crate::plan::{self, Identity, Intent, Plan, Task};
 use crate::report::{self, Output};
-use crate::run::{self, Canceller, Context, HttpProber, Order};
+use crate::run::{self, Asker, Canceller, Context, HttpProber, Order};
 use crate::snapshot::Snapshot;
 use crate::spec::{At, Problem, Setting, Spec, SpecError};
 use crate::{git_ref, system};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,57 +38,93 @@ pub(super) async fn commit(spec: &Spec) -> Result<String, CliError> {
     Ok(git_ref::resolve(url, spec.states.reference(), token.as_deref()).await?)
 }
 
-async fn planned(cloud: &dyn Cloud, spec: &Spec, identity: &Identity) -> Result<Plan, CliError> {
-    let snapshot = Snapshot::read(cloud, spec).await?;
-    Ok(plan::build(spec, &snapshot, identity, &Intent::default())?)
-}
-
 pub(super) async fn plan(args: &PlanArgs, json: bool) -> Result<ExitCode, CliError> {
-    let spec = spec(&args.target, &args.settings)?;
-    let identity = system::identity(&spec, Some(commit(&spec).await?));
-    let plan = planned(cloud(&spec).await.as_ref(), &spec, &identity).await?;
-    print(&if json { format!("{}\n", plan.to_json()) } else { plan.to_string() });
+    let job = new_deployment(args).await?;
+    let cloud = cloud(&job.spec).await;
+    show_plan(&job.planned(cloud.as_ref()).await?, json);
     Ok(ExitCode::Done)
 }
 
 pub(super) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitCode, CliError> {
-    let spec = spec(&args.plan.target, &args.plan.settings)?;
-    let identity = system::identity(&spec, Some(commit(&spec).await?));
-    let cloud = cloud(&spec).await;
-    let asks = !args.yes
-        && output == Output::Text
-        && std::io::stdin().is_terminal()
-        && std::io::stderr().is_terminal();
-    // What cannot be planned is said before the lock is taken; under the lock the plan is made afresh.
-    let plan = planned(cloud.as_ref(), &spec, &identity).await?;
-    let approved = if asks { Some(approve(plan)?) } else { None };
-    let prober = HttpProber::new()
-        .map_err(|error| CliError::Machine(format!("cannot make HTTP requests: {error}")))?;
-    let context = Context {
-        cloud,
-        prober: Arc::new(prober),
-        sink: Arc::from(report::sink(output)),
-        now: Arc::new(system::now),
-        alive: Arc::new(system::is_alive),
-        boundary: Arc::new(boundary(args.kill_at.clone())),
-        asker: None,
-    };
-    let order = Order { spec, identity, intent: Intent::default(), holder: system::holder(), approved };
-    let (canceller, cancel) = run::channel();
-    let signals = tokio::spawn(listen(canceller));
-    let outcome = run::deploy(&context, &order, &cancel).await;
-    signals.abort();
-    Ok(ExitCode::from(&outcome))
+    let job = new_deployment(&args.plan).await?;
+    let cloud = cloud(&job.spec).await;
+    job.run(cloud, &args.consent, output).await
 }
 
-fn approve(plan: Plan) -> Result<Plan, CliError> {
-    let mut stderr = std::io::stderr().lock();
-    let asked = write!(stderr, "{plan}\ndeploy? [y/N] ").and_then(|()| stderr.flush());
-    let mut answer = String::new();
-    let read = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
-    match read {
-        Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(plan),
-        _ => Err(CliError::Declined),
+/// `promote`, `abort` and `recover`: planned from the cloud's records, without any git repository.
+pub(super) async fn step(args: &StepArgs, task: Task, output: Output) -> Result<ExitCode, CliError> {
+    recorded(args, Intent { task, ..Intent::default() }, output).await
+}
+
+pub(super) async fn rollback(args: &RollbackArgs, output: Output) -> Result<ExitCode, CliError> {
+    let task = Task::Rollback(args.number);
+    recorded(&args.step, Intent { task, in_waves: args.in_waves, ..Intent::default() }, output).await
+}
+
+async fn recorded(args: &StepArgs, intent: Intent, output: Output) -> Result<ExitCode, CliError> {
+    let spec = spec(&args.target, &[])?;
+    let cloud = cloud(&spec).await;
+    if !args.plan
+        && let Some(told) = consent::answer_pause(cloud.as_ref(), &spec, intent.task).await?
+    {
+        print(&told);
+        return Ok(ExitCode::Done);
+    }
+    let job = Job { identity: system::identity(&spec, None), spec, intent };
+    if args.plan {
+        show_plan(&job.planned(cloud.as_ref()).await?, output == Output::Json);
+        return Ok(ExitCode::Done);
+    }
+    job.run(cloud, &args.consent, output).await
+}
+
+fn show_plan(plan: &Plan, json: bool) {
+    print(&if json { format!("{}\n", plan.to_json()) } else { plan.to_string() });
+}
+
+async fn new_deployment(args: &PlanArgs) -> Result<Job, CliError> {
+    let spec = spec(&args.target, &args.settings)?;
+    let identity = system::identity(&spec, Some(commit(&spec).await?));
+    let intent = Intent { only: args.only, pause_before: args.pause_before.clone(), ..Intent::default() };
+    Ok(Job { spec, identity, intent })
+}
+
+/// What is asked for, as the command line and the spec say it.
+struct Job {
+    spec: Spec,
+    identity: Identity,
+    intent: Intent,
+}
+
+impl Job {
+    async fn planned(&self, cloud: &dyn Cloud) -> Result<Plan, CliError> {
+        let snapshot = Snapshot::read_for(cloud, &self.spec, self.intent.task).await?;
+        Ok(plan::build(&self.spec, &snapshot, &self.identity, &self.intent)?)
+    }
+
+    async fn run(self, cloud: Arc<dyn Cloud>, given: &Consent, output: Output) -> Result<ExitCode, CliError> {
+        let person = output == Output::Text && consent::is_terminal();
+        // What cannot be planned is said before the lock is taken; under the lock the plan is made afresh.
+        let plan = self.planned(cloud.as_ref()).await?;
+        let approved = if person && !given.yes { Some(consent::approve(plan)?) } else { None };
+        let prober = HttpProber::new()
+            .map_err(|error| CliError::Machine(format!("cannot make HTTP requests: {error}")))?;
+        let context = Context {
+            cloud,
+            prober: Arc::new(prober),
+            sink: Arc::from(report::sink(output)),
+            now: Arc::new(system::now),
+            alive: Arc::new(system::is_alive),
+            boundary: Arc::new(boundary(given.kill_at.clone())),
+            asker: person.then(|| Arc::new(consent::Terminal) as Arc<dyn Asker>),
+        };
+        let Self { spec, identity, intent } = self;
+        let order = Order { spec, identity, intent, holder: system::holder(), approved };
+        let (canceller, cancel) = run::channel();
+        let signals = tokio::spawn(listen(canceller));
+        let outcome = run::deploy(&context, &order, &cancel).await;
+        signals.abort();
+        Ok(ExitCode::from(&outcome))
     }
 }
 

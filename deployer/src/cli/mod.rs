@@ -3,6 +3,7 @@
 
 mod args;
 mod bake;
+mod consent;
 mod deploy;
 mod error;
 mod show;
@@ -11,6 +12,7 @@ pub use args::{Cli, Command};
 pub use error::CliError;
 
 use crate::exit::ExitCode;
+use crate::plan::Task;
 use std::io::Write;
 
 /// Runs a command. An error is printed, once, with what it was about.
@@ -30,6 +32,10 @@ async fn dispatch(cli: Cli, json: bool) -> Result<ExitCode, CliError> {
     match cli.command {
         Command::Plan(args) => deploy::plan(&args, json).await,
         Command::Deploy(args) => deploy::deploy(&args, output).await,
+        Command::Promote(args) => deploy::step(&args, Task::Promote, output).await,
+        Command::Abort(args) => deploy::step(&args, Task::Abort, output).await,
+        Command::Recover(args) => deploy::step(&args, Task::Recover, output).await,
+        Command::Rollback(args) => deploy::rollback(&args, output).await,
         Command::Status(target) => show::status(&target, json).await,
         Command::History(target) => show::history(&target, json).await,
         Command::Unlock(args) => show::unlock(&args).await,

@@ -20,7 +20,7 @@ pub(super) async fn status(target: &Target, json: bool) -> Result<ExitCode, CliE
     let spec = spec(target, &[])?;
     let cloud = cloud(&spec).await;
     let snapshot = Snapshot::read(cloud.as_ref(), &spec).await?;
-    let holder = lock::holder(cloud.as_ref(), &spec.service, &spec.environment).await?;
+    let holder = lock::holder_of(cloud.as_ref(), &spec).await?;
     let holder = holder.map(|held| held.holder.to_string());
     print(&if json {
         format!("{}\n", status_json(&spec, &snapshot, holder.as_deref()))
@@ -123,7 +123,7 @@ fn history_text(spec: &Spec, entries: &[Entry]) -> String {
 pub(super) async fn unlock(args: &UnlockArgs) -> Result<ExitCode, CliError> {
     let spec = spec(&args.target, &[])?;
     let cloud = cloud(&spec).await;
-    let Some(held) = lock::holder(cloud.as_ref(), &spec.service, &spec.environment).await? else {
+    let Some(held) = lock::holder_of(cloud.as_ref(), &spec).await? else {
         print("there is no lock\n");
         return Ok(ExitCode::Done);
     };

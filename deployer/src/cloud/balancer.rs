@@ -1,5 +1,6 @@
 //! Load balancers of every kind as one model: what they are called, what they promise, how their members are.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -147,15 +148,15 @@ impl Balancer {
 pub fn name_members<'a>(
     members: Vec<Member>,
     targets: TargetKind,
-    instances: impl IntoIterator<Item = (&'a str, &'a str)> + Clone,
+    instances: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<Member> {
     if targets == TargetKind::Instance {
         return members;
     }
+    let owners: BTreeMap<&str, &str> = instances.into_iter().map(|(id, address)| (address, id)).collect();
     let named = |mut member: Member| {
-        let owner = instances.clone().into_iter().find(|(_, address)| *address == member.instance);
-        if let Some((id, _)) = owner {
-            id.clone_into(&mut member.instance);
+        if let Some(id) = owners.get(member.instance.as_str()) {
+            (*id).clone_into(&mut member.instance);
         }
         member
     };

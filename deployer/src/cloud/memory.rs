@@ -39,6 +39,8 @@ struct State {
     templates: BTreeMap<String, (Template, Vec<Version>)>,
     /// By balancer, then by instance.
     members: BTreeMap<String, BTreeMap<String, Membership>>,
+    /// Content and tag of each object.
+    objects: BTreeMap<String, Object>,
     faults: Vec<(&'static str, u32, When, Kind)>,
     calls: Vec<&'static str>,
     /// Instances whose image is this one never answer 200.
@@ -455,6 +457,36 @@ impl Cloud for Memory {
                     return Err(CloudError::new("DeregisterInstancesFromLoadBalancer", Kind::Invalid, text));
                 }
                 members.insert(id.clone(), Membership::DrainingSince(Instant::now()));
+            }
+            Ok(())
+        })
+    }
+
+    async fn read_object(&self, object: &ObjectRef) -> Answer<Option<Object>> {
+        self.call("GetObject", |state| Ok(state.objects.get(&object.key).cloned()))
+    }
+
+    async fn write_object(&self, object: &ObjectRef, body: &str, condition: &Condition) -> Answer<String> {
+        self.call("PutObject", |state| {
+            let holds = match (condition, state.objects.get(&object.key)) {
+                (Condition::Absent, found) => found.is_none(),
+                (Condition::Is(etag), found) => found.is_some_and(|found| found.etag == *etag),
+            };
+            if !holds {
+                return Err(CloudError::new("PutObject", Kind::Duplicate, "the condition does not hold"));
+            }
+            state.next += 1;
+            let etag = state.next.to_string();
+            let content = Object { etag: etag.clone(), body: body.to_owned() };
+            state.objects.insert(object.key.clone(), content);
+            Ok(etag)
+        })
+    }
+
+    async fn delete_object(&self, object: &ObjectRef, etag: &str) -> Answer<()> {
+        self.call("DeleteObject", |state| {
+            if state.objects.get(&object.key).is_some_and(|found| found.etag == etag) {
+                state.objects.remove(&object.key);
             }
             Ok(())
         })

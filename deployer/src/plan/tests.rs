@@ -141,7 +141,7 @@ fn a_sick_instance_of_the_last_success_is_old_and_one_that_drains_is_left_over()
         ("i-4", Health::OutOfService),
     ];
     let plan = build(&spec(), &snapshot(&instances, &members), &identity()).expect("a plan");
-    assert_eq!((ids(plan.old()), ids(&plan.leftovers)), (vec!["i-1", "i-2"], vec!["i-3", "i-4"]));
+    assert_eq!((ids(plan.old()), ids(&plan.leftovers)), (vec!["i-2", "i-1"], vec!["i-3", "i-4"]));
     assert_eq!(plan.notes, ["1 of the old instance(s) are not in service now"]);
 }
 

@@ -22,6 +22,10 @@ const CONSOLES: usize = 2;
 const CONSOLE_LINES: usize = 15;
 /// How long EC2 may take to show an instance that it said it launched.
 const VISIBLE: Duration = Duration::from_secs(300);
+/// Consoles that are read before a wave is let in: each is a call of its own.
+const SAMPLE: usize = 16;
+/// Ids that are asked for by id.
+const IDS: usize = 200;
 /// How long an instance that answers may go on converging before it is taken at its word.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -208,8 +212,7 @@ impl Run<'_> {
 
     /// The new instances as EC2 shows them now. One that is ending cannot come back: that is the end of the wait.
     pub(super) async fn alive_new(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
-        let instances = self.context.cloud.instances(ids).await?;
-        self.learn(&instances);
+        let instances = self.see(ids).await?;
         let dead = |i: &&Instance| !matches!(i.state, InstanceState::Pending | InstanceState::Running);
         match instances.iter().find(dead) {
             Some(dead) => {
@@ -219,6 +222,40 @@ impl Run<'_> {
             }
             None => Ok(instances),
         }
+    }
+
+    /// Instances by id. Where they are many, one listing by tag takes fewer pages.
+    async fn see(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
+        let cloud = &self.context.cloud;
+        let instances = if ids.len() > IDS {
+            let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
+            let wanted: BTreeSet<&String> = ids.iter().collect();
+            let all = cloud.instances_tagged(&tags).await?;
+            all.into_iter().filter(|instance| wanted.contains(&instance.id)).collect()
+        } else {
+            cloud.instances(ids).await?
+        };
+        self.learn(&instances);
+        Ok(instances)
+    }
+
+    /// What else carries this service's tags when all is done: launched by a run that was killed, and shown late, or
+    /// one too many. Nothing of it serves by this run's doing.
+    pub(super) async fn remove_strays(&self) -> Result<(), Failure> {
+        let cloud = &self.context.cloud;
+        let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
+        let all = self.persist(async || cloud.instances_tagged(&tags).await).await?;
+        self.learn(&all);
+        let known: BTreeSet<String> = self.known()?.into_iter().collect();
+        let strays = all.into_iter().filter(|i| !i.state.is_ending() && !known.contains(&i.id));
+        let strays: Vec<String> = strays.map(|instance| instance.id).collect();
+        if strays.is_empty() {
+            return Ok(());
+        }
+        self.note(format!("{} came to light, launched by a run that was killed", strays.join(", ")));
+        self.take_out(&strays, false).await?;
+        self.still_ours().await?;
+        self.terminate(&strays).await
     }
 
     pub(super) async fn wait_ready(&self, wave: u32) -> Result<(), Failure> {
@@ -248,11 +285,12 @@ impl Run<'_> {
 
     /// A service may answer although a state failed, or while others are still being applied. An instance whose console
     /// says that its converge failed is not let in; one that is still at it is given a little time to say how it ended.
-    /// A console that cannot be read, or is late as EC2's are on older types, proves nothing.
+    /// A console that cannot be read, or is late as EC2's are on older types, proves nothing. Of many instances, which
+    /// all were told the same, some are read.
     async fn none_failed(&self, ids: &[String]) -> Result<(), Failure> {
         let patience = tokio::time::Instant::now() + SETTLING;
         loop {
-            let consoles: Vec<(&String, String)> = stream::iter(ids)
+            let consoles: Vec<(&String, String)> = stream::iter(ids.iter().take(SAMPLE))
                 .map(|id| async move { (id, self.context.cloud.console(id).await.unwrap_or_default()) })
                 .buffer_unordered(LAUNCHES)
                 .collect()
@@ -311,7 +349,7 @@ impl Run<'_> {
         self.persist(async || cloud.terminate(&doomed).await).await?;
         let wait = self.wait(format!("{} instances to end", doomed.len()), Duration::from_secs(120), false);
         poll(wait, async || {
-            let instances = cloud.instances(&doomed).await?;
+            let instances = self.see(&doomed).await?;
             let live: Vec<&str> =
                 instances.iter().filter(|i| !i.state.is_ending()).map(|i| i.id.as_str()).collect();
             if live.is_empty() {
@@ -330,7 +368,7 @@ impl Run<'_> {
         let launched: Vec<&String> = ids.iter().filter(|id| fresh.contains(*id)).collect();
         let wait = self.wait(format!("EC2 to show {} instances", launched.len()), VISIBLE, false);
         poll(wait, async || {
-            let seen = self.context.cloud.instances(ids).await?;
+            let seen = self.see(ids).await?;
             let hidden: Vec<&str> = launched
                 .iter()
                 .filter(|id| !seen.iter().any(|instance| instance.id == ***id))

@@ -10,6 +10,7 @@ impl Run<'_> {
     pub(super) async fn mark_default(&self) -> Result<(), Failure> {
         self.still_ours().await?;
         self.journal().marking = true;
+        self.remove_strays().await?;
         let Some((template, version)) = self.journal().record.clone() else { return Ok(()) };
         let mut tags = self.with_version(naming::SUCCEEDED, version).await?;
         tags.insert(naming::CURRENT.to_owned(), self.deployment());

@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
     /// Makes the plan under the lock. One that was approved must still be what would be done.
     async fn plan(&self) -> Result<Plan, Failure> {
         let Order { spec, identity, intent, .. } = self.order;
-        let snapshot = self.snapshot(intent.task).await?;
+        let snapshot = self.settled(intent.task).await?;
         let plan = crate::plan::build(spec, &snapshot, identity, intent)?;
         match &self.order.approved {
             Some(approved) if *approved != plan => Err(Failure::PlanChanged),
@@ -300,7 +300,7 @@ impl<'a> Run<'a> {
         Wait {
             what: what.into(),
             deadline,
-            interval: (Duration::from_millis(250), Duration::from_secs(5)),
+            interval: (Duration::from_millis(250), Duration::from_secs(10)),
             cancel: cancel.then_some(self.cancel),
             sink: self.context.sink.as_ref(),
         }

@@ -8,6 +8,9 @@ use crate::plan::{Action, Recording, Step, Task, Wave};
 use crate::snapshot::Snapshot;
 use std::time::Duration;
 
+/// Looks for what a deployment that was killed has launched: one empty answer proves no absence.
+pub(super) const SWEEPS: u32 = 3;
+
 impl Run<'_> {
     pub(super) async fn act(&self, step: &Step) -> Result<(), Failure> {
         let wave = step.wave.unwrap_or_default();
@@ -36,6 +39,23 @@ impl Run<'_> {
         Ok(Snapshot::read_for(self.context.cloud.as_ref(), &self.order.spec, task).await?)
     }
 
+    /// What the cloud looks like once it had time to show what a deployment that was killed just now has launched.
+    pub(super) async fn settled(&self, task: Task) -> Result<Snapshot, Failure> {
+        let mut snapshot = self.snapshot(task).await?;
+        for _ in 0..SWEEPS {
+            if !snapshot.is_fresh_and_unfinished((self.context.now)()) {
+                break;
+            }
+            self.pause(Duration::from_secs(2)).await?;
+            let before = snapshot.instances.len();
+            snapshot = self.snapshot(task).await?;
+            if snapshot.instances.len() > before {
+                self.note("instances of an unfinished deployment have come to light".to_owned());
+            }
+        }
+        Ok(snapshot)
+    }
+
     /// The wave of a step. Only steps of the plan ask.
     pub(super) fn wave(&self, number: u32) -> Result<Wave, Failure> {
         self.current_plan()?.wave(number).cloned().ok_or(Failure::PlanChanged)
@@ -45,6 +65,7 @@ impl Run<'_> {
         let request = lock::Request {
             service: &self.order.spec.service,
             environment: &self.order.spec.environment,
+            place: lock::Place::of(&self.order.spec),
             me: &self.order.holder,
             now: self.context.now.as_ref(),
             alive: self.context.alive.as_ref(),

@@ -3,6 +3,7 @@
 use super::{Failure, Look, Run, poll};
 use crate::cloud::{BalancerRef, Health, Member, TargetKind, name_members};
 use crate::plan::{BalancerPlan, Existing};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,7 +37,8 @@ impl Run<'_> {
             if !waiting.is_empty() {
                 since = None;
                 self.alive_new(&ids).await?;
-                let done = ids.len() - waiting.len();
+                // One may be waiting with several balancers.
+                let done = ids.len().saturating_sub(waiting.len());
                 return Ok(Look::NotYet { done, total: ids.len(), evidence: waiting.join("; ") });
             }
             if since.get_or_insert_with(Instant::now).elapsed() >= slow_start {
@@ -53,8 +55,9 @@ impl Run<'_> {
         let mut waiting = Vec::new();
         for balancer in self.balancers()? {
             let members = self.members(&balancer).await?;
-            let unused = |m: &&Member| ids.contains(&m.instance) && is_unused(m);
-            if let Some(unused) = members.iter().find(unused) {
+            let members = by_id(&members);
+            let unused = ids.iter().filter_map(|id| members.get(id.as_str())).find(|m| is_unused(m));
+            if let Some(unused) = unused {
                 let what = format!(
                     "nothing leads to {} through {}: a listener has to forward to it, and its zone has to be enabled",
                     unused.instance, balancer.name
@@ -74,7 +77,7 @@ impl Run<'_> {
     /// below its floor without those that are to go. A health that flaps is given the time that a new instance gets.
     pub(super) async fn wait_spare(&self, wave: u32, go: &[String]) -> Result<(), Failure> {
         let new = self.journal_new_until(wave);
-        let ours = self.known()?;
+        let stay: BTreeSet<String> = self.ours().await?.into_iter().filter(|id| !go.contains(id)).collect();
         let what = format!("{} instances to be spared", go.len());
         let wait = self.wait(what, self.order.spec.timeouts.in_service, true);
         poll(wait, async || {
@@ -84,9 +87,7 @@ impl Run<'_> {
             }
             for balancer in self.balancers()? {
                 let members = self.members(&balancer).await?;
-                let stays = |m: &&Member| {
-                    m.health == Health::InService && ours.contains(&m.instance) && !go.contains(&m.instance)
-                };
+                let stays = |m: &&Member| m.health == Health::InService && stay.contains(&m.instance);
                 let left = members.iter().filter(stays).count();
                 if left < balancer.floor as usize {
                     let (name, floor) = (&balancer.name, balancer.floor);
@@ -150,6 +151,7 @@ impl Run<'_> {
         let what = format!("{} instances to be in service with {}", ids.len(), balancer.name);
         poll(self.wait(what, self.order.spec.timeouts.in_service, false), async || {
             let members = self.members(balancer).await?;
+            let members = by_id(&members);
             let waiting: Vec<String> = ids.iter().filter_map(|id| not_in_service(id, &members)).collect();
             if waiting.is_empty() {
                 return Ok(Look::Done(()));
@@ -171,8 +173,9 @@ impl Run<'_> {
         let cloud = &self.context.cloud;
         for balancer in self.balancers()? {
             let members = self.members_surely(&balancer).await?;
+            let members = by_id(&members);
             let is_member =
-                |id: &&String| members.iter().any(|m| m.instance == **id && m.health != Health::Draining);
+                |id: &&String| members.get(id.as_str()).is_some_and(|m| m.health != Health::Draining);
             let present: Vec<String> = ids.iter().filter(is_member).cloned().collect();
             if present.is_empty() {
                 continue;
@@ -188,6 +191,7 @@ impl Run<'_> {
         for balancer in self.balancers()? {
             let deadline = balancer.drain + self.order.spec.timeouts.drain + SLACK;
             let what = format!("{} instances to drain from {}", ids.len(), balancer.name);
+            let ids: BTreeSet<&String> = ids.iter().collect();
             poll(self.wait(what, deadline, cancel), async || {
                 let members = self.members(&balancer).await?;
                 let still: Vec<String> =
@@ -257,8 +261,12 @@ fn is_unused(member: &Member) -> bool {
     member.health == Health::Unused && member.reason_code.as_deref() == Some(NOT_IN_USE)
 }
 
-fn not_in_service(id: &str, members: &[Member]) -> Option<String> {
-    match members.iter().find(|member| member.instance == id) {
+fn by_id(members: &[Member]) -> BTreeMap<&str, &Member> {
+    members.iter().map(|member| (member.instance.as_str(), member)).collect()
+}
+
+fn not_in_service(id: &str, members: &BTreeMap<&str, &Member>) -> Option<String> {
+    match members.get(id) {
         Some(member) if member.health == Health::InService => None,
         Some(member) => Some(words(member)),
         None => Some(format!("{id} is not among the members")),

@@ -1,6 +1,7 @@
 //! Undoing: the old back in service first, then the last success in the place of what had ended, then the new out,
 //! drained and terminated; or saying what is left.
 
+use super::steps::SWEEPS;
 use super::{Event, Failure, Outcome, Run, cancel};
 use crate::cloud::Health;
 use crate::lock::LockError;
@@ -8,9 +9,6 @@ use crate::naming;
 use crate::plan::{Action, Existing, Task, restore};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Sweeps by tag for instances whose launch was never answered; one empty sweep proves no absence.
-const SWEEPS: u32 = 4;
 
 impl Run<'_> {
     /// Ends a failed run. What was begun is undone in reverse; where undoing could do harm, it stops and says so.
@@ -166,7 +164,7 @@ impl Run<'_> {
     }
 
     /// All instances of this service, however they came.
-    async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
+    pub(super) async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
         let cloud = &self.context.cloud;
         let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
         let found = self.persist(async || cloud.instances_tagged(&tags).await).await?;
@@ -187,7 +185,7 @@ impl Run<'_> {
         let cloud = &self.context.cloud;
         let mut tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
         tags.insert(naming::DEPLOYMENT.to_owned(), self.deployment());
-        let sweeps = if self.journal().launch_unsure { SWEEPS } else { 1 };
+        let sweeps = if self.journal().launch_unsure { SWEEPS + 1 } else { 1 };
         for number in 0..sweeps {
             if number > 0 {
                 tokio::time::sleep(Duration::from_secs(2)).await;

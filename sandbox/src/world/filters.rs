@@ -6,6 +6,9 @@ use super::response::Page;
 
 /// Whether a text matches a filter value: `*` is any run of characters, `?` any one, `\` takes the next literally.
 pub(super) fn matches_pattern(pattern: &str, text: &str) -> bool {
+    if !pattern.contains(['*', '?', '\\']) {
+        return pattern == text;
+    }
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;

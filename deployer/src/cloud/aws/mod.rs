@@ -4,6 +4,7 @@ mod convert;
 mod ec2;
 mod elb;
 mod elbv2;
+mod s3;
 
 use super::*;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -34,6 +35,7 @@ pub struct Aws {
     elbv2: aws_sdk_elasticloadbalancingv2::Client,
     /// Target groups by name, once they were looked up.
     arns: Mutex<BTreeMap<String, String>>,
+    s3: s3::S3,
 }
 
 impl Aws {
@@ -45,8 +47,19 @@ impl Aws {
             elb: aws_sdk_elasticloadbalancing::Client::new(&config),
             elbv2: aws_sdk_elasticloadbalancingv2::Client::new(&config),
             arns: Mutex::default(),
+            s3: s3::S3 {
+                credentials: config.credentials_provider(),
+                region: config.region().map(|region| region.as_ref().to_owned()),
+                endpoint: s3_endpoint(&config),
+            },
         }
     }
+}
+
+/// As the SDK's own S3 client finds it.
+fn s3_endpoint(config: &SdkConfig) -> Option<String> {
+    let own = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
+    own.or_else(|| config.endpoint_url().map(str::to_owned))
 }
 
 async fn shared_config(options: &AwsOptions) -> SdkConfig {
@@ -216,6 +229,18 @@ impl Cloud for Aws {
             BalancerRef::Classic(name) => self.deregister_instances(name, targets).await,
             BalancerRef::TargetGroup(group) => self.deregister_targets(group, targets).await,
         }
+    }
+
+    async fn read_object(&self, object: &ObjectRef) -> Answer<Option<Object>> {
+        self.get_object(object).await
+    }
+
+    async fn write_object(&self, object: &ObjectRef, body: &str, condition: &Condition) -> Answer<String> {
+        self.put_object(object, body, condition).await
+    }
+
+    async fn delete_object(&self, object: &ObjectRef, etag: &str) -> Answer<()> {
+        self.remove_object(object, etag).await
     }
 
     async fn create_image(&self, instance: &str, name: &str, tags: &Tags) -> Answer<String> {

@@ -1,10 +1,14 @@
-//! One winner without a server: a launch template whose name can exist once. Its tags say who holds it and until when.
+//! One winner without a server: a launch template whose name can exist once, or an object in S3 that is written only
+//! where there is none. It says who holds the lock and until when.
 //!
 //! EC2 itself knows nothing of the lock, so a holder asks again before each destructive step whether it still has it.
 //! Deleting goes by id: a holder that lost the lock cannot remove its successor's.
 
-use crate::cloud::{Answer, Cloud, CloudError, Kind, Tags, Template, TemplateData};
+mod object;
+
+use crate::cloud::{Answer, Cloud, CloudError, Kind, ObjectRef, Tags, Template, TemplateData};
 use crate::naming;
+use crate::spec::{LockPlace, Spec};
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::fmt;
 use std::time::Duration;
@@ -37,12 +41,38 @@ pub struct Holder {
 /// A lock that was won.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// The launch template's id.
+    /// The launch template's id; of an object, the holder's token.
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Where it is kept.
+    pub place: Place,
     /// Who took it.
     pub holder: Holder,
+}
+
+/// Where a lock is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Place {
+    /// A launch template.
+    #[default]
+    Template,
+    /// An object in S3.
+    Object(ObjectRef),
+}
+
+impl Place {
+    /// Where the spec wants it.
+    #[must_use]
+    pub fn of(spec: &Spec) -> Self {
+        match &spec.lock {
+            LockPlace::Template => Self::Template,
+            LockPlace::Bucket { bucket, prefix } => {
+                let key = format!("{prefix}{}", naming::lock(&spec.service, &spec.environment));
+                Self::Object(ObjectRef { bucket: bucket.clone(), key })
+            }
+        }
+    }
 }
 
 /// Why the lock was not won.
@@ -133,6 +163,8 @@ pub struct Request<'a> {
     pub service: &'a str,
     /// The environment.
     pub environment: &'a str,
+    /// Where it is kept.
+    pub place: Place,
     /// Who wants it.
     pub me: &'a Holder,
     /// What time it is.
@@ -146,6 +178,9 @@ pub struct Request<'a> {
 /// # Errors
 /// [`LockError::Taken`] with the holder; [`LockError::Cloud`] when the cloud does not answer.
 pub async fn acquire(cloud: &dyn Cloud, request: &Request<'_>) -> Result<Held, LockError> {
+    if let Place::Object(object) = &request.place {
+        return object::acquire(cloud, object, request).await;
+    }
     let name = naming::lock(request.service, request.environment);
     let mut pause = Duration::from_millis(200);
     for _ in 0..TRIES {
@@ -170,7 +205,8 @@ async fn try_create(cloud: &dyn Cloud, name: &str, request: &Request<'_>) -> Ans
     // A launch template has to say something; nothing is ever launched from this one.
     let data = TemplateData { instance_type: "t3.nano".to_owned(), ..TemplateData::default() };
     let template = cloud.create_template(name, &tags, "the lock of a running deployment", &data).await?;
-    Ok(Held { id: template.id, name: name.to_owned(), holder: request.me.clone() })
+    let place = Place::Template;
+    Ok(Held { id: template.id, name: name.to_owned(), place, holder: request.me.clone() })
 }
 
 /// Looks at the lock that is in the way: ours after all (a lost answer), somebody's, or stale and then removed.
@@ -178,7 +214,8 @@ async fn examine(cloud: &dyn Cloud, name: &str, request: &Request<'_>) -> Result
     let Some(template) = cloud.template(name).await? else { return Ok(None) };
     let Some(holder) = Holder::read(&template.tags) else { return Err(LockError::Foreign(name.to_owned())) };
     if holder.token == request.me.token {
-        return Ok(Some(Held { id: template.id, name: name.to_owned(), holder }));
+        let place = Place::Template;
+        return Ok(Some(Held { id: template.id, name: name.to_owned(), place, holder }));
     }
     if holder.is_stale(request.me, (request.now)(), request.alive) {
         delete(cloud, &template.id).await?;
@@ -195,8 +232,19 @@ pub async fn holder(cloud: &dyn Cloud, service: &str, environment: &str) -> Resu
     let name = naming::lock(service, environment);
     let Some(Template { id, tags, .. }) = cloud.template(&name).await? else { return Ok(None) };
     match Holder::read(&tags) {
-        Some(holder) => Ok(Some(Held { id, name, holder })),
+        Some(holder) => Ok(Some(Held { id, name, place: Place::Template, holder })),
         None => Err(LockError::Foreign(name)),
+    }
+}
+
+/// Who holds the lock of a spec's service and environment, wherever the spec keeps it.
+///
+/// # Errors
+/// [`LockError::Foreign`] when the name is taken by something else; [`LockError::Cloud`].
+pub async fn holder_of(cloud: &dyn Cloud, spec: &Spec) -> Result<Option<Held>, LockError> {
+    match Place::of(spec) {
+        Place::Template => holder(cloud, &spec.service, &spec.environment).await,
+        Place::Object(object) => object::holder(cloud, &object).await,
     }
 }
 
@@ -205,6 +253,9 @@ pub async fn holder(cloud: &dyn Cloud, service: &str, environment: &str) -> Resu
 /// # Errors
 /// [`LockError::Lost`] when it is not; [`LockError::Cloud`] when nobody can say.
 pub async fn verify(cloud: &dyn Cloud, held: &Held) -> Result<(), LockError> {
+    if let Place::Object(object) = &held.place {
+        return object::verify(cloud, object, held).await;
+    }
     let lost = |now: String| LockError::Lost { name: held.name.clone(), now };
     match cloud.template(&held.name).await? {
         Some(template) if template.id == held.id => Ok(()),
@@ -222,6 +273,9 @@ pub async fn verify(cloud: &dyn Cloud, held: &Held) -> Result<(), LockError> {
 /// # Errors
 /// [`CloudError`] of the call.
 pub async fn renew(cloud: &dyn Cloud, held: &Held, now: DateTime<Utc>) -> Answer<()> {
+    if let Place::Object(object) = &held.place {
+        return object::renew(cloud, object, held, now).await;
+    }
     cloud.tag(&held.id, &Tags::from([(UNTIL.to_owned(), time(until(now)))])).await
 }
 
@@ -230,7 +284,10 @@ pub async fn renew(cloud: &dyn Cloud, held: &Held, now: DateTime<Utc>) -> Answer
 /// # Errors
 /// [`CloudError`] of the call; that it was gone already is none.
 pub async fn release(cloud: &dyn Cloud, held: &Held) -> Answer<()> {
-    delete(cloud, &held.id).await
+    match &held.place {
+        Place::Template => delete(cloud, &held.id).await,
+        Place::Object(object) => object::release(cloud, object, held).await,
+    }
 }
 
 /// When a lease that starts or is renewed now runs out.
@@ -278,9 +335,56 @@ mod tests {
     }
 
     async fn take(cloud: &Memory, me: &Holder, now: DateTime<Utc>, alive: bool) -> Result<Held, LockError> {
-        let request =
-            Request { service: "s", environment: "e", me, now: &move || now, alive: &move |_| alive };
+        take_at(cloud, Place::Template, me, now, alive).await
+    }
+
+    async fn take_at(
+        cloud: &Memory,
+        place: Place,
+        me: &Holder,
+        now: DateTime<Utc>,
+        alive: bool,
+    ) -> Result<Held, LockError> {
+        let now = &move || now;
+        let request = Request { service: "s", environment: "e", place, me, now, alive: &move |_| alive };
         acquire(cloud, &request).await
+    }
+
+    fn bucket() -> Place {
+        Place::Object(ObjectRef { bucket: "locks".into(), key: "mayfly/mayfly-lock-s-e".into() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_has_one_winner_and_says_who_it_is() {
+        let cloud = Memory::new();
+        let one = take_at(&cloud, bucket(), &holder("one", "here"), start(), true).await.expect("won");
+        let refused = take_at(&cloud, bucket(), &holder("two", "here"), start(), true).await;
+        assert!(matches!(refused, Err(LockError::Taken(who)) if who.token == "one"));
+        verify(&cloud, &one).await.expect("still ours");
+        release(&cloud, &one).await.expect("given back");
+        take_at(&cloud, bucket(), &holder("two", "here"), start(), true).await.expect("won");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stale_object_is_taken_over_and_neither_renewed_nor_released_by_its_former_holder() {
+        let cloud = Memory::new();
+        let first = take_at(&cloud, bucket(), &holder("one", "here"), start(), true).await.expect("won");
+        let second = take_at(&cloud, bucket(), &holder("two", "here"), start(), false).await.expect("stale");
+        assert!(matches!(verify(&cloud, &first).await, Err(LockError::Lost { .. })));
+        renew(&cloud, &first, start()).await.expect("harmless");
+        release(&cloud, &first).await.expect("harmless");
+        verify(&cloud, &second).await.expect("still ours");
+        renew(&cloud, &second, start() + TimeDelta::minutes(5)).await.expect("renewed");
+        let later = start() + LEASE + TimeDelta::minutes(2);
+        let refused = take_at(&cloud, bucket(), &holder("three", "there"), later, true).await;
+        assert!(matches!(refused, Err(LockError::Taken(_))), "{refused:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_whose_answer_was_lost_is_still_won() {
+        let cloud = Memory::new();
+        cloud.fail_after("PutObject", 1, Kind::Ambiguous);
+        take_at(&cloud, bucket(), &holder("one", "here"), start(), true).await.expect("won");
     }
 
     #[tokio::test(start_paused = true)]
