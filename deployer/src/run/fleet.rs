@@ -5,9 +5,10 @@ use crate::cloud::{Instance, InstanceState, Kind, Launch, Tags};
 use crate::naming;
 use crate::plan::{Batch, Plan};
 use crate::spec::{Address, Probe};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use mayfly_ami::bake::{Verdict, verdict};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How often a slot may be answered with dead instances.
@@ -19,6 +20,8 @@ const PROBES: usize = 64;
 /// Consoles that are read when something fails, and lines of each that are shown.
 const CONSOLES: usize = 2;
 const CONSOLE_LINES: usize = 15;
+/// How long EC2 may take to show an instance that it said it launched.
+const VISIBLE: Duration = Duration::from_secs(300);
 /// Consoles that are read before a wave is let in: each is a call of its own.
 const SAMPLE: usize = 16;
 /// Ids that are asked for by id.
@@ -32,12 +35,21 @@ impl Run<'_> {
         let batches = self.wave(wave)?.batches;
         self.still_ours().await?;
         self.journal().launched = true;
-        stream::iter(batches.iter())
-            .map(|batch| self.launch_batch(&plan, wave, batch))
+        let failed = AtomicBool::new(false);
+        // All that were begun are waited for: dropped half-way, nobody would know what they launched.
+        let launched: Vec<Result<(), Failure>> = stream::iter(batches.iter())
+            .map(|batch| async {
+                if failed.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                let launched = self.launch_batch(&plan, wave, batch).await;
+                failed.fetch_or(launched.is_err(), Ordering::Relaxed);
+                launched
+            })
             .buffer_unordered(LAUNCHES)
-            .try_collect::<Vec<()>>()
-            .await?;
-        Ok(())
+            .collect()
+            .await;
+        launched.into_iter().collect()
     }
 
     /// Launches one batch, going from place to place while there is no room: each subnet with the first type, then each
@@ -227,20 +239,6 @@ impl Run<'_> {
         Ok(instances)
     }
 
-    /// The same, asked again while the cloud does not answer.
-    async fn see_surely(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
-        let mut pause = Duration::from_millis(250);
-        for _ in 0..6 {
-            match self.see(ids).await {
-                Err(Failure::Cloud(error)) if matches!(error.kind, Kind::Throttled | Kind::Ambiguous) => {}
-                other => return other,
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        self.see(ids).await
-    }
-
     /// What else carries this service's tags when all is done: launched by a run that was killed, and shown late, or
     /// one too many. Nothing of it serves by this run's doing.
     pub(super) async fn remove_strays(&self) -> Result<(), Failure> {
@@ -336,7 +334,7 @@ impl Run<'_> {
     pub(super) async fn terminate(&self, ids: &[String]) -> Result<(), Failure> {
         let cloud = &self.context.cloud;
         let (service, environment) = (&self.order.spec.service, &self.order.spec.environment);
-        let live = self.see_surely(ids).await?;
+        let live = self.seen(ids).await?;
         let mut doomed = Vec::new();
         for instance in live.into_iter().filter(|instance| !instance.state.is_ending()) {
             if naming::owned_by(&instance.tags, service, environment) {
@@ -359,6 +357,28 @@ impl Run<'_> {
             }
             let (done, total) = (doomed.len() - live.len(), doomed.len());
             Ok(Look::NotYet { done, total, evidence: format!("{} not ending yet", live.join(", ")) })
+        })
+        .await
+    }
+
+    /// Instances as EC2 shows them. One that this run launched a moment ago may not be shown yet, and is waited for:
+    /// it would be left over otherwise.
+    async fn seen(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
+        let fresh = self.journal().all_new();
+        let launched: Vec<&String> = ids.iter().filter(|id| fresh.contains(*id)).collect();
+        let wait = self.wait(format!("EC2 to show {} instances", launched.len()), VISIBLE, false);
+        poll(wait, async || {
+            let seen = self.see(ids).await?;
+            let hidden: Vec<&str> = launched
+                .iter()
+                .filter(|id| !seen.iter().any(|instance| instance.id == ***id))
+                .map(|id| id.as_str())
+                .collect();
+            if hidden.is_empty() {
+                return Ok(Look::Done(seen));
+            }
+            let (done, total) = (launched.len() - hidden.len(), launched.len());
+            Ok(Look::NotYet { done, total, evidence: format!("{} not visible yet", hidden.join(", ")) })
         })
         .await
     }

@@ -37,7 +37,8 @@ impl Run<'_> {
             if !waiting.is_empty() {
                 since = None;
                 self.alive_new(&ids).await?;
-                let done = ids.len() - waiting.len();
+                // One may be waiting with several balancers.
+                let done = ids.len().saturating_sub(waiting.len());
                 return Ok(Look::NotYet { done, total: ids.len(), evidence: waiting.join("; ") });
             }
             if since.get_or_insert_with(Instant::now).elapsed() >= slow_start {
@@ -76,7 +77,7 @@ impl Run<'_> {
     /// below its floor without those that are to go. A health that flaps is given the time that a new instance gets.
     pub(super) async fn wait_spare(&self, wave: u32, go: &[String]) -> Result<(), Failure> {
         let new = self.journal_new_until(wave);
-        let stay: BTreeSet<String> = self.known()?.into_iter().filter(|id| !go.contains(id)).collect();
+        let stay: BTreeSet<String> = self.ours().await?.into_iter().filter(|id| !go.contains(id)).collect();
         let what = format!("{} instances to be spared", go.len());
         let wait = self.wait(what, self.order.spec.timeouts.in_service, true);
         poll(wait, async || {
@@ -242,12 +243,12 @@ impl Run<'_> {
     /// All instances of this service that this run knows.
     pub(super) fn known(&self) -> Result<Vec<String>, Failure> {
         let plan = self.current_plan()?;
-        let old = plan.old().into_iter().chain(&plan.leftovers).map(|old| old.id.clone());
+        let old = plan.old().into_iter().chain(&plan.leftovers).chain(&plan.kept).map(|old| old.id.clone());
         Ok(old.chain(self.new_ids()).collect())
     }
 
     pub(super) fn balancers(&self) -> Result<Vec<BalancerPlan>, Failure> {
-        Ok(self.current_plan()?.balancers)
+        Ok(self.current_plan()?.balancers.clone())
     }
 
     fn balancer_names(&self) -> Result<String, Failure> {

@@ -164,7 +164,7 @@ impl Run<'_> {
     }
 
     /// All instances of this service, however they came.
-    async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
+    pub(super) async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
         let cloud = &self.context.cloud;
         let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
         let found = self.persist(async || cloud.instances_tagged(&tags).await).await?;
