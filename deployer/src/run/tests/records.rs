@@ -74,7 +74,8 @@ async fn killed_while_promoting_or_taking_back_recover_and_the_same_again_end_we
         let points = World::watch_points(&mut context);
         let (_canceller, cancel) = channel();
         assert_eq!(deploy(&context, &order, &cancel).await, Outcome::Done);
-        for point in points.lock().expect("points").clone() {
+        let points = points.lock().expect("points").clone();
+        for point in points {
             let mut world = World::with(BY_HAND).await;
             assert_eq!(world.deploy("ami-good").await, Outcome::Canary);
             assert_eq!(world.task_until(task, Some(&point)).await, Outcome::Killed(point.clone()));
