@@ -126,7 +126,7 @@ impl World {
                 instance_id: instance.map(|instance| instance.id.clone()),
                 address,
                 port: key.port,
-                zone: self.zone_of(key, target),
+                zone: self.zone_of(key, target).to_owned(),
                 probe,
                 traffic: if is_up(instance) { traffic(target, open) } else { Traffic::None },
                 slow_start: match target.state {
