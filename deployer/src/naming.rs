@@ -4,6 +4,7 @@ use crate::cloud::Tags;
 use crate::spec::Spec;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// Tag: the service.
 pub const SERVICE: &str = "mayfly:service";
@@ -15,6 +16,10 @@ pub const DEPLOYMENT: &str = "mayfly:deployment";
 pub const ROLE: &str = "mayfly:role";
 /// Tag of an instance: which batch of its deployment launched it.
 pub const SLOT: &str = "mayfly:slot";
+/// Tag of an image: what it was seeded with, a role or `bare`; `mayfly bake` writes it.
+pub const RECIPE: &str = "mayfly:recipe";
+/// Tag of the record: how many seconds deployments took, by version number.
+pub const TOOK: &str = "mayfly:took";
 /// Tag of the record: the id of the last deployment that succeeded.
 pub const CURRENT: &str = "mayfly:current";
 /// Tag of the record: the version numbers that succeeded, as ranges.
@@ -114,6 +119,33 @@ pub fn read_ranges(text: &str) -> Vec<i64> {
     text.split(',').filter_map(range).flatten().collect()
 }
 
+/// One more version and its seconds, `5:93,6:120`; the oldest make room when a tag cannot hold them all.
+#[must_use]
+pub fn add_seconds(text: &str, version: i64, seconds: u64) -> String {
+    let mut pairs = read_seconds(text);
+    pairs.insert(version, seconds);
+    let mut out = String::new();
+    for (version, seconds) in pairs.into_iter().rev() {
+        let pair = format!("{version}:{seconds}");
+        let longer = if out.is_empty() { pair } else { format!("{pair},{out}") };
+        if longer.len() > 256 {
+            break;
+        }
+        out = longer;
+    }
+    out
+}
+
+/// Reads what [`add_seconds`] wrote; parts that make no sense are left out.
+#[must_use]
+pub fn read_seconds(text: &str) -> BTreeMap<i64, u64> {
+    let pair = |part: &str| {
+        let (version, seconds) = part.split_once(':')?;
+        Some((version.parse().ok()?, seconds.parse().ok()?))
+    };
+    text.split(',').filter_map(pair).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +158,15 @@ mod tests {
         let odd: Vec<i64> = (0..400).map(|n| n * 2 + 1).collect();
         let text = write_ranges(&odd);
         assert!(text.len() <= 256 && text.ends_with(",799"), "{text}");
+    }
+
+    #[test]
+    fn seconds_survive_writing_and_reading_and_the_newest_are_kept() {
+        let text = add_seconds(&add_seconds("x,1:2:3,7", 6, 120), 5, 93);
+        assert_eq!(text, "5:93,6:120");
+        let many = (1..200).fold(String::new(), |text, version| add_seconds(&text, version, 90));
+        assert!(many.len() <= 256 && many.ends_with("199:90"), "{many}");
+        assert_eq!(read_seconds(&many).get(&199), Some(&90));
     }
 
     #[test]

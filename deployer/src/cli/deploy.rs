@@ -6,6 +6,7 @@ use super::args::{DeployArgs, PlanArgs, Target};
 use super::{CliError, print};
 use crate::cloud::{Aws, AwsOptions, Cloud};
 use crate::exit::ExitCode;
+use crate::notify::{self, About};
 use crate::plan::{self, Identity, Plan};
 use crate::report::{self, Output};
 use crate::run::{self, Canceller, Context, HttpProber, Order};
@@ -64,10 +65,11 @@ pub(super) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitCode
     let approved = if asks { Some(approve(plan)?) } else { None };
     let prober = HttpProber::new()
         .map_err(|error| CliError::Machine(format!("cannot make HTTP requests: {error}")))?;
+    let (sink, notices) = notify::attach(Arc::from(report::sink(output)), &spec, about(&spec, &identity));
     let context = Context {
         cloud,
         prober: Arc::new(prober),
-        sink: Arc::from(report::sink(output)),
+        sink,
         now: Arc::new(system::now),
         alive: Arc::new(system::is_alive),
         boundary: Arc::new(boundary(args.kill_at.clone())),
@@ -77,7 +79,20 @@ pub(super) async fn deploy(args: &DeployArgs, output: Output) -> Result<ExitCode
     let signals = tokio::spawn(listen(canceller));
     let outcome = run::deploy(&context, &order, &cancel).await;
     signals.abort();
+    notices.finish().await;
     Ok(ExitCode::from(&outcome))
+}
+
+/// What notices say of a deployment from its beginning.
+pub(super) fn about(spec: &Spec, identity: &Identity) -> About {
+    About {
+        service: spec.service.clone(),
+        environment: spec.environment.clone(),
+        deployment: identity.deployment.clone(),
+        who: identity.who.clone(),
+        commit: identity.commit.clone(),
+        job: system::job(),
+    }
 }
 
 fn approve(plan: Plan) -> Result<Plan, CliError> {

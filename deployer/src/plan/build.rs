@@ -4,7 +4,7 @@ use super::{Action, BalancerPlan, Batch, Existing, Identity, Plan, PlanError, St
 use crate::cloud::{Balancer, Health, Instance, InstanceState, Member, Subnet, TemplateData};
 use crate::naming;
 use crate::snapshot::Snapshot;
-use crate::spec::{Spec, StatesSpec};
+use crate::spec::{Hook, Spec, StatesSpec};
 use base64::Engine;
 use mayfly_ami::user_data::{Finish, States, UserData, UserDataError};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub fn build(spec: &Spec, snapshot: &Snapshot, identity: &Identity) -> Result<Pl
         balancer: snapshot.balancer.as_ref().map(|(balancer, _)| balancer_plan(balancer)),
         timeouts: spec.timeouts,
         steps: Vec::new(),
-        notes: notes(snapshot, &old),
+        notes: notes(spec, snapshot, &old),
         old,
         leftovers,
     };
@@ -100,9 +100,9 @@ fn existing(instance: &Instance, members: &[Member]) -> Existing {
     }
 }
 
-fn notes(snapshot: &Snapshot, old: &[Existing]) -> Vec<String> {
-    let Some((balancer, members)) = &snapshot.balancer else { return Vec::new() };
-    let mut notes = Vec::new();
+fn notes(spec: &Spec, snapshot: &Snapshot, old: &[Existing]) -> Vec<String> {
+    let mut notes: Vec<String> = spec.hooks.iter().map(Hook::words).collect();
+    let Some((balancer, members)) = &snapshot.balancer else { return notes };
     let ours = |member: &&Member| snapshot.instances.iter().any(|instance| instance.id == member.instance);
     let foreign = members.iter().filter(|member| !ours(member)).count();
     if foreign > 0 {
@@ -152,6 +152,7 @@ fn user_data(spec: &Spec, identity: &Identity) -> UserData {
         supervisor: spec.supervisor.clone(),
         watch: spec.watch.clone(),
         finish: Finish::Stay,
+        record: spec.record(),
     }
 }
 

@@ -7,6 +7,7 @@ mod cancel;
 mod event;
 mod failure;
 mod fleet;
+mod hooks;
 mod probe;
 mod steps;
 #[cfg(test)]
@@ -146,6 +147,7 @@ pub async fn deploy(context: &Context, order: &Order, cancel: &Cancel) -> Outcom
         outcome = run.whole() => outcome,
         never = run.heartbeat() => match never {},
     };
+    run.end_hooks(&outcome).await;
     let left = match &outcome {
         Outcome::Dirty { left, .. } => left.clone(),
         _ => Vec::new(),
@@ -202,7 +204,7 @@ impl Run<'_> {
         let began = Instant::now();
         self.boundary(&format!("before-{}", action.name()))?;
         self.context.sink.event(&Event::StepStarted { step: action, what: what.to_owned() });
-        let result = self.act(action).await;
+        let result = self.hooked(action).await;
         if let Err(mut cause) = result {
             let consoles = self.consoles(&cause).await;
             cause.explain(consoles.iter().find(|line| line.contains(mayfly_ami::bake::FAILED)));

@@ -105,10 +105,10 @@ impl Run<'_> {
         self.journal().terminating_old = true;
         let Some((template, version)) = self.journal().record.clone() else { return Ok(()) };
         let current = (naming::CURRENT.to_owned(), self.order.identity.deployment.clone());
-        let succeeded = self.with_version(naming::SUCCEEDED, version).await?;
+        let mut tags = self.with_version(naming::SUCCEEDED, version).await?;
+        tags.extend([current]);
         let cloud = &self.context.cloud;
         self.persist(async || cloud.set_default(&template, version).await).await?;
-        let tags = Tags::from([current, succeeded]);
         self.persist(async || cloud.tag(&template, &tags).await).await
     }
 
@@ -120,15 +120,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A tag of the record that lists versions, with one more.
-    pub(super) async fn with_version(&self, key: &str, version: i64) -> Result<(String, String), Failure> {
+    /// The tags of the record that tell how versions ended and how long they took, with one more.
+    pub(super) async fn with_version(&self, key: &str, version: i64) -> Result<Tags, Failure> {
         let name = naming::record(&self.order.spec.service, &self.order.spec.environment);
         let cloud = &self.context.cloud;
         let record = self.persist(async || cloud.template(&name).await).await?;
-        let text = record.and_then(|record| record.tags.get(key).cloned()).unwrap_or_default();
-        let mut versions = naming::read_ranges(&text);
+        let tags = record.map(|record| record.tags).unwrap_or_default();
+        let text = |key: &str| tags.get(key).map_or("", String::as_str);
+        let mut versions = naming::read_ranges(text(key));
         versions.push(version);
-        Ok((key.to_owned(), naming::write_ranges(&versions)))
+        let took = (self.context.now)().signed_duration_since(self.order.identity.started);
+        let seconds = u64::try_from(took.num_seconds()).unwrap_or_default();
+        Ok(Tags::from([
+            (key.to_owned(), naming::write_ranges(&versions)),
+            (naming::TOOK.to_owned(), naming::add_seconds(text(naming::TOOK), version, seconds)),
+        ]))
     }
 
     /// Does a call that may be repeated without harm until it is through, for half a minute.

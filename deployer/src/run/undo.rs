@@ -2,7 +2,7 @@
 
 use super::steps::registered_old;
 use super::{Event, Failure, Journal, Outcome, Run};
-use crate::cloud::{Kind, Tags};
+use crate::cloud::Kind;
 use crate::lock::LockError;
 use crate::naming;
 use std::time::Duration;
@@ -110,8 +110,7 @@ impl Run<'_> {
     /// Best effort: history shows the failure; nothing depends on it.
     async fn note_failure(&self) {
         let Some((template, version)) = self.journal().record.clone() else { return };
-        let Ok(failed) = self.with_version(naming::FAILED, version).await else { return };
-        let tags = Tags::from([failed]);
+        let Ok(tags) = self.with_version(naming::FAILED, version).await else { return };
         if let Err(error) = self.context.cloud.tag(&template, &tags).await
             && error.kind != Kind::NotFound
         {

@@ -1,8 +1,11 @@
-//! AWS behind [`Cloud`]: clients, deadlines, retries and the sorting of errors. The calls are in `ec2` and `elb`.
+//! AWS behind [`Cloud`]: clients, deadlines, retries and the sorting of errors. The calls are in `ec2`, `elb` and
+//! `ssm`; [`rights`] lists what each asks for.
 
 mod convert;
 mod ec2;
 mod elb;
+pub mod rights;
+mod ssm;
 
 use super::*;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -28,6 +31,7 @@ pub struct AwsOptions {
 pub struct Aws {
     ec2: aws_sdk_ec2::Client,
     elb: aws_sdk_elasticloadbalancing::Client,
+    ssm: aws_sdk_ssm::Client,
 }
 
 impl Aws {
@@ -37,6 +41,7 @@ impl Aws {
         Self {
             ec2: aws_sdk_ec2::Client::new(&config),
             elb: aws_sdk_elasticloadbalancing::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
         }
     }
 }
@@ -114,6 +119,10 @@ fn incomplete(action: &'static str, what: &str) -> CloudError {
 impl Cloud for Aws {
     async fn images(&self, filter: &ImageFilter) -> Answer<Vec<Image>> {
         self.describe_images(filter).await
+    }
+
+    async fn parameter(&self, name: &str) -> Answer<String> {
+        self.get_parameter(name).await
     }
 
     async fn subnets(&self, ids: &[String]) -> Answer<Vec<Subnet>> {
