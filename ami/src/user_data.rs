@@ -3,7 +3,7 @@
 use crate::yaml;
 use flate2::{Compression, GzBuilder};
 use serde_json::{Map, Value, json};
-use std::io::Write;
+use std::io::{Read, Write};
 
 /// What EC2 accepts, in bytes before base64 (EC2 user guide, "Run commands when you launch an EC2 instance").
 pub const LIMIT: usize = 16 * 1024;
@@ -78,6 +78,8 @@ pub struct UserData {
     pub watch: Vec<Value>,
     /// What comes after the first converge.
     pub finish: Finish,
+    /// The deployer's own notes: the instance passes them over.
+    pub record: Map<String, Value>,
 }
 
 /// Why user-data cannot be made.
@@ -130,6 +132,7 @@ impl UserData {
         if self.finish == Finish::PowerOff {
             entries.push(("finish", json!("poweroff")));
         }
+        push_map(&mut entries, "record", &self.record);
         entries
     }
 }
@@ -171,6 +174,25 @@ pub fn fit(bytes: Vec<u8>) -> Result<Vec<u8>, UserDataError> {
     Ok(packed)
 }
 
+/// The text of user-data as EC2 gives it back: unpacked when it is gzipped, at most 1 MiB.
+///
+/// # Errors
+/// Words that say why there is no text.
+pub fn text_of(bytes: &[u8]) -> Result<String, String> {
+    const MOST: u64 = 1024 * 1024;
+    let mut plain = Vec::new();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut unpacked = flate2::read::GzDecoder::new(bytes).take(MOST + 1);
+        unpacked.read_to_end(&mut plain).map_err(|error| format!("it is no gzip: {error}"))?;
+        if plain.len() as u64 > MOST {
+            return Err(format!("it is more than {MOST} bytes unpacked"));
+        }
+    } else {
+        plain.extend_from_slice(bytes);
+    }
+    String::from_utf8(plain).map_err(|_| "it is not text".to_owned())
+}
+
 fn push(entries: &mut Vec<(&'static str, Value)>, key: &'static str, value: Option<&String>) {
     if let Some(value) = value {
         entries.push((key, json!(value)));
@@ -186,7 +208,6 @@ fn push_map(entries: &mut Vec<(&'static str, Value)>, key: &'static str, value: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     fn sample() -> UserData {
         UserData {
@@ -236,9 +257,9 @@ finish: poweroff
         let packed = data.bytes().expect("fits when gzipped");
         assert_eq!(packed.get(..2), Some(&[0x1f, 0x8b][..]));
         assert_eq!(data.bytes(), Ok(packed.clone()));
-        let mut text = String::new();
-        flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).expect("gzip");
-        assert_eq!(text, data.text());
+        assert_eq!(text_of(&packed), Ok(data.text()));
+        assert_eq!(text_of(data.text().as_bytes()), Ok(data.text()));
+        assert!(text_of(&fit(vec![b' '; 2 << 20]).expect("fits when gzipped")).is_err());
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub const DEPLOYMENT: &str = "mayfly:deployment";
 pub const ROLE: &str = "mayfly:role";
 /// Tag of an instance: which batch of its deployment launched it.
 pub const SLOT: &str = "mayfly:slot";
+/// Tag of an image: what it was seeded with, a role or `bare`; `mayfly bake` writes it.
+pub const RECIPE: &str = "mayfly:recipe";
 /// Tag of the record: the id of the last deployment that succeeded.
 pub const CURRENT: &str = "mayfly:current";
 /// Tag of the record: the version numbers that succeeded, as ranges.

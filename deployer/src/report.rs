@@ -14,6 +14,12 @@ pub enum Output {
     Text,
     /// For programs.
     Json,
+    /// Lines for /etc/hosts, of `inventory`.
+    Hosts,
+    /// Server lines for HAProxy, of `inventory`.
+    Haproxy,
+    /// What Ansible expects of an inventory script, of `inventory`.
+    Ansible,
 }
 
 /// The sink for this output, on this terminal or none.
@@ -21,8 +27,8 @@ pub enum Output {
 pub fn sink(output: Output) -> Box<dyn Sink> {
     match output {
         Output::Json => Box::new(JsonLines),
-        Output::Text if io::stderr().is_terminal() => Box::new(Bars::new()),
-        Output::Text => Box::new(Lines),
+        _ if io::stderr().is_terminal() => Box::new(Bars::new()),
+        _ => Box::new(Lines),
     }
 }
 

@@ -117,6 +117,10 @@ impl Snapshot {
             ImageRef::Newest { name, owner } => {
                 ImageFilter::Named { name: name.clone(), owner: owner.clone() }
             }
+            ImageRef::Parameter(name) => ImageFilter::Id(held_by(cloud, name).await?),
+            ImageRef::Baked(role) => {
+                ImageFilter::Tagged { key: naming::RECIPE.to_owned(), value: role.clone() }
+            }
         };
         newest(cloud.images(&filter).await?).ok_or_else(|| {
             let text = match wanted {
@@ -124,10 +128,29 @@ impl Snapshot {
                 ImageRef::Newest { name, owner } => {
                     format!("no available image of owner `{owner}` has a name like `{name}`")
                 }
+                ImageRef::Parameter(name) => {
+                    format!("the image that the SSM parameter {name} names is not available in this region")
+                }
+                ImageRef::Baked(role) => {
+                    format!("there is no available image of `{role}`; make one with `mayfly bake`")
+                }
             };
             CloudError::new("DescribeImages", Kind::NotFound, text)
         })
     }
+}
+
+/// The image id in a parameter: the value itself, or `image_id` of a JSON object, as some of AWS's own parameters are.
+async fn held_by(cloud: &dyn Cloud, name: &str) -> Answer<String> {
+    let value = cloud.parameter(name).await?;
+    let object: Option<serde_json::Value> = serde_json::from_str(&value).ok();
+    let inner = object.as_ref().and_then(|object| object.get("image_id")?.as_str());
+    let id = inner.unwrap_or(value.trim());
+    if id.starts_with("ami-") {
+        return Ok(id.to_owned());
+    }
+    let text = format!("the SSM parameter {name} holds no image id");
+    Err(CloudError::new("GetParameter", Kind::NotFound, text))
 }
 
 /// The newest available image; of two made in the same second the one that sorts last, so that all agree.
@@ -180,4 +203,23 @@ fn in_order(mut subnets: Vec<Subnet>, ids: &[String]) -> Vec<Subnet> {
     let place = |subnet: &Subnet| ids.iter().position(|id| *id == subnet.id).unwrap_or(usize::MAX);
     subnets.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| (&a.zone, &a.id).cmp(&(&b.zone, &b.id))));
     subnets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::memory::Memory;
+
+    #[tokio::test]
+    async fn an_image_is_found_by_each_way_the_spec_knows() {
+        let cloud = Memory::new();
+        let image = async |wanted| Snapshot::image(&cloud, &wanted).await.map_err(|error| error.to_string());
+        let parameter = |name: &str| ImageRef::Parameter(name.to_owned());
+        assert_eq!(image(ImageRef::Id("ami-1".into())).await.as_deref(), Ok("ami-1"));
+        assert_eq!(image(parameter("/plain")).await.as_deref(), Ok("ami-plain"));
+        assert_eq!(image(parameter("/nested")).await.as_deref(), Ok("ami-nested"));
+        assert_eq!(image(ImageRef::Baked("web".into())).await.as_deref(), Ok("ami-of-web"));
+        let refused = image(parameter("/odd")).await.expect_err("it holds no id");
+        assert_eq!(refused, "GetParameter: the SSM parameter /odd holds no image id");
+    }
 }

@@ -80,7 +80,7 @@ fn hostname() -> String {
 }
 
 /// The address of the CI job that this process is part of.
-fn job() -> Option<String> {
+pub(crate) fn job() -> Option<String> {
     let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let github = || {
         Some(format!(

@@ -131,9 +131,10 @@ fn history_and_status_come_from_the_clouds_own_records() {
     assert_eq!(history[0]["commit"].as_str().map(str::len), Some(40));
     let output = bench.mayfly(&["status", "--output", "json"]);
     let status: Value = serde_json::from_slice(&output.stdout).expect("json");
-    assert_eq!(status["current"], history[0]["deployment"]);
-    assert_eq!(status["instances"].as_array().map(Vec::len), Some(2));
-    assert_eq!(status["instances"][0]["health"], "in service");
+    let production = &status["environments"][0];
+    assert_eq!(production["current"], history[0]["deployment"]);
+    assert_eq!(production["instances"].as_array().map(Vec::len), Some(2));
+    assert_eq!(production["instances"][0]["health"], "in service");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A sandbox of a test's own, and the few calls that a test makes to its cloud as an operator would beforehand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -143,6 +143,17 @@ impl Cloud {
         assert!(answer.status().is_success(), "{}: {world}", answer.status());
     }
 
+    /// Every action that the cloud was asked for so far, as IAM writes it, such as `ec2:RunInstances`.
+    pub fn actions(&self) -> BTreeSet<String> {
+        let url = format!("{}/_mayfly/calls?after=0", self.handle.endpoint().trim_end_matches('/'));
+        let client = wait::client(Duration::from_secs(30)).expect("a client");
+        let answer = client.get(url).send().and_then(|answer| answer.json::<serde_json::Value>());
+        let calls = answer.unwrap_or_else(|e| panic!("the list of calls: {e:?}"));
+        let calls = calls.as_array().cloned().unwrap_or_default();
+        let word = |call: &serde_json::Value, key: &str| call[key].as_str().unwrap_or_default().to_owned();
+        calls.iter().map(|call| format!("{}:{}", word(call, "service"), word(call, "action"))).collect()
+    }
+
     /// Names of the images, by id.
     pub fn images(&self) -> BTreeMap<String, String> {
         let status = self.runtime.block_on(self.handle.status()).expect("the sandbox answers");
@@ -177,7 +188,8 @@ impl Cloud {
         });
     }
 
-    fn elb(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+    /// A call to classic load balancing.
+    pub fn elb(&self, action: &str, parameters: &[(&str, &str)]) -> String {
         self.call("elasticloadbalancing", "2012-06-01", action, parameters)
     }
 

@@ -28,6 +28,9 @@ pub(super) struct RawUserData {
     pub(super) supervisor: At<String>,
     pub(super) watch: Option<Vec<Spanned<RawRule>>>,
     pub(super) finish: At<String>,
+    /// The deployer's own notes.
+    #[serde(rename = "record")]
+    pub(super) _record: Option<serde::de::IgnoredAny>,
 }
 
 /// The key `states`.

@@ -1,5 +1,8 @@
 //! Arguments as typed.
 
+use super::operator::{
+    BakeArgs, DiffArgs, HistoryArgs, InitArgs, InventoryArgs, ScheduleArgs, StatusArgs, UnlockArgs,
+};
 use crate::demo::DemoArgs;
 use crate::report::Output;
 use crate::spec::{DEFAULT_ENVIRONMENT, Setting, Share};
@@ -7,7 +10,6 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use mayfly_sandbox::cli::SandboxCommand;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Deploys services on instances that live a day.
 ///
@@ -16,8 +18,8 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "mayfly", version, max_term_width = 100)]
 pub struct Cli {
-    /// Text for people, or JSON for programs
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    /// Text for people, JSON for programs; `inventory` knows hosts, haproxy and ansible too
+    #[arg(long, global = true, value_enum, hide_possible_values = true, value_name = "text|json", default_value_t = Output::Text)]
     pub output: Output,
     /// What to do
     #[command(subcommand)]
@@ -27,22 +29,36 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a spec, IAM policies and a GitHub Actions workflow to begin with
+    Init(InitArgs),
     /// Show what `deploy` would do; changes nothing
+    #[command(after_help = "Example: mayfly plan --env staging --set app.version=1.10")]
     Plan(PlanArgs),
     /// Replace a service's instances by new ones, and roll back if they do not serve
+    #[command(after_help = "Example: mayfly deploy --yes --env staging --set app.version=1.10")]
     Deploy(DeployArgs),
     /// Go on with a canary, a partial deployment, or a deployment that pauses
+    #[command(after_help = "Example: mayfly promote --env staging")]
     Promote(StepArgs),
     /// Take back a canary, a partial deployment, or one that was left half done
+    #[command(after_help = "Example: mayfly abort --env staging")]
     Abort(StepArgs),
     /// Complete or undo what a killed deployment left, and give its lock back
+    #[command(after_help = "Example: mayfly recover --env staging --plan")]
     Recover(StepArgs),
     /// Deploy again what an earlier deployment was
+    #[command(after_help = "Example: mayfly rollback 12 --yes")]
     Rollback(RollbackArgs),
-    /// Show what is deployed and what is live
-    Status(Target),
-    /// List the deployments, newest first
-    History(Target),
+    /// Show what is wanted and what lives, in every environment
+    Status(StatusArgs),
+    /// List the deployments, newest first, or show one whole
+    History(HistoryArgs),
+    /// Show what differs between two deployments
+    Diff(DiffArgs),
+    /// List the live instances for other tools
+    Inventory(InventoryArgs),
+    /// Deploy at the spec's `schedules`, in the foreground
+    Schedule(ScheduleArgs),
     /// Remove the lock of a deployment that was killed
     Unlock(UnlockArgs),
     /// Make a seed image
@@ -52,7 +68,17 @@ pub enum Command {
     Sandbox(SandboxCommand),
     /// Watch a service being deployed, edited, broken and saved, all on this machine
     Demo(DemoArgs),
+    /// Print the JSON Schema of mayfly.yaml, for editors
+    #[command(after_help = "Example: mayfly schema > mayfly.schema.json")]
+    Schema,
+    /// Write man pages, one for each command
+    #[command(after_help = "Example: mayfly man /usr/local/share/man/man1")]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
     /// Print completions for a shell
+    #[command(after_help = "Example: mayfly completions bash > /etc/bash_completion.d/mayfly")]
     Completions {
         /// The shell
         shell: Shell,
@@ -135,50 +161,4 @@ pub struct DeployArgs {
     /// Consent
     #[command(flatten)]
     pub consent: Consent,
-}
-
-/// Arguments of `unlock`.
-#[derive(Debug, Clone, Args)]
-pub struct UnlockArgs {
-    /// Which spec
-    #[command(flatten)]
-    pub target: Target,
-    /// Remove it even though its holder may be at work
-    #[arg(long)]
-    pub force: bool,
-}
-
-/// What goes into an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum RecipeKind {
-    /// `mayfly-boot` on a stock image
-    Bare,
-    /// A role, already converged
-    Seeded,
-}
-
-/// Arguments of `bake`.
-#[derive(Debug, Clone, Args)]
-pub struct BakeArgs {
-    /// The spec; its image, states, pillar, subnets and groups are the builder's
-    #[command(flatten)]
-    pub target: Target,
-    /// What goes into the image
-    #[arg(long, value_enum, default_value_t = RecipeKind::Seeded)]
-    pub recipe: RecipeKind,
-    /// The role to seed it with; the spec's when not given
-    #[arg(long)]
-    pub role: Option<String>,
-    /// Image id to boot the builder from; the spec's when not given
-    #[arg(long, value_name = "AMI")]
-    pub from: Option<String>,
-    /// Where a bare image takes `mayfly-boot` from
-    #[arg(long, value_name = "URL")]
-    pub boot_url: Option<String>,
-    /// SHA-256 of that file
-    #[arg(long, value_name = "HEX")]
-    pub boot_sha256: Option<String>,
-    /// How long the builder may take
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = humantime::parse_duration)]
-    pub deadline: Duration,
 }

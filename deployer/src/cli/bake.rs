@@ -1,7 +1,7 @@
 //! `mayfly bake`.
 
-use super::args::{BakeArgs, RecipeKind};
 use super::deploy::{cloud, commit, listen, spec};
+use super::operator::{BakeArgs, RecipeKind};
 use super::{CliError, print};
 use crate::bake::{BakeError, Baker, Place};
 use crate::exit::ExitCode;
@@ -29,7 +29,9 @@ pub(super) async fn bake(args: &BakeArgs, output: Output) -> Result<ExitCode, Cl
         stamp: naming::stamp(system::now()),
         nonce: format!("{:04x}", rand::random::<u16>()),
     };
-    let plan = mayfly_ami::bake::plan(&wish)?;
+    let mut plan = mayfly_ami::bake::plan(&wish)?;
+    // Of the service, and of no environment: no deployment takes the builder for one of its instances.
+    plan.tags.push((naming::SERVICE.to_owned(), spec.service.clone()));
     let place = Place {
         subnet: spec.subnets.first().cloned(),
         security_groups: spec.security_groups.clone(),

@@ -6,6 +6,7 @@ use super::args::{Consent, DeployArgs, PlanArgs, RollbackArgs, StepArgs, Target}
 use super::{CliError, consent, print};
 use crate::cloud::{Aws, AwsOptions, Cloud};
 use crate::exit::ExitCode;
+use crate::notify::{self, About};
 use crate::plan::{self, Identity, Intent, Plan, Task};
 use crate::report::{self, Output};
 use crate::run::{self, Asker, Canceller, Context, HttpProber, Order};
@@ -109,10 +110,12 @@ impl Job {
         let approved = if person && !given.yes { Some(consent::approve(plan)?) } else { None };
         let prober = HttpProber::new()
             .map_err(|error| CliError::Machine(format!("cannot make HTTP requests: {error}")))?;
+        let about = about(&self.spec, &self.identity);
+        let (sink, notices) = notify::attach(Arc::from(report::sink(output)), &self.spec, about);
         let context = Context {
             cloud,
             prober: Arc::new(prober),
-            sink: Arc::from(report::sink(output)),
+            sink,
             now: Arc::new(system::now),
             alive: Arc::new(system::is_alive),
             boundary: Arc::new(boundary(given.kill_at.clone())),
@@ -124,7 +127,20 @@ impl Job {
         let signals = tokio::spawn(listen(canceller));
         let outcome = run::deploy(&context, &order, &cancel).await;
         signals.abort();
+        notices.finish().await;
         Ok(ExitCode::from(&outcome))
+    }
+}
+
+/// What notices say of a deployment from its beginning.
+pub(super) fn about(spec: &Spec, identity: &Identity) -> About {
+    About {
+        service: spec.service.clone(),
+        environment: spec.environment.clone(),
+        deployment: identity.deployment.clone(),
+        who: identity.who.clone(),
+        commit: identity.commit.clone(),
+        job: system::job(),
     }
 }
 

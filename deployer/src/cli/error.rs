@@ -42,6 +42,9 @@ pub enum CliError {
     /// The person at the terminal said no.
     #[error("not deployed")]
     Declined,
+    /// The person at the terminal said no.
+    #[error("the lock was not removed")]
+    Unremoved,
 }
 
 impl CliError {
@@ -68,7 +71,9 @@ impl CliError {
                 ExitCode::Usage
             }
             Self::Lock(LockError::Taken(_)) => ExitCode::Locked,
-            Self::Plan(_) | Self::Declined | Self::Lock(LockError::Foreign(_)) => ExitCode::Refused,
+            Self::Plan(_) | Self::Declined | Self::Unremoved | Self::Lock(LockError::Foreign(_)) => {
+                ExitCode::Refused
+            }
             Self::Ref(RefError::NoSuchRef { .. } | RefError::BadUrl(_)) => ExitCode::Usage,
             Self::Ref(_) | Self::Cloud(_) | Self::Machine(_) | Self::Lock(_) | Self::Sandbox(_) => {
                 ExitCode::RolledBack

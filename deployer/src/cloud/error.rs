@@ -92,7 +92,9 @@ pub fn classify(code: &str, status: u16) -> Kind {
         "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" | "RequestTimeout" => {
             Kind::Ambiguous
         }
-        "LoadBalancerNotFound" | "AccessPointNotFound" | "TargetGroupNotFound" => Kind::NotFound,
+        "LoadBalancerNotFound" | "AccessPointNotFound" | "TargetGroupNotFound" | "ParameterNotFound" => {
+            Kind::NotFound
+        }
         code if code.contains(".NotFound") || code.ends_with("NotFoundException") => Kind::NotFound,
         _ if status == 429 => Kind::Throttled,
         _ if status >= 500 => Kind::Ambiguous,

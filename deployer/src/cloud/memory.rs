@@ -364,10 +364,20 @@ impl Cloud for Memory {
         let id = match filter {
             ImageFilter::Id(id) => id.clone(),
             ImageFilter::Named { .. } => "ami-named".to_owned(),
+            ImageFilter::Tagged { value, .. } => format!("ami-of-{value}"),
         };
         let image =
             Image { name: id.clone(), id, state: "available".into(), reason: None, created: "2026".into() };
         self.call("DescribeImages", |_| Ok(vec![image]))
+    }
+
+    async fn parameter(&self, name: &str) -> Answer<String> {
+        let value = match name {
+            "/plain" => "ami-plain".to_owned(),
+            "/nested" => r#"{"image_id": "ami-nested", "os": "x"}"#.to_owned(),
+            _ => "nothing of use".to_owned(),
+        };
+        self.call("GetParameter", |_| Ok(value))
     }
 
     async fn subnets(&self, _ids: &[String]) -> Answer<Vec<Subnet>> {

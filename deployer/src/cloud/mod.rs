@@ -23,6 +23,10 @@ pub type Answer<T> = Result<T, CloudError>;
 pub trait Cloud: Send + Sync {
     /// Images that match, in no order.
     async fn images(&self, filter: &ImageFilter) -> Answer<Vec<Image>>;
+    /// The value of an SSM parameter. A cloud without parameters has none of that name.
+    async fn parameter(&self, name: &str) -> Answer<String> {
+        Err(CloudError::new("GetParameter", Kind::NotFound, format!("there is no parameter {name}")))
+    }
     /// The named subnets, or the default ones of the region when none is named.
     async fn subnets(&self, ids: &[String]) -> Answer<Vec<Subnet>>;
     /// Instances that carry all these tags, in any state that EC2 still shows.

@@ -110,6 +110,13 @@ pub enum ImageFilter {
         /// `self`, `amazon`, or an account id.
         owner: String,
     },
+    /// Available ones of one's own account that carry this tag.
+    Tagged {
+        /// The tag.
+        key: String,
+        /// Its value.
+        value: String,
+    },
 }
 
 /// What a launch template tells EC2.

@@ -281,6 +281,7 @@ fn user_data(spec: &Spec, identity: &Identity) -> UserData {
         supervisor: spec.supervisor.clone(),
         watch: spec.watch.clone(),
         finish: Finish::Stay,
+        record: spec.record(),
     }
 }
 

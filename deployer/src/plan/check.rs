@@ -5,7 +5,7 @@ use super::{Existing, PlanError};
 use crate::cloud::{Balancer, InstanceState, Member, Subnet};
 use crate::naming;
 use crate::snapshot::Snapshot;
-use crate::spec::Spec;
+use crate::spec::{Hook, Spec};
 use std::time::Duration;
 
 pub(super) fn check(spec: &Spec, snapshot: &Snapshot) -> Result<(), PlanError> {
@@ -70,7 +70,7 @@ pub(super) fn usable_subnets(spec: &Spec, snapshot: &Snapshot) -> Vec<Subnet> {
 }
 
 pub(super) fn notes(spec: &Spec, snapshot: &Snapshot, old: &[Existing]) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = spec.hooks.iter().map(Hook::words).collect();
     for (balancer, members) in &snapshot.balancers {
         let ours =
             |member: &&Member| snapshot.instances.iter().any(|instance| instance.id == member.instance);

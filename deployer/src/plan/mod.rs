@@ -318,6 +318,23 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them, in the order they come in.
+    pub const ALL: [Self; 13] = [
+        Self::Lock,
+        Self::CleanUp,
+        Self::Record,
+        Self::Launch,
+        Self::Running,
+        Self::Probe,
+        Self::Register,
+        Self::InService,
+        Self::DeregisterOld,
+        Self::DrainOld,
+        Self::TerminateOld,
+        Self::MarkDefault,
+        Self::Unlock,
+    ];
+
     /// Its word.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -8,6 +8,7 @@ mod event;
 mod failure;
 mod fleet;
 mod hold;
+mod hooks;
 mod journal;
 mod marks;
 mod probe;
@@ -142,6 +143,7 @@ pub async fn deploy(context: &Context, order: &Order, cancel: &Cancel) -> Outcom
         outcome = run.whole() => outcome,
         never = run.heartbeat() => match never {},
     };
+    run.end_hooks(&outcome).await;
     let left = match &outcome {
         Outcome::Dirty { left, .. } => left.clone(),
         _ => Vec::new(),
@@ -226,7 +228,7 @@ impl<'a> Run<'a> {
         self.boundary(&format!("before-{point}"))?;
         let what = step.what.clone();
         self.context.sink.event(&Event::StepStarted { step: action, wave: step.wave, what });
-        let result = self.act(step).await;
+        let result = self.hooked(step).await;
         if let Err(mut cause) = result {
             let consoles = self.consoles(&cause).await;
             cause.explain(consoles.iter().find(|line| line.contains(mayfly_ami::bake::FAILED)));

@@ -1,13 +1,17 @@
 //! `mayfly.yaml`: text → tree with places → environment merged over it → validated [`Spec`]. `docs/spec.md` is its page.
 
 mod error;
+mod image;
+pub(crate) mod keys;
 mod node;
+mod operate;
 mod read;
 mod strategy;
 mod table;
 
 pub use error::{Problem, SpecError, nearest};
 pub use node::{At, Node};
+pub use operate::{Command, Github, Hook, Notice, OnFailure, ScheduleEntry, Secret, Webhook, When};
 pub use strategy::{LockPlace, Promote, Share, Strategy};
 
 use crate::cloud::BalancerRef;
@@ -78,6 +82,18 @@ pub struct Spec {
     pub tags: BTreeMap<String, String>,
     /// Region, when the SDK's chain is not to decide.
     pub region: Option<String>,
+    /// Free-form; it reaches the record.
+    pub metadata: Map<String, Value>,
+    /// What was set on the command line, for the record.
+    pub settings: Vec<Setting>,
+    /// Who is told of deployments.
+    pub notify: Vec<Webhook>,
+    /// GitHub deployments.
+    pub github: Option<Github>,
+    /// The user's own commands before and after steps.
+    pub hooks: Vec<Hook>,
+    /// When `mayfly schedule` deploys.
+    pub schedules: Vec<ScheduleEntry>,
 }
 
 /// What instances boot from.
@@ -92,6 +108,10 @@ pub enum ImageRef {
         /// `self`, `amazon`, or an account id.
         owner: String,
     },
+    /// The one whose id an SSM parameter holds.
+    Parameter(String),
+    /// The newest that `mayfly bake` made for this role, or `bare`.
+    Baked(String),
 }
 
 /// The branch of the state tree when none is named.
@@ -115,7 +135,7 @@ impl StatesSpec {
 }
 
 /// Which address of an instance is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Address {
     /// The private one.
     #[default]
@@ -208,7 +228,26 @@ impl Spec {
         for setting in settings {
             spec.set(setting);
         }
+        spec.settings = settings.to_vec();
         Ok(spec)
+    }
+
+    /// The environments of a file, the default one first when its base is complete.
+    ///
+    /// # Errors
+    /// [`SpecError`] with the file, line and column.
+    pub fn environments(text: &str, file: &str) -> Result<Vec<String>, SpecError> {
+        read::names(text, file)
+    }
+
+    /// What the record of a deployment says beside what its instances are told.
+    #[must_use]
+    pub fn record(&self) -> Map<String, Value> {
+        let set: Map<String, Value> =
+            self.settings.iter().map(|setting| (setting.path.join("."), setting.value.clone())).collect();
+        let parts = [("set", set), ("metadata", self.metadata.clone())];
+        let told = parts.into_iter().filter(|(_, part)| !part.is_empty());
+        told.map(|(key, part)| (key.to_owned(), Value::Object(part))).collect()
     }
 
     fn set(&mut self, setting: &Setting) {

@@ -1,64 +1,14 @@
 //! Makes a [`Spec`] of text: the environment is merged in, then every value is checked.
 
 use super::error::{Problem, SpecError, nearest};
+use super::keys::{ENVIRONMENTS, TOP};
 use super::node::{At, Node, Value};
 use super::strategy;
 use super::table::{Read, Table, Wrong, kind, text};
-use super::{Address, DEFAULT_ENVIRONMENT, DEFAULT_REFERENCE, ImageRef, Probe, Spec, StatesSpec, Timeouts};
+use super::{Address, DEFAULT_ENVIRONMENT, DEFAULT_REFERENCE, Probe, Spec, StatesSpec, Timeouts, operate};
 use mayfly_ami::user_data::States;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// The keys that an environment may override.
-const KEYS: [&str; 29] = [
-    "service",
-    "role",
-    "count",
-    "image",
-    "instance_type",
-    "subnets",
-    "security_groups",
-    "instance_profile",
-    "key_name",
-    "load_balancer",
-    "load_balancers",
-    "strategy",
-    "lock",
-    "states",
-    "pillar",
-    "grains",
-    "saltenv",
-    "nodegroups",
-    "options",
-    "schedule",
-    "splay",
-    "listen",
-    "supervisor",
-    "watch",
-    "probe",
-    "timeouts",
-    "tags",
-    "region",
-    "metadata",
-];
-const STATES: [&str; 11] = [
-    "url",
-    "deploy_url",
-    "ref",
-    "follow",
-    "file_root",
-    "pillar_root",
-    "file_roots",
-    "pillar_roots",
-    "token_file",
-    "ssh_key_file",
-    "known_hosts_file",
-];
-const PROBE: [&str; 6] = ["port", "path", "address", "scheme", "interval", "timeout"];
-const TIMEOUTS: [&str; 5] = ["running", "probe", "in_service", "drain", "pause"];
-const WATCH: [&str; 6] = ["name", "paths", "service", "action", "debounce", "check"];
-const SUPERVISORS: [&str; 4] = ["auto", "supervisord", "systemd", "builtin"];
-const ENVIRONMENTS: &str = "environments";
 
 pub(super) fn spec(text: &str, file: &str, environment: &str) -> Result<Spec, SpecError> {
     let wrong =
@@ -89,11 +39,12 @@ pub(super) fn spec(text: &str, file: &str, environment: &str) -> Result<Spec, Sp
 
 /// Takes the environments out of the file, so that what remains is the base that they are merged over.
 fn split(root: Node) -> Read<(Node, Vec<(String, Node)>)> {
-    let known: Vec<&str> = KEYS.iter().copied().chain([ENVIRONMENTS]).collect();
-    let named = environments(Table::open(&root, "", &known)?.get(ENVIRONMENTS))?;
-    let Node { at, value: Value::Map(entries) } = root else { return Ok((root, named)) };
-    let entries = entries.into_iter().filter(|(key, _)| key.name != ENVIRONMENTS).collect();
-    Ok((Node { at, value: Value::Map(entries) }, named))
+    let Node { at, value: Value::Map(entries) } = root else { return Ok((root, Vec::new())) };
+    let (named, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.name == ENVIRONMENTS);
+    let base = Node { at, value: Value::Map(rest) };
+    Table::open(&base, "", TOP)?;
+    let named = named.first().map(|(_, node)| node).filter(|node| node.value != Value::Null);
+    Ok((base, environments(named)?))
 }
 
 fn environments(node: Option<&Node>) -> Read<Vec<(String, Node)>> {
@@ -110,11 +61,29 @@ fn environment(name: &str, at: At, node: &Node) -> Read<(String, Node)> {
     if node.value == Value::Null {
         return Ok((name.to_owned(), Node { at: node.at, value: Value::Map(Vec::new()) }));
     }
-    let table = Table::open(node, &path, &KEYS)?;
+    let table = Table::open(node, &path, TOP)?;
     if table.get("service").is_some() {
         return Err(table.value("service", "an environment cannot rename the service"));
     }
     Ok((name.to_owned(), node.clone()))
+}
+
+/// The environments of a file, the default one first when its base is complete.
+pub(super) fn names(text: &str, file: &str) -> Result<Vec<String>, SpecError> {
+    let root = Node::parse(text).map_err(|malformed| SpecError {
+        file: file.to_owned(),
+        at: malformed.at,
+        problem: Box::new(Problem::Malformed(malformed.message)),
+    })?;
+    let wrong =
+        |wrong: Wrong| SpecError { file: file.to_owned(), at: wrong.at, problem: Box::new(wrong.problem) };
+    let (base, environments) = split(root).map_err(wrong)?;
+    let mut names: Vec<String> = environments.into_iter().map(|(name, _)| name).collect();
+    let is_listed = names.iter().any(|name| name == DEFAULT_ENVIRONMENT);
+    if !is_listed && (names.is_empty() || validated(&base, DEFAULT_ENVIRONMENT).is_ok()) {
+        names.insert(0, DEFAULT_ENVIRONMENT.to_owned());
+    }
+    Ok(names)
 }
 
 fn unknown_environment(text: &str, file: &str, name: &str) -> SpecError {
@@ -127,16 +96,16 @@ fn unknown_environment(text: &str, file: &str, name: &str) -> SpecError {
 }
 
 fn validated(node: &Node, environment: &str) -> Read<Spec> {
-    let top = Table::open(node, "", &KEYS)?;
+    let top = Table::open(node, "", TOP)?;
     let service = service(&top)?;
     let role = top.text("role")?.unwrap_or_else(|| service.clone());
     check_role(&role).map_err(|why| top.value("role", why))?;
-    let count = u32::try_from(top.number("count", 1, 5_000)?.unwrap_or(1)).unwrap_or(1);
+    let count = u32::try_from(top.number("count")?.unwrap_or(1)).unwrap_or(1);
     Ok(Spec {
         environment: environment.to_owned(),
         role,
         count,
-        image: image(&top)?,
+        image: super::image::read(&top)?,
         instance_types: nonempty(&top, "instance_type", "t3.micro")?,
         subnets: top.texts("subnets")?.unwrap_or_default(),
         security_groups: top.texts("security_groups")?.unwrap_or_default(),
@@ -151,15 +120,21 @@ fn validated(node: &Node, environment: &str) -> Read<Spec> {
         saltenv: top.text("saltenv")?,
         nodegroups: top.free("nodegroups")?,
         options: top.free("options")?,
-        schedule: top.text("schedule")?,
+        schedule: operate::cron(&top, "schedule")?.map(|(text, _)| text),
         splay: top.duration("splay")?.map(|splay| humantime::format_duration(splay).to_string()),
         listen: top.text("listen")?,
-        supervisor: supervisor(&top)?,
+        supervisor: top.word("supervisor")?,
         watch: watch(&top)?,
         probe: probe(&top)?,
         timeouts: timeouts(&top)?,
         tags: tags(&top)?,
         region: top.text("region")?,
+        metadata: top.free("metadata")?,
+        settings: Vec::new(),
+        notify: operate::notify(&top)?,
+        github: operate::github(&top)?,
+        hooks: operate::hooks(&top)?,
+        schedules: operate::schedules(&top)?,
         service,
     })
 }
@@ -202,26 +177,8 @@ fn nonempty(top: &Table<'_>, name: &str, default: &str) -> Read<Vec<String>> {
     Ok(items)
 }
 
-fn image(top: &Table<'_>) -> Read<ImageRef> {
-    let node = top.get("image").ok_or_else(|| top.missing("image"))?;
-    if let Value::Text(id) = &node.value {
-        return if id.starts_with("ami-") {
-            Ok(ImageRef::Id(id.clone()))
-        } else {
-            Err(top.value(
-                "image",
-                format!("`{id}` is no AMI id; for a name write `{{name: \"{id}\", owner: self}}`"),
-            ))
-        };
-    }
-    let table = Table::open(node, "image", &["name", "owner"])?;
-    let name = table.text("name")?.ok_or_else(|| table.missing("name"))?;
-    Ok(ImageRef::Newest { name, owner: table.text("owner")?.unwrap_or_else(|| "self".to_owned()) })
-}
-
 fn states(top: &Table<'_>) -> Read<StatesSpec> {
-    let node = top.get("states").ok_or_else(|| top.missing("states"))?;
-    let table = Table::open(node, "states", &STATES)?;
+    let table = top.section("states")?.ok_or_else(|| top.missing("states"))?;
     let tree = States {
         url: table.text("url")?.ok_or_else(|| table.missing("url"))?,
         reference: Some(table.text("ref")?.unwrap_or_else(|| DEFAULT_REFERENCE.to_owned())),
@@ -243,33 +200,22 @@ fn states(top: &Table<'_>) -> Read<StatesSpec> {
     Ok(StatesSpec { tree, deploy_url: table.text("deploy_url")? })
 }
 
-fn supervisor(top: &Table<'_>) -> Read<Option<String>> {
-    let Some(name) = top.text("supervisor")? else { return Ok(None) };
-    if SUPERVISORS.contains(&name.as_str()) {
-        return Ok(Some(name));
-    }
-    Err(top.value("supervisor", format!("`{name}` is not one of {}", SUPERVISORS.join(", "))))
-}
-
 fn watch(top: &Table<'_>) -> Read<Vec<serde_json::Value>> {
-    let Some(node) = top.get("watch") else { return Ok(Vec::new()) };
-    let Value::List(rules) = &node.value else { return Err(kind(node, "watch", "a list of rules")) };
-    for (number, rule) in rules.iter().enumerate() {
-        let table = Table::open(rule, &format!("watch[{number}]"), &WATCH)?;
+    let rules = top.sections("watch")?;
+    for table in &rules {
         table.texts("paths")?.ok_or_else(|| table.missing("paths"))?;
         table.text("service")?.ok_or_else(|| table.missing("service"))?;
         table.duration("debounce")?;
     }
-    Ok(rules.iter().map(Node::to_json).collect())
+    Ok(rules.iter().map(Table::to_json).collect())
 }
 
 fn probe(top: &Table<'_>) -> Read<Option<Probe>> {
-    let node = top.get("probe").ok_or_else(|| top.missing("probe"))?;
-    if matches!(&node.value, Value::Text(word) if word == "none") {
+    if top.is_word("probe", "none") {
         return Ok(None);
     }
-    let table = Table::open(node, "probe", &PROBE)?;
-    let port = table.number("port", 1, 65_535)?.ok_or_else(|| table.missing("port"))?;
+    let table = top.section("probe")?.ok_or_else(|| top.missing("probe"))?;
+    let port = table.number("port")?.ok_or_else(|| table.missing("port"))?;
     let path = table.text("path")?.unwrap_or_else(|| "/".to_owned());
     if !path.starts_with('/') {
         return Err(table.value("path", "a path starts with `/`"));
@@ -280,28 +226,16 @@ fn probe(top: &Table<'_>) -> Read<Option<Probe>> {
         return Err(table.value("timeout", "interval and timeout must be longer than nothing"));
     }
     let port = u16::try_from(port).unwrap_or(u16::MAX);
-    Ok(Some(Probe { port, path, address: address(&table)?, scheme: scheme(&table)?, interval, timeout }))
+    let scheme = table.word("scheme")?.unwrap_or_else(|| "http".to_owned());
+    Ok(Some(Probe { port, path, address: address(&table)?, scheme, interval, timeout }))
 }
 
 fn address(table: &Table<'_>) -> Read<Address> {
-    match table.text("address")?.as_deref() {
-        None | Some("private") => Ok(Address::Private),
-        Some("public") => Ok(Address::Public),
-        Some(other) => Err(table.value("address", format!("`{other}` is not one of private, public"))),
-    }
-}
-
-fn scheme(table: &Table<'_>) -> Read<String> {
-    match table.text("scheme")? {
-        None => Ok("http".to_owned()),
-        Some(scheme) if scheme == "http" || scheme == "https" => Ok(scheme),
-        Some(other) => Err(table.value("scheme", format!("`{other}` is not one of http, https"))),
-    }
+    Ok(if table.word("address")?.as_deref() == Some("public") { Address::Public } else { Address::Private })
 }
 
 fn timeouts(top: &Table<'_>) -> Read<Timeouts> {
-    let Some(node) = top.get("timeouts") else { return Ok(Timeouts::default()) };
-    let table = Table::open(node, "timeouts", &TIMEOUTS)?;
+    let Some(table) = top.section("timeouts")? else { return Ok(Timeouts::default()) };
     let default = Timeouts::default();
     Ok(Timeouts {
         running: table.duration("running")?.unwrap_or(default.running),

@@ -1,6 +1,7 @@
 //! Typed reading of one mapping: unknown keys are refused at once, and every error names the key and its place.
 
 use super::error::{Problem, nearest};
+use super::keys::{Field, Kind, field};
 use super::node::{At, Node, Value};
 use serde_json::Map;
 use std::time::Duration;
@@ -17,29 +18,71 @@ pub(super) type Read<T> = Result<T, Wrong>;
 /// One mapping whose keys are all known.
 pub(super) struct Table<'a> {
     path: String,
+    fields: &'static [Field],
     node: &'a Node,
     entries: &'a [(super::node::Key, Node)],
 }
 
 impl<'a> Table<'a> {
-    /// Takes the mapping at `path` (empty for the file itself) and refuses keys that are not in `known`.
-    pub(super) fn open(node: &'a Node, path: &str, known: &[&str]) -> Read<Self> {
+    /// Takes the mapping at `path` (empty for the file itself) and refuses keys that are not in `fields`.
+    pub(super) fn open(node: &'a Node, path: &str, fields: &'static [Field]) -> Read<Self> {
         let Value::Map(entries) = &node.value else {
             let key = if path.is_empty() { "the file" } else { path };
             return Err(kind(node, key, "a mapping"));
         };
-        let table = Self { path: path.to_owned(), node, entries };
-        for (key, _) in entries {
-            if !known.contains(&key.name.as_str()) {
-                let problem = Problem::UnknownKey {
-                    key: table.key(&key.name),
-                    nearest: nearest(&key.name, known),
-                    known: known.iter().map(|&k| k.to_owned()).collect(),
-                };
-                return Err(Wrong { at: Some(key.at), problem });
-            }
+        let table = Self { path: path.to_owned(), fields, node, entries };
+        match entries.iter().find(|(key, _)| field(fields, &key.name).is_none()) {
+            Some((key, _)) => Err(table.unknown(&key.name, key.at)),
+            None => Ok(table),
         }
-        Ok(table)
+    }
+
+    fn unknown(&self, name: &str, at: At) -> Wrong {
+        let known: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
+        let problem = Problem::UnknownKey {
+            key: self.key(name),
+            nearest: nearest(name, &known),
+            known: known.iter().map(|&name| name.to_owned()).collect(),
+        };
+        Wrong { at: Some(at), problem }
+    }
+
+    /// What the table of keys says of a key. A name that is not in it is a slip in this program: no kind.
+    fn kind_of(&self, name: &str) -> Option<&'static Kind> {
+        debug_assert!(field(self.fields, name).is_some(), "{name} is in no table of keys");
+        field(self.fields, name).map(|field| &field.kind)
+    }
+
+    /// The mapping below a key.
+    pub(super) fn section(&self, name: &str) -> Read<Option<Self>> {
+        let Some(node) = self.get(name) else { return Ok(None) };
+        let fields = self.kind_of(name).and_then(Kind::section).unwrap_or_default();
+        Self::open(node, &self.key(name), fields).map(Some)
+    }
+
+    /// The list of mappings below a key.
+    pub(super) fn sections(&self, name: &str) -> Read<Vec<Self>> {
+        let Some(node) = self.get(name) else { return Ok(Vec::new()) };
+        let key = self.key(name);
+        let Value::List(items) = &node.value else { return Err(kind(node, &key, "a list of mappings")) };
+        let fields = self.kind_of(name).and_then(Kind::section).unwrap_or_default();
+        let open = |(number, item)| Self::open(item, &format!("{key}[{number}]"), fields);
+        items.iter().enumerate().map(open).collect()
+    }
+
+    /// Whether a key has this very word, as `none` in place of a mapping.
+    pub(super) fn is_word(&self, name: &str, word: &str) -> bool {
+        self.get(name).is_some_and(|node| matches!(&node.value, Value::Text(text) if text == word))
+    }
+
+    /// One of the words that the table of keys lists.
+    pub(super) fn word(&self, name: &str) -> Read<Option<String>> {
+        let Some(word) = self.text(name)? else { return Ok(None) };
+        let Some(Kind::Word(words)) = self.kind_of(name) else { return Ok(Some(word)) };
+        if words.contains(&word.as_str()) {
+            return Ok(Some(word));
+        }
+        Err(self.value(name, format!("`{word}` is not one of {}", words.join(", "))))
     }
 
     /// The value of a key; `null` is the same as leaving the key out.
@@ -54,6 +97,11 @@ impl<'a> Table<'a> {
     /// The key with its path, as errors show it.
     pub(super) fn key(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// All of it, without places.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        self.node.to_json()
     }
 
     pub(super) fn missing(&self, name: &str) -> Wrong {
@@ -75,6 +123,16 @@ impl<'a> Table<'a> {
         Ok(Some(items))
     }
 
+    /// A list of text.
+    pub(super) fn list(&self, name: &str) -> Read<Option<Vec<String>>> {
+        match self.get(name) {
+            Some(node) if !matches!(node.value, Value::List(_)) => {
+                Err(kind(node, &self.key(name), "a list of text"))
+            }
+            _ => self.texts(name),
+        }
+    }
+
     pub(super) fn flag(&self, name: &str) -> Read<Option<bool>> {
         self.get(name)
             .map(|node| match node.value {
@@ -84,9 +142,13 @@ impl<'a> Table<'a> {
             .transpose()
     }
 
-    /// A whole number between two bounds, both allowed.
-    pub(super) fn number(&self, name: &str, low: u64, high: u64) -> Read<Option<u64>> {
+    /// A whole number between the bounds that the table of keys gives, both allowed.
+    pub(super) fn number(&self, name: &str) -> Read<Option<u64>> {
         let Some(node) = self.get(name) else { return Ok(None) };
+        let (low, high) = match self.kind_of(name) {
+            Some(Kind::Whole(low, high)) => (*low, *high),
+            _ => (0, u64::MAX),
+        };
         let wanted = format!("a whole number from {low} to {high}");
         match &node.value {
             Value::Number(number) => match number.as_u64().filter(|n| (low..=high).contains(n)) {

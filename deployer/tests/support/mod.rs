@@ -9,11 +9,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-const PACKAGES: [&str; 2] = ["moto[server]==5.2.5", "boto3==1.44.5"];
+const PACKAGES: [&str; 3] = ["moto[server]==5.2.5", "boto3==1.44.5", "jsonschema==4.26.0"];
 
 /// Python with moto and boto3, made once under the target directory and shared by all tests.
 pub(crate) fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto-5.2.5");
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto-5.2.5-jsonschema-4.26.0");
     fs::create_dir_all(&root).expect("a folder for the venv");
     let lock = File::create(root.join("lock")).expect("a lock file");
     lock.lock().expect("the lock, once another test is done making the venv");

@@ -33,6 +33,12 @@ impl Aws {
                 .owners(owner)
                 .filters(filter("name", [name]))
                 .filters(filter("state", ["available"])),
+            ImageFilter::Tagged { key, value } => self
+                .ec2
+                .describe_images()
+                .owners("self")
+                .filters(filter(&format!("tag:{key}"), [value]))
+                .filters(filter("state", ["available"])),
         };
         let mut pages = request.into_paginator().items().send();
         let mut images = Vec::new();
@@ -134,7 +140,8 @@ impl Aws {
             .min_count(1)
             .max_count(1)
             .client_token(&launch.token)
-            .tag_specifications(tag_specification(ResourceType::Instance, &launch.tags));
+            .tag_specifications(tag_specification(ResourceType::Instance, &launch.tags))
+            .tag_specifications(tag_specification(ResourceType::Volume, &launch.tags));
         run(request).await?.pop().ok_or_else(|| incomplete("RunInstances", "an instance"))
     }
 
@@ -310,7 +317,8 @@ impl Aws {
             .create_image()
             .instance_id(instance)
             .name(name)
-            .tag_specifications(tag_specification(ResourceType::Image, tags));
+            .tag_specifications(tag_specification(ResourceType::Image, tags))
+            .tag_specifications(tag_specification(ResourceType::Snapshot, tags));
         let answer = request.send().await.map_err(|error| failed(ACTION, &error))?;
         answer.image_id().map(str::to_owned).ok_or_else(|| incomplete(ACTION, "the image's id"))
     }

@@ -1,10 +1,13 @@
-//! AWS behind [`Cloud`]: clients, deadlines, retries and the sorting of errors. The calls are in `ec2`, `elb` and `elbv2`.
+//! AWS behind [`Cloud`]: clients, deadlines, retries and the sorting of errors. The calls are in `ec2`, `elb`, `elbv2` and
+//! `ssm`; [`rights`] lists what each asks for.
 
 mod convert;
 mod ec2;
 mod elb;
 mod elbv2;
+pub mod rights;
 mod s3;
+mod ssm;
 
 use super::*;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -33,6 +36,7 @@ pub struct Aws {
     ec2: aws_sdk_ec2::Client,
     elb: aws_sdk_elasticloadbalancing::Client,
     elbv2: aws_sdk_elasticloadbalancingv2::Client,
+    ssm: aws_sdk_ssm::Client,
     /// Target groups by name, once they were looked up.
     arns: Mutex<BTreeMap<String, String>>,
     s3: s3::S3,
@@ -46,6 +50,7 @@ impl Aws {
             ec2: aws_sdk_ec2::Client::new(&config),
             elb: aws_sdk_elasticloadbalancing::Client::new(&config),
             elbv2: aws_sdk_elasticloadbalancingv2::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
             arns: Mutex::default(),
             s3: s3::S3 {
                 credentials: config.credentials_provider(),
@@ -135,6 +140,10 @@ fn incomplete(action: &'static str, what: &str) -> CloudError {
 impl Cloud for Aws {
     async fn images(&self, filter: &ImageFilter) -> Answer<Vec<Image>> {
         self.describe_images(filter).await
+    }
+
+    async fn parameter(&self, name: &str) -> Answer<String> {
+        self.get_parameter(name).await
     }
 
     async fn subnets(&self, ids: &[String]) -> Answer<Vec<Subnet>> {

@@ -1,0 +1,173 @@
+//! `mayfly schedule`: deployments at the spec's times, in the foreground.
+// Effects: the clock, signals, the spec file.
+#![allow(clippy::disallowed_methods)]
+
+use super::args::{Cli, Command, DeployArgs};
+use super::operator::ScheduleArgs;
+use super::{CliError, deploy, print};
+use crate::exit::ExitCode;
+use crate::report::Output;
+use crate::schedule::{self, Turn};
+use crate::spec::{DEFAULT_ENVIRONMENT, Problem, ScheduleEntry, Spec, SpecError};
+use crate::system;
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Parser;
+use futures::future::{FutureExt, LocalBoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The longest sleep between two looks at the clock: it may be set, and the machine may have slept.
+const LOOK: Duration = Duration::from_secs(20);
+
+pub(super) async fn schedule(args: &ScheduleArgs, output: Output) -> Result<ExitCode, CliError> {
+    let entries = entries(&args.file)?;
+    let schedules = schedule::meanings(&entries);
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
+        return Err(CliError::Machine("signals cannot be listened to".to_owned()));
+    };
+    let mut runs =
+        Runs { args, output, entries: &entries, running: FuturesUnordered::new(), busy: Vec::new() };
+    runs.hello();
+    let mut seen = system::now();
+    loop {
+        let now = system::now();
+        for turn in schedule::turns(&schedules, seen, now) {
+            runs.turn(turn);
+        }
+        // A clock that was set back must not bring the same times again.
+        seen = seen.max(now);
+        let pause = schedule::next(&schedules, seen)
+            .and_then(|next| next.signed_duration_since(system::now()).to_std().ok())
+            .unwrap_or_default();
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => break,
+            Some(ended) = runs.running.next() => runs.ended(ended),
+            () = tokio::time::sleep(pause.clamp(Duration::from_millis(10), LOOK)) => {}
+        }
+    }
+    // The deployments have heard the signal too, and undo themselves in order.
+    if !runs.running.is_empty() {
+        runs.say("stopping", "waits until what runs is undone", None);
+    }
+    while let Some(ended) = runs.running.next().await {
+        runs.ended(ended);
+    }
+    runs.say("stopped", "stopped", None);
+    Ok(ExitCode::Done)
+}
+
+/// The spec's schedules. Each must name an environment that the spec has.
+fn entries(file: &Path) -> Result<Vec<ScheduleEntry>, CliError> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| SpecError {
+        file: name.clone(),
+        at: None,
+        problem: Box::new(Problem::Unreadable(error.to_string())),
+    })?;
+    let environments = Spec::environments(&text, &name)?;
+    let first = environments.first().map_or(DEFAULT_ENVIRONMENT, String::as_str);
+    let entries = Spec::parse(&text, &name, first, &[])?.schedules;
+    for entry in &entries {
+        Spec::parse(&text, &name, &entry.environment, &entry.settings)?;
+    }
+    if entries.is_empty() {
+        return Err(CliError::Usage(format!("{name} has no `schedules`; docs/spec.md shows what they take")));
+    }
+    Ok(entries)
+}
+
+/// An environment, and how its deployment ended.
+type Ended = (String, Result<ExitCode, CliError>);
+
+struct Runs<'a> {
+    args: &'a ScheduleArgs,
+    output: Output,
+    entries: &'a [ScheduleEntry],
+    running: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
+    busy: Vec<String>,
+}
+
+impl Runs<'_> {
+    fn hello(&self) {
+        for entry in self.entries {
+            self.say("scheduled", &format!("`{}` (UTC)", entry.cron), Some(&entry.environment));
+        }
+    }
+
+    fn turn(&mut self, turn: Turn) {
+        match turn {
+            Turn::Missed(number, at) => {
+                let Some(entry) = self.entries.get(number) else { return };
+                let text = format!("missed {}, skipped", time(at));
+                self.say("missed", &text, Some(&entry.environment));
+            }
+            Turn::Due(number) => {
+                let Some(entry) = self.entries.get(number).cloned() else { return };
+                self.due(&entry);
+            }
+        }
+    }
+
+    fn due(&mut self, entry: &ScheduleEntry) {
+        let environment = entry.environment.clone();
+        if self.busy.contains(&environment) {
+            self.say("skipped", "skipped: the deployment before is still running", Some(&environment));
+            return;
+        }
+        let args = match deploy_args(&self.args.file, entry) {
+            Ok(args) => args,
+            Err(error) => return self.say("failed", &error.to_string(), Some(&environment)),
+        };
+        self.say("begins", "deploys", Some(&environment));
+        self.busy.push(environment.clone());
+        let output = self.output;
+        let run = async move { (environment, deploy::deploy(&args, output).await) };
+        self.running.push(run.boxed_local());
+    }
+
+    fn ended(&mut self, (environment, result): Ended) {
+        self.busy.retain(|busy| *busy != environment);
+        match result {
+            Ok(exit) => self.say("ended", &format!("ended with {}", exit.code()), Some(&environment)),
+            Err(error) => self.say("failed", &error.to_string(), Some(&environment)),
+        }
+    }
+
+    fn say(&self, event: &str, text: &str, environment: Option<&str>) {
+        let now = time(system::now());
+        if self.output == Output::Json {
+            let line = json!({"event": format!("schedule-{event}"), "at": now, "environment": environment, "text": text});
+            print(&format!("{line}\n"));
+        } else {
+            let environment = environment.map(|name| format!("{name}: ")).unwrap_or_default();
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("{now} {environment}{text}\n"),
+            );
+        }
+    }
+}
+
+/// The arguments of a deployment as `mayfly deploy --yes` has them; what is set goes past the command line.
+fn deploy_args(file: &Path, entry: &ScheduleEntry) -> Result<DeployArgs, CliError> {
+    let words = ["mayfly", "deploy", "--yes", "--env", &entry.environment, "--file"];
+    let words = words.iter().map(std::ffi::OsString::from).chain([file.as_os_str().to_owned()]);
+    match Cli::try_parse_from(words).map(|cli| cli.command) {
+        Ok(Command::Deploy(mut args)) => {
+            args.plan.settings.clone_from(&entry.settings);
+            Ok(args)
+        }
+        Ok(_) => Err(CliError::Usage("no deployment".to_owned())),
+        Err(error) => Err(CliError::Usage(error.to_string())),
+    }
+}
+
+fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

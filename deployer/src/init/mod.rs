@@ -1,0 +1,148 @@
+//! What `mayfly init` writes: a commented spec, least-privilege IAM policies, and a GitHub Actions workflow. Pure.
+
+mod policy;
+mod spec;
+mod workflow;
+
+pub use policy::{deployer_policy, deployer_trust, instance_policy, instance_trust};
+
+use serde_json::Value;
+
+/// Which load balancer the policies are for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Balancing {
+    /// None.
+    #[default]
+    None,
+    /// A classic one, by name.
+    Classic(String),
+    /// A target group, by name.
+    TargetGroup(String),
+}
+
+/// What the person who begins has said, or what stands in for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answers {
+    /// The service.
+    pub service: String,
+    /// The state repository.
+    pub states: String,
+    /// Where the deployer reaches it, when that differs.
+    pub deploy_url: Option<String>,
+    /// The load balancer.
+    pub balancing: Balancing,
+    /// Region; every one when it is not said.
+    pub region: Option<String>,
+    /// Account; every one when it is not said.
+    pub account: Option<String>,
+    /// The SSM parameter that holds the image's id.
+    pub parameter: Option<String>,
+    /// The bucket that holds the lock, and what the instances' states fetch.
+    pub bucket: Option<String>,
+    /// `OWNER/NAME` of the repository whose workflow deploys.
+    pub github: Option<String>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Where, below the folder that is begun in.
+    pub path: &'static str,
+    /// Its text.
+    pub text: String,
+}
+
+/// All files.
+#[must_use]
+pub fn files(answers: &Answers) -> Vec<File> {
+    let json = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    let file = |path, text| File { path, text };
+    vec![
+        file("mayfly.yaml", spec::text(answers)),
+        file("iam/deployer.json", json(&deployer_policy(answers))),
+        file("iam/deployer-trust.json", json(&deployer_trust(answers))),
+        file("iam/instance.json", json(&instance_policy(answers))),
+        file("iam/instance-trust.json", json(&instance_trust())),
+        file(".github/workflows/deploy.yml", workflow::text(answers)),
+    ]
+}
+
+/// Name of the instances' role and profile.
+fn instance_role(answers: &Answers) -> String {
+    format!("mayfly-{}-instance", answers.service)
+}
+
+/// Name of the deployer's role.
+fn deployer_role(answers: &Answers) -> String {
+    format!("mayfly-{}-deployer", answers.service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Spec;
+
+    fn answers() -> Answers {
+        Answers {
+            service: "greeter".into(),
+            states: "https://github.com/acme/states.git".into(),
+            balancing: Balancing::Classic("greeter".into()),
+            github: Some("acme/states".into()),
+            ..Answers::default()
+        }
+    }
+
+    #[test]
+    fn the_spec_is_valid_for_both_of_its_environments() {
+        for balancing in [Balancing::None, Balancing::Classic("greeter".into())] {
+            let answers = Answers { balancing, ..answers() };
+            let text = &files(&answers)[0].text;
+            for environment in ["production", "staging"] {
+                let spec = Spec::parse(text, "mayfly.yaml", environment, &[]).expect("a spec");
+                assert_eq!((spec.service.as_str(), spec.role.as_str()), ("greeter", "greeter"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_policies_end_where_the_service_ends() {
+        let policy = deployer_policy(&answers()).to_string();
+        for part in [
+            r#""aws:ResourceTag/mayfly:service":"greeter""#,
+            r#""aws:RequestTag/mayfly:service":"greeter""#,
+            "role/mayfly-greeter-instance",
+            "loadbalancer/greeter",
+        ] {
+            assert!(policy.contains(part), "{part}: {policy}");
+        }
+        assert!(
+            !policy.contains("RegisterTargets") && !policy.contains("ssm:") && !policy.contains("s3:"),
+            "{policy}"
+        );
+        let other = Answers {
+            balancing: Balancing::TargetGroup("web".into()),
+            parameter: Some("/aws/service/x".into()),
+            bucket: Some("acme-locks".into()),
+            ..answers()
+        };
+        let policy = deployer_policy(&other).to_string();
+        for part in
+            ["targetgroup/web/*", "parameter/aws/service/x", "arn:aws:s3:::acme-locks/", "RegisterTargets"]
+        {
+            assert!(policy.contains(part), "{part}: {policy}");
+        }
+        assert!(!policy.contains("RegisterInstancesWithLoadBalancer"), "{policy}");
+    }
+
+    #[test]
+    fn the_workflow_is_yaml_that_deploys_master_and_staging() {
+        let all = files(&answers());
+        let text = &all.iter().find(|file| file.path.ends_with(".yml")).expect("a workflow").text;
+        let read: Value = serde_saphyr::from_str(text).expect("YAML");
+        assert_eq!(
+            read.pointer("/on/push/branches"),
+            Some(&serde_json::json!(["master", "main", "staging"]))
+        );
+        assert!(text.contains("--env") && text.contains("staging"), "{text}");
+    }
+}

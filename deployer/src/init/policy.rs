@@ -1,0 +1,184 @@
+//! IAM policies made of the table of rights: what reads is free, what changes ends at the service's tag or name.
+
+use super::{Answers, Balancing, deployer_role, instance_role};
+use crate::cloud::aws::rights::{self, Limit, Right};
+use crate::naming;
+use serde_json::{Value, json};
+
+/// What the deployer may do: every action that it uses and none beside.
+#[must_use]
+pub fn deployer_policy(answers: &Answers) -> Value {
+    let rights: Vec<Right> =
+        rights::all().into_iter().filter(|right| is_needed(right.limit, answers)).collect();
+    let of = |limits: &[Limit]| {
+        let mut actions: Vec<&str> =
+            rights.iter().filter(|right| limits.contains(&right.limit)).map(|right| right.action).collect();
+        actions.dedup();
+        actions
+    };
+    let mut statements = vec![
+        statement("Read", &of(&[Limit::None, Limit::ClassicRead, Limit::TargetRead]), &json!("*"), None),
+        statement("ChangeWhatIsTheServices", &of(&[Limit::Owned]), &json!("*"), Some(&has_tag(answers))),
+        statement("MakeWithTheServicesTag", &of(&[Limit::Born]), &json!("*"), Some(&gets_tag(answers))),
+    ];
+    statements.extend(launches(answers, &of(&[Limit::Launch])));
+    statements.extend(images(answers, &of(&[Limit::Image])));
+    statements.extend(tagging(answers, &of(&[Limit::Tagging])));
+    statements.extend(balancing(answers, &of(&[Limit::Classic, Limit::Target])));
+    if let Some(name) = &answers.parameter {
+        // AWS's own parameters belong to no account.
+        let region = answers.region.as_deref().unwrap_or("*");
+        let resource = json!(format!("arn:aws:ssm:{region}:*:parameter/{}", name.trim_start_matches('/')));
+        statements.push(statement("ReadTheImagesParameter", &of(&[Limit::Parameter]), &resource, None));
+    }
+    if let Some(bucket) = &answers.bucket {
+        let resource = json!(format!("arn:aws:s3:::{bucket}/*{}*", answers.service));
+        statements.push(statement("Lock", &of(&[Limit::Object]), &resource, None));
+    }
+    let role = format!("arn:aws:iam::{}:role/{}", account(answers), instance_role(answers));
+    let to_ec2 = json!({"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}});
+    statements.push(statement("GiveInstancesTheirRole", &["iam:PassRole"], &json!(role), Some(&to_ec2)));
+    policy(statements)
+}
+
+fn is_needed(limit: Limit, answers: &Answers) -> bool {
+    match limit {
+        Limit::ClassicRead | Limit::Classic => matches!(answers.balancing, Balancing::Classic(_)),
+        Limit::TargetRead | Limit::Target => matches!(answers.balancing, Balancing::TargetGroup(_)),
+        Limit::Parameter => answers.parameter.is_some(),
+        Limit::Object => answers.bucket.is_some(),
+        Limit::None | Limit::Owned | Limit::Born | Limit::Tagging | Limit::Launch | Limit::Image => true,
+    }
+}
+
+/// What a launch makes must get the tag; the launch template must have it; the rest of what it is made of is free.
+fn launches(answers: &Answers, actions: &[&str]) -> Vec<Value> {
+    let ec2 = |kind: &str| arn(answers, "ec2", &format!("{kind}/*"));
+    let made = json!([ec2("instance"), ec2("volume")]);
+    let of = [
+        "arn:aws:ec2:*::image/*".to_owned(),
+        "arn:aws:ec2:*::snapshot/*".to_owned(),
+        ec2("subnet"),
+        ec2("security-group"),
+        ec2("network-interface"),
+        ec2("key-pair"),
+    ];
+    vec![
+        statement("LaunchWithTheServicesTag", actions, &made, Some(&gets_tag(answers))),
+        statement("LaunchFromItsTemplates", actions, &json!(ec2("launch-template")), Some(&has_tag(answers))),
+        statement("LaunchOf", actions, &json!(of), None),
+    ]
+}
+
+/// An image is made of one of the service's instances, and it and its snapshot get the tag.
+fn images(answers: &Answers, actions: &[&str]) -> Vec<Value> {
+    let made = json!(["arn:aws:ec2:*::image/*", "arn:aws:ec2:*::snapshot/*"]);
+    vec![
+        statement(
+            "ImageOfItsInstances",
+            actions,
+            &json!(arn(answers, "ec2", "instance/*")),
+            Some(&has_tag(answers)),
+        ),
+        statement("ImageWithTheServicesTag", actions, &made, Some(&gets_tag(answers))),
+    ]
+}
+
+/// Tags at birth, and on launch templates that are the service's: its records and locks.
+fn tagging(answers: &Answers, actions: &[&str]) -> Vec<Value> {
+    let birth = json!({"StringEquals": {
+        "ec2:CreateAction": ["RunInstances", "CreateLaunchTemplate", "CreateImage"]
+    }});
+    let templates = json!(arn(answers, "ec2", "launch-template/*"));
+    vec![
+        statement("TagAtBirth", actions, &json!("*"), Some(&birth)),
+        statement("NoteInItsRecords", actions, &templates, Some(&has_tag(answers))),
+    ]
+}
+
+/// Balancers are not tagged by Mayfly: they are named.
+fn balancing(answers: &Answers, actions: &[&str]) -> Option<Value> {
+    let resource = match &answers.balancing {
+        Balancing::None => return None,
+        Balancing::Classic(name) => arn(answers, "elasticloadbalancing", &format!("loadbalancer/{name}")),
+        Balancing::TargetGroup(name) => {
+            arn(answers, "elasticloadbalancing", &format!("targetgroup/{name}/*"))
+        }
+    };
+    Some(statement("Balance", actions, &json!(resource), None))
+}
+
+/// Who may take the deployer's role: the workflow of one repository, by GitHub's identity provider.
+#[must_use]
+pub fn deployer_trust(answers: &Answers) -> Value {
+    let repository = answers.github.as_deref().unwrap_or("OWNER/NAME");
+    let provider = format!(
+        "arn:aws:iam::{}:oidc-provider/token.actions.githubusercontent.com",
+        answers.account.as_deref().unwrap_or("ACCOUNT")
+    );
+    policy(vec![json!({
+        "Sid": deployer_role(answers).replace('-', ""),
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            "StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"},
+            "StringLike": {"token.actions.githubusercontent.com:sub": [
+                format!("repo:{repository}:ref:refs/heads/master"),
+                format!("repo:{repository}:ref:refs/heads/main"),
+                format!("repo:{repository}:ref:refs/heads/staging"),
+            ]},
+        },
+    })])
+}
+
+/// What an instance may do. `mayfly-boot` asks AWS for nothing; only `s3://` sources of states need a right.
+#[must_use]
+pub fn instance_policy(answers: &Answers) -> Value {
+    let one = match &answers.bucket {
+        Some(bucket) => {
+            statement("FetchSources", &["s3:GetObject"], &json!(format!("arn:aws:s3:::{bucket}/*")), None)
+        }
+        // A policy must have a statement: this one allows what every identity may do anyway.
+        None => statement("NothingBeyondItself", &["sts:GetCallerIdentity"], &json!("*"), None),
+    };
+    policy(vec![one])
+}
+
+/// Who may take the instances' role: EC2.
+#[must_use]
+pub fn instance_trust() -> Value {
+    policy(vec![json!({
+        "Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole",
+    })])
+}
+
+fn policy(statements: Vec<Value>) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+fn statement(sid: &str, actions: &[&str], resource: &Value, condition: Option<&Value>) -> Value {
+    let mut statement = json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource});
+    if let (Some(statement), Some(condition)) = (statement.as_object_mut(), condition) {
+        statement.insert("Condition".to_owned(), condition.clone());
+    }
+    statement
+}
+
+fn has_tag(answers: &Answers) -> Value {
+    let key = format!("aws:ResourceTag/{}", naming::SERVICE);
+    json!({"StringEquals": {key: answers.service}})
+}
+
+fn gets_tag(answers: &Answers) -> Value {
+    let key = format!("aws:RequestTag/{}", naming::SERVICE);
+    json!({"StringEquals": {key: answers.service}})
+}
+
+fn account(answers: &Answers) -> &str {
+    answers.account.as_deref().unwrap_or("*")
+}
+
+fn arn(answers: &Answers, service: &str, resource: &str) -> String {
+    format!("arn:aws:{service}:{}:{}:{resource}", answers.region.as_deref().unwrap_or("*"), account(answers))
+}
