@@ -6,6 +6,7 @@ mod bake;
 mod begin;
 mod deploy;
 mod error;
+mod file;
 mod operator;
 mod records;
 mod schedule;

@@ -38,7 +38,7 @@ pub fn deployer_policy(answers: &Answers) -> Value {
     let role = format!("arn:aws:iam::{}:role/{}", account(answers), instance_role(answers));
     let to_ec2 = json!({"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}});
     statements.push(statement("GiveInstancesTheirRole", &["iam:PassRole"], &json!(role), Some(&to_ec2)));
-    policy(statements)
+    policy(&statements)
 }
 
 fn is_needed(limit: Limit, answers: &Answers) -> bool {
@@ -116,7 +116,7 @@ pub fn deployer_trust(answers: &Answers) -> Value {
         "arn:aws:iam::{}:oidc-provider/token.actions.githubusercontent.com",
         answers.account.as_deref().unwrap_or("ACCOUNT")
     );
-    policy(vec![json!({
+    policy(&[json!({
         "Sid": deployer_role(answers).replace('-', ""),
         "Effect": "Allow",
         "Principal": {"Federated": provider},
@@ -142,18 +142,18 @@ pub fn instance_policy(answers: &Answers) -> Value {
         // A policy must have a statement: this one allows what every identity may do anyway.
         None => statement("NothingBeyondItself", &["sts:GetCallerIdentity"], &json!("*"), None),
     };
-    policy(vec![one])
+    policy(&[one])
 }
 
 /// Who may take the instances' role: EC2.
 #[must_use]
 pub fn instance_trust() -> Value {
-    policy(vec![json!({
+    policy(&[json!({
         "Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole",
     })])
 }
 
-fn policy(statements: Vec<Value>) -> Value {
+fn policy(statements: &[Value]) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 

@@ -106,8 +106,8 @@ pub const RIGHTS: &[(&str, &[Right])] = &[
     (
         "delete_image",
         &[
-            right("ec2:DescribeImages", Limit::None),
             right("ec2:DeregisterImage", Limit::Owned),
+            // Asked for within the call above.
             right("ec2:DeleteSnapshot", Limit::Owned),
         ],
     ),
