@@ -32,8 +32,11 @@ pub fn deployer_policy(answers: &Answers) -> Value {
         statements.push(statement("ReadTheImagesParameter", &of(&[Limit::Parameter]), &resource, None));
     }
     if let Some(bucket) = &answers.bucket {
-        let resource = json!(format!("arn:aws:s3:::{bucket}/*{}*", answers.service));
-        statements.push(statement("Lock", &of(&[Limit::Object]), &resource, None));
+        // As `naming::lock` names it, for every environment and below any prefix.
+        let object = json!(format!("arn:aws:s3:::{bucket}/*{}", naming::lock(&answers.service, "*")));
+        let whole = json!(format!("arn:aws:s3:::{bucket}"));
+        statements.push(statement("Lock", &of(&[Limit::Object]), &object, None));
+        statements.push(statement("SeeWhetherThereIsALock", &of(&[Limit::Bucket]), &whole, None));
     }
     let role = format!("arn:aws:iam::{}:role/{}", account(answers), instance_role(answers));
     let to_ec2 = json!({"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}});
@@ -46,7 +49,7 @@ fn is_needed(limit: Limit, answers: &Answers) -> bool {
         Limit::ClassicRead | Limit::Classic => matches!(answers.balancing, Balancing::Classic(_)),
         Limit::TargetRead | Limit::Target => matches!(answers.balancing, Balancing::TargetGroup(_)),
         Limit::Parameter => answers.parameter.is_some(),
-        Limit::Object => answers.bucket.is_some(),
+        Limit::Object | Limit::Bucket => answers.bucket.is_some(),
         Limit::None | Limit::Owned | Limit::Born | Limit::Tagging | Limit::Launch | Limit::Image => true,
     }
 }
