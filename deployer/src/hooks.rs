@@ -82,6 +82,7 @@ pub(crate) async fn run(
     let mut child = command(&hook.command, variables)
         .spawn()
         .map_err(|error| HookError::Unstarted { hook: name.clone(), why: error.to_string() })?;
+    let mut group = Group::of(&child);
     let (sender, mut receiver) = mpsc::channel(64);
     read(child.stdout.take(), sender.clone());
     read(child.stderr.take(), sender);
@@ -110,10 +111,16 @@ pub(crate) async fn run(
     };
     let tail: Vec<String> = last.into_inner().unwrap_or_else(PoisonError::into_inner).into();
     match ended {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(HookError::Failed { hook: name, how: how(status), output: tail }),
+        Ok(status) if status.success() => {
+            group.leave();
+            Ok(())
+        }
+        Ok(status) => {
+            group.leave();
+            Err(HookError::Failed { hook: name, how: how(status), output: tail })
+        }
         Err(error) => {
-            end(&mut child).await;
+            group.end(&mut child).await;
             Err(match error {
                 HookError::TimedOut { hook, limit, .. } => HookError::TimedOut { hook, limit, output: tail },
                 other => other,
@@ -160,15 +167,35 @@ fn command(what: &Command, variables: &[(&str, String)]) -> tokio::process::Comm
     command
 }
 
-/// Asks the command and its children to end, and then makes them.
-async fn end(child: &mut Child) {
-    let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
-        return;
-    };
-    let _ = kill_process_group(group, Signal::TERM);
-    if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
-        let _ = kill_process_group(group, Signal::KILL);
-        let _ = child.wait().await;
+/// The command and its children. Where nobody waits for them any more, they are killed.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
+    /// Asks them to end, and then makes them.
+    async fn end(&mut self, child: &mut Child) {
+        let Some(group) = self.0.take() else { return };
+        let _ = kill_process_group(group, Signal::TERM);
+        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = child.wait().await;
+        }
+    }
+
+    /// The command has ended by itself: what it left in the background is its own affair.
+    fn leave(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 

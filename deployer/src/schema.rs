@@ -1,13 +1,13 @@
 //! The JSON Schema of `mayfly.yaml`, for editors: made of the same table of keys that the reader goes by.
 
-use crate::spec::keys::{ENVIRONMENTS, ENVIRONMENTS_FIELD, Field, Kind, TOP};
+use crate::spec::keys::{ENVIRONMENTS, Field, Kind, TOP};
+use crate::spec::strategy::WHOLE;
 use serde_json::{Map, Value, json};
 
 /// The schema, draft 2020-12.
 #[must_use]
 pub fn schema() -> Value {
-    let mut properties = properties(TOP);
-    properties.insert(ENVIRONMENTS.to_owned(), property(&ENVIRONMENTS_FIELD));
+    let properties = properties(TOP);
     let required: Vec<&str> = TOP.iter().filter(|field| field.required).map(|field| field.name).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -77,14 +77,18 @@ fn section(fields: &'static [Field]) -> Value {
     })
 }
 
-/// An override is no whole spec: nothing in it is required, at any depth, and the service keeps its name.
+/// An override is no whole spec: nothing in it is required, at any depth, but for keys that are replaced as a whole; and the
+/// service keeps its name.
 fn override_of_top() -> Value {
-    let mut properties = properties(TOP);
-    properties.remove("service");
-    let mut value =
-        json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false});
-    relax(&mut value, false);
-    value
+    let mut properties = Map::new();
+    for field in TOP.iter().filter(|field| !["service", ENVIRONMENTS].contains(&field.name)) {
+        let mut value = property(field);
+        if !WHOLE.iter().flat_map(|group| group.iter()).any(|name| *name == field.name) {
+            relax(&mut value, false);
+        }
+        properties.insert(field.name.to_owned(), value);
+    }
+    json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false})
 }
 
 /// Takes `required` out of mappings; those in lists are whole, for lists are replaced and not merged.
@@ -122,5 +126,23 @@ mod tests {
         for field in TOP {
             assert_eq!(at(&format!("/properties/{}/description", field.name)), field.help);
         }
+    }
+
+    /// All names of keys below a table.
+    fn names(fields: &'static [Field]) -> Vec<&'static str> {
+        let inner = fields.iter().filter_map(|field| field.kind.section()).flat_map(names);
+        fields.iter().map(|field| field.name).chain(inner).collect()
+    }
+
+    #[test]
+    fn every_key_is_on_its_page() {
+        let page = include_str!("../../docs/spec.md");
+        let words: std::collections::BTreeSet<&str> =
+            page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        let missing: Vec<&str> = names(TOP).into_iter().filter(|name| !words.contains(name)).collect();
+        // Watch rules are on the page of user-data.
+        let of_watch = ["paths", "action", "debounce", "check"];
+        let missing: Vec<&str> = missing.into_iter().filter(|name| !of_watch.contains(name)).collect();
+        assert_eq!(missing, Vec::<&str>::new());
     }
 }

@@ -33,9 +33,11 @@ fn a_deployment_from_a_baked_image_serves_and_the_builder_is_gone() {
     assert_nothing_is_left(&cloud, images + 1);
 
     let spec = cloud.folder.path().join("mayfly.yaml");
-    let text = std::fs::read_to_string(&spec).unwrap().replace(IMAGE, &image);
+    let text = std::fs::read_to_string(&spec).unwrap().replace(IMAGE, "{baked: web}");
     std::fs::write(&spec, text).unwrap();
     run_ok(&mut cloud.mayfly(&["deploy", "--yes", "--set", "greeter.version=baked"]));
+    let history = run_ok(&mut cloud.mayfly(&["history"]));
+    assert!(history.contains(&image), "{image}: {history}");
     let (status, body) = wait::get(&url).unwrap();
     assert_eq!(status, 200, "{body}");
     let served = cloud.live().into_iter().find(|instance| body.contains(&instance.id));

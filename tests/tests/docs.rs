@@ -40,7 +40,7 @@ fn the_specs_in_the_pages_are_valid() {
 /// Every command that the pages show exists, with its options.
 #[test]
 fn the_commands_in_the_pages_exist() {
-    for page in ["README.md", "docs/sandbox.md", "docs/spec.md", "docs/user-data.md"] {
+    for page in ["README.md", "docs/operating.md", "docs/sandbox.md", "docs/spec.md", "docs/user-data.md"] {
         for line in blocks(page, "sh").iter().flat_map(|block| block.lines()) {
             let shown = line.split('#').next().unwrap().trim().trim_start_matches("target/release/");
             let words: Vec<&str> = shown.split_whitespace().collect();

@@ -34,7 +34,10 @@ fn receiver() -> (String, Receiver<Value>) {
             }
             let mut body = vec![0; length];
             stream.read_exact(&mut body).unwrap();
-            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").unwrap();
+            stream
+                .get_mut()
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+                .unwrap();
             if sender.send(serde_json::from_slice(&body).unwrap()).is_err() {
                 return;
             }
@@ -75,7 +78,14 @@ fn a_deployment_is_recorded_compared_told_and_listed() {
 
     cloud.repo.write("greeter/note", "x");
     let commit = cloud.repo.push("say something");
-    run_ok(&mut cloud.mayfly(&["deploy", "--yes", "--set", "greeter.version=2", "--set", "db.password=hunter2"]));
+    run_ok(&mut cloud.mayfly(&[
+        "deploy",
+        "--yes",
+        "--set",
+        "greeter.version=2",
+        "--set",
+        "db.password=hunter2",
+    ]));
     let history = json(&cloud, &["history"]);
     let first = &history[0];
     assert_eq!((&first["number"], &first["ending"]), (&2.into(), &"current".into()), "{history:#}");
@@ -88,7 +98,9 @@ fn a_deployment_is_recorded_compared_told_and_listed() {
     let open = json(&cloud, &["history", "2", "--show-secrets"]);
     assert_eq!(open["user_data"]["pillar"]["db"]["password"], "hunter2");
     let diff = run_ok(&mut cloud.mayfly(&["diff", "1"]));
-    for line in ["pillar.greeter.version: 1 -> 2", "pillar.db.password: (none) -> (hidden)", "say something (Test)"] {
+    for line in
+        ["pillar.greeter.version: 1 -> 2", "pillar.db.password: (none) -> (hidden)", "say something (Test)"]
+    {
         assert!(diff.contains(line), "{line}: {diff}");
     }
     assert!(!diff.contains("hunter2"), "{diff}");
@@ -151,7 +163,9 @@ fn a_hook_that_fails_undoes_the_deployment_and_the_notice_says_so() {
         assert_eq!(left, old, "{said}");
     }
     // One that fails after a step and is only to be said; nobody listens to the notice either.
-    cloud.write_spec("notify: [{webhook: \"http://127.0.0.1:9/\"}]\nhooks: [{after: probe, run: [/bin/false]}]\n");
+    cloud.write_spec(
+        "notify: [{webhook: \"http://127.0.0.1:9/\"}]\nhooks: [{after: probe, run: [/bin/false]}]\n",
+    );
     let output = run(&mut cloud.mayfly(&["deploy", "--yes"]));
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -226,7 +240,17 @@ fn what_init_writes_is_never_written_over_and_can_be_planned() {
     let cloud = Cloud::start();
     cloud.create_balancer("greeter");
     let (states, deploy_url) = (cloud.repo_url(), cloud.deploy_url());
-    let args = ["init", "--service", "greeter", "--states", &states, "--deploy-url", &deploy_url, "--classic", "greeter"];
+    let args = [
+        "init",
+        "--service",
+        "greeter",
+        "--states",
+        &states,
+        "--deploy-url",
+        &deploy_url,
+        "--classic",
+        "greeter",
+    ];
     run_ok(&mut cloud.mayfly(&args));
     let plan = json(&cloud, &["plan"]);
     assert_eq!(plan["count"], 2, "{plan:#}");

@@ -119,6 +119,13 @@ mod tests {
     }
 
     #[test]
+    fn the_deployers_own_notes_are_passed_over() {
+        let text =
+            "#mayfly\nrole: web\nstates: {url: https://x/y}\nrecord: {set: {a.b: 1}, metadata: {c: [d]}}\n";
+        assert!(super::super::parse(text.as_bytes()).is_ok());
+    }
+
+    #[test]
     fn an_unknown_key_names_the_nearest_and_the_place() {
         assert_eq!(message("#mayfly\nrol: web\n"), "user-data:2:1: unknown key `rol`; did you mean `role`?");
         assert_eq!(

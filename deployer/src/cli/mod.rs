@@ -7,6 +7,7 @@ mod begin;
 mod consent;
 mod deploy;
 mod error;
+mod file;
 mod operator;
 mod records;
 mod schedule;

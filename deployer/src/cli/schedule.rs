@@ -1,14 +1,13 @@
 //! `mayfly schedule`: deployments at the spec's times, in the foreground.
-// Effects: the clock, signals, the spec file.
-#![allow(clippy::disallowed_methods)]
+// Effects: signals, the terminal.
 
 use super::args::{Cli, Command, DeployArgs};
 use super::operator::ScheduleArgs;
-use super::{CliError, deploy, print};
+use super::{CliError, deploy, file, print};
 use crate::exit::ExitCode;
 use crate::report::Output;
 use crate::schedule::{self, Turn};
-use crate::spec::{DEFAULT_ENVIRONMENT, Problem, ScheduleEntry, Spec, SpecError};
+use crate::spec::{DEFAULT_ENVIRONMENT, ScheduleEntry, Spec};
 use crate::system;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Parser;
@@ -63,13 +62,8 @@ pub(super) async fn schedule(args: &ScheduleArgs, output: Output) -> Result<Exit
 }
 
 /// The spec's schedules. Each must name an environment that the spec has.
-fn entries(file: &Path) -> Result<Vec<ScheduleEntry>, CliError> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| SpecError {
-        file: name.clone(),
-        at: None,
-        problem: Box::new(Problem::Unreadable(error.to_string())),
-    })?;
+fn entries(path: &Path) -> Result<Vec<ScheduleEntry>, CliError> {
+    let (text, name) = file::text(path)?;
     let environments = Spec::environments(&text, &name)?;
     let first = environments.first().map_or(DEFAULT_ENVIRONMENT, String::as_str);
     let entries = Spec::parse(&text, &name, first, &[])?.schedules;

@@ -1,16 +1,15 @@
 //! `mayfly status` and `inventory`.
-// Effects: the spec file, the terminal, signals.
-#![allow(clippy::disallowed_methods)]
+// Effects: the terminal, signals.
 
 use super::args::Target;
 use super::deploy::{cloud, commit, spec};
 use super::operator::{InventoryArgs, StatusArgs, Targets};
-use super::{CliError, print};
+use super::{CliError, file, print};
 use crate::cloud::{Cloud, Tags};
 use crate::exit::ExitCode;
 use crate::inventory::{self, Wanted};
 use crate::report::Output;
-use crate::spec::{Address, Problem, Spec, SpecError};
+use crate::spec::{Address, Spec};
 use crate::status::{self, Environment};
 use crate::{naming, system};
 use chrono::SecondsFormat;
@@ -28,12 +27,7 @@ fn specs(targets: &Targets) -> Result<Vec<Spec>, CliError> {
     let names = match &targets.env {
         Some(name) => vec![name.clone()],
         None => {
-            let file = targets.file.display().to_string();
-            let text = std::fs::read_to_string(&targets.file).map_err(|error| SpecError {
-                file: file.clone(),
-                at: None,
-                problem: Box::new(Problem::Unreadable(error.to_string())),
-            })?;
+            let (text, file) = file::text(&targets.file)?;
             Spec::environments(&text, &file)?
         }
     };
@@ -181,7 +175,14 @@ pub(super) async fn inventory(args: &InventoryArgs, output: Output) -> Result<Ex
         address: args.address.or(probe.map(|probe| probe.address)).unwrap_or(Address::Private),
     };
     let tags = Tags::from([(naming::SERVICE.to_owned(), first.service.clone())]);
-    let instances = cloud(first).await.instances_tagged(&tags).await?;
+    let mut instances = Vec::new();
+    let mut regions = Vec::new();
+    for spec in &specs {
+        if !regions.contains(&&spec.region) {
+            regions.push(&spec.region);
+            instances.extend(cloud(spec).await.instances_tagged(&tags).await?);
+        }
+    }
     let hosts = inventory::hosts(&instances, &wanted);
     print(&inventory::render(&hosts, output, args.port.or(probe.map(|probe| probe.port))));
     Ok(ExitCode::Done)

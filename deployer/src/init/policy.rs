@@ -32,13 +32,16 @@ pub fn deployer_policy(answers: &Answers) -> Value {
         statements.push(statement("ReadTheImagesParameter", &of(&[Limit::Parameter]), &resource, None));
     }
     if let Some(bucket) = &answers.bucket {
-        let resource = json!(format!("arn:aws:s3:::{bucket}/*{}*", answers.service));
-        statements.push(statement("Lock", &of(&[Limit::Object]), &resource, None));
+        // As `naming::lock` names it, for every environment and below any prefix.
+        let object = json!(format!("arn:aws:s3:::{bucket}/*{}", naming::lock(&answers.service, "*")));
+        let whole = json!(format!("arn:aws:s3:::{bucket}"));
+        statements.push(statement("Lock", &of(&[Limit::Object]), &object, None));
+        statements.push(statement("SeeWhetherThereIsALock", &of(&[Limit::Bucket]), &whole, None));
     }
     let role = format!("arn:aws:iam::{}:role/{}", account(answers), instance_role(answers));
     let to_ec2 = json!({"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}});
     statements.push(statement("GiveInstancesTheirRole", &["iam:PassRole"], &json!(role), Some(&to_ec2)));
-    policy(statements)
+    policy(&statements)
 }
 
 fn is_needed(limit: Limit, answers: &Answers) -> bool {
@@ -46,7 +49,7 @@ fn is_needed(limit: Limit, answers: &Answers) -> bool {
         Limit::ClassicRead | Limit::Classic => matches!(answers.balancing, Balancing::Classic(_)),
         Limit::TargetRead | Limit::Target => matches!(answers.balancing, Balancing::TargetGroup(_)),
         Limit::Parameter => answers.parameter.is_some(),
-        Limit::Object => answers.bucket.is_some(),
+        Limit::Object | Limit::Bucket => answers.bucket.is_some(),
         Limit::None | Limit::Owned | Limit::Born | Limit::Tagging | Limit::Launch | Limit::Image => true,
     }
 }
@@ -116,7 +119,7 @@ pub fn deployer_trust(answers: &Answers) -> Value {
         "arn:aws:iam::{}:oidc-provider/token.actions.githubusercontent.com",
         answers.account.as_deref().unwrap_or("ACCOUNT")
     );
-    policy(vec![json!({
+    policy(&[json!({
         "Sid": deployer_role(answers).replace('-', ""),
         "Effect": "Allow",
         "Principal": {"Federated": provider},
@@ -142,18 +145,18 @@ pub fn instance_policy(answers: &Answers) -> Value {
         // A policy must have a statement: this one allows what every identity may do anyway.
         None => statement("NothingBeyondItself", &["sts:GetCallerIdentity"], &json!("*"), None),
     };
-    policy(vec![one])
+    policy(&[one])
 }
 
 /// Who may take the instances' role: EC2.
 #[must_use]
 pub fn instance_trust() -> Value {
-    policy(vec![json!({
+    policy(&[json!({
         "Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole",
     })])
 }
 
-fn policy(statements: Vec<Value>) -> Value {
+fn policy(statements: &[Value]) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 

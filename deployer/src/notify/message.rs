@@ -51,7 +51,8 @@ impl About {
             }
             Event::Finished { outcome, cause, seconds, .. } => {
                 let notice = match outcome.as_str() {
-                    "done" => Notice::Success,
+                    // A canary or a part that stands is what was asked for.
+                    "done" | "partial" | "canary" => Notice::Success,
                     "rolled-back" => Notice::Rollback,
                     "locked" => return None,
                     _ => Notice::Failure,
@@ -79,7 +80,10 @@ impl Message {
         match self.notice {
             Notice::Start => format!("{head}: {deployment} begins ({who}{states})"),
             Notice::Success => {
-                format!("{head}: {deployment} is deployed after {:.0} s", self.seconds.unwrap_or_default())
+                let part = self.outcome.as_deref().filter(|outcome| *outcome != "done");
+                let part = part.map(|part| format!(" ({part})")).unwrap_or_default();
+                let seconds = self.seconds.unwrap_or_default();
+                format!("{head}: {deployment} is deployed{part} after {seconds:.0} s")
             }
             Notice::Rollback => format!("{head}: {deployment} failed and was rolled back: {cause}"),
             Notice::Failure => format!("{head}: {deployment} failed and needs a look: {cause}"),

@@ -319,7 +319,7 @@ pub enum Action {
 
 impl Action {
     /// All of them, in the order they come in.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Lock,
         Self::CleanUp,
         Self::Record,
@@ -328,10 +328,14 @@ impl Action {
         Self::Probe,
         Self::Register,
         Self::InService,
+        Self::Soak,
         Self::DeregisterOld,
         Self::DrainOld,
         Self::TerminateOld,
+        Self::Pause,
         Self::MarkDefault,
+        Self::Hold,
+        Self::MarkAborted,
         Self::Unlock,
     ];
 

@@ -58,7 +58,7 @@ const fn must(name: &'static str, kind: Kind, help: &'static str) -> Field {
 /// The key that holds the environments.
 pub(crate) const ENVIRONMENTS: &str = "environments";
 
-/// All keys of the file but [`ENVIRONMENTS`]: an environment may override each but the service.
+/// All keys of the file; an environment may override each but the service and the environments.
 pub(crate) static TOP: &[Field] = &[
     must("service", Kind::Text, "Name of the service: lower-case letters, digits and `-`, at most 32"),
     key("role", Kind::Text, "Role in the user-data; the service's name when not given"),
@@ -113,11 +113,8 @@ pub(crate) static TOP: &[Field] = &[
     key("github", Kind::Section(GITHUB), "GitHub deployments and their statuses"),
     key("hooks", Kind::Sections(HOOK), "Commands of your own, before and after steps"),
     key("schedules", Kind::Sections(SCHEDULE), "When `mayfly schedule` deploys"),
+    key(ENVIRONMENTS, Kind::Environments, "Name to any of the other keys, merged over them"),
 ];
-
-/// The file itself.
-pub(crate) static ENVIRONMENTS_FIELD: Field =
-    key(ENVIRONMENTS, Kind::Environments, "Name to any of the other keys, merged over them");
 
 pub(crate) static IMAGE: &[Field] = &[
     key("name", Kind::Text, "Pattern of the image's name: the newest that is available"),

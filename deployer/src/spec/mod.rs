@@ -6,7 +6,7 @@ pub(crate) mod keys;
 mod node;
 mod operate;
 mod read;
-mod strategy;
+pub(crate) mod strategy;
 mod table;
 
 pub use error::{Problem, SpecError, nearest};

@@ -279,3 +279,94 @@ fn setting(key: &str, value: Value) -> Result<Setting, String> {
     }
     Ok(Setting { path, value })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{ImageRef, Spec};
+
+    const GOOD: &str = "service: s\nimage: ami-1\nstates: {url: u}\nprobe: none\n";
+
+    fn read(more: &str) -> Result<Spec, String> {
+        Spec::parse(&format!("{GOOD}{more}\n"), "f", "production", &[]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_operates_is_read() {
+        let spec = read(
+            "notify: [{webhook: {env: HOOK}, on: [failure]}, {webhook: 'https://x/y'}]\n\
+             github: {repository: acme/states, api: 'https://git.example/api/v3/'}\n\
+             hooks: [{before: register, run: [a, 'b c'], timeout: 90s}, {after: [probe, deployment], shell: 'x | y'}]\n\
+             schedules: [{cron: '0 3 * * 1-5', set: {app.version: '2', app.workers: 3}}]\n\
+             metadata: {ticket: OPS-1}",
+        );
+        let spec = spec.expect("a spec");
+        assert_eq!(spec.notify[0].url, Secret::Variable("HOOK".into()));
+        assert_eq!((spec.notify[0].on.as_slice(), spec.notify[1].on.len()), (&[Notice::Failure][..], 4));
+        let github = spec.github.expect("GitHub");
+        assert_eq!(github.api.as_deref(), Some("https://git.example/api/v3"));
+        assert_eq!(spec.hooks[0].words(), "hook before register: a b c");
+        assert_eq!(spec.hooks[0].timeout, Duration::from_secs(90));
+        assert_eq!(spec.hooks[1].command, Command::Shell("x | y".into()));
+        let paths: Vec<String> = spec.schedules[0].settings.iter().map(|set| set.path.join(".")).collect();
+        assert_eq!(paths, ["app.version", "app.workers"]);
+    }
+
+    #[test]
+    fn mistakes_are_said_with_their_place_and_the_nearest_word() {
+        let refused = |more: &str| read(more).expect_err("refused");
+        let cases = [
+            ("enviroments: {}", "f:5:1: unknown key `enviroments`; did you mean `environments`?"),
+            (
+                "environments: {qa: {environments: {}}}",
+                "f:5:35: `environments.qa.environments`: an environment has no environments of its own",
+            ),
+            (
+                "hooks: [{befor: probe, run: [x]}]",
+                "f:5:10: unknown key `hooks[0].befor`; did you mean `before`?",
+            ),
+            (
+                "hooks: [{before: regster, run: [x]}]",
+                "f:5:18: `hooks[0].before`: `regster` is not known; did you mean `register`?",
+            ),
+            (
+                "hooks: [{before: probe, run: x}]",
+                "f:5:30: `hooks[0].run` must be a list of text, but is text",
+            ),
+            ("hooks: [{before: probe, run: []}]", "f:5:30: `hooks[0].run`: the list is empty"),
+            (
+                "notify: [{webhook: 'https://x', on: [sucess]}]",
+                "f:5:37: `notify[0].on`: `sucess` is not known; did you mean `success`?",
+            ),
+            ("github: {repository: acme}", "f:5:22: `github.repository`: `acme` is not OWNER/NAME"),
+            (
+                "schedules: [{cron: '0 3 * *'}]",
+                "f:5:20: `schedules[0].cron`: a cron expression has 5 fields, or 6 with seconds first; this has 4",
+            ),
+            (
+                "schedule: soon",
+                "f:5:11: `schedule`: a cron expression has 5 fields, or 6 with seconds first; this has 1",
+            ),
+        ];
+        for (more, words) in cases {
+            assert_eq!(refused(more), words);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_and_one_way_to_an_image_is_enough() {
+        let spec = read("notify: [{webhook: 'https://x/S3CRET'}]").expect("a spec");
+        assert!(!format!("{spec:?}").contains("S3CRET"));
+        let image = |text: &str| {
+            let text = GOOD.replace("image: ami-1", &format!("image: {text}"));
+            let spec = Spec::parse(&text, "f", "production", &[]);
+            spec.map(|spec| spec.image).map_err(|error| error.to_string())
+        };
+        assert_eq!(image("{ssm: /aws/x}"), Ok(ImageRef::Parameter("/aws/x".into())));
+        assert_eq!(image("{baked: web}"), Ok(ImageRef::Baked("web".into())));
+        let refused = |text: &str| image(text).expect_err("refused");
+        assert_eq!(refused("{ssm: /x, baked: y}"), "f:2:8: `image`: give one of `name`, `ssm` and `baked`");
+        assert_eq!(refused("{ssm: /x, owner: y}"), "f:2:25: `image.owner`: `owner` goes with `name`");
+        assert_eq!(refused("{ssm: 'a b'}"), "f:2:14: `image.ssm`: `a b` is no name of an SSM parameter");
+    }
+}

@@ -11,14 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) fn spec(text: &str, file: &str, environment: &str) -> Result<Spec, SpecError> {
-    let wrong =
-        |wrong: Wrong| SpecError { file: file.to_owned(), at: wrong.at, problem: Box::new(wrong.problem) };
-    let root = Node::parse(text).map_err(|malformed| SpecError {
-        file: file.to_owned(),
-        at: malformed.at,
-        problem: Box::new(Problem::Malformed(malformed.message)),
-    })?;
-    let (base, environments) = split(root).map_err(wrong)?;
+    let (base, environments) = parts(text, file)?;
+    let wrong = |wrong: Wrong| placed(file, wrong);
     check_name(environment).map_err(|why| SpecError {
         file: "--env".to_owned(),
         at: None,
@@ -37,14 +31,26 @@ pub(super) fn spec(text: &str, file: &str, environment: &str) -> Result<Spec, Sp
     }
 }
 
+/// The base and the environments of a file.
+fn parts(text: &str, file: &str) -> Result<(Node, Vec<(String, Node)>), SpecError> {
+    let root = Node::parse(text).map_err(|malformed| SpecError {
+        file: file.to_owned(),
+        at: malformed.at,
+        problem: Box::new(Problem::Malformed(malformed.message)),
+    })?;
+    split(root).map_err(|wrong| placed(file, wrong))
+}
+
+fn placed(file: &str, wrong: Wrong) -> SpecError {
+    SpecError { file: file.to_owned(), at: wrong.at, problem: Box::new(wrong.problem) }
+}
+
 /// Takes the environments out of the file, so that what remains is the base that they are merged over.
 fn split(root: Node) -> Read<(Node, Vec<(String, Node)>)> {
-    let Node { at, value: Value::Map(entries) } = root else { return Ok((root, Vec::new())) };
-    let (named, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.name == ENVIRONMENTS);
-    let base = Node { at, value: Value::Map(rest) };
-    Table::open(&base, "", TOP)?;
-    let named = named.first().map(|(_, node)| node).filter(|node| node.value != Value::Null);
-    Ok((base, environments(named)?))
+    let named = environments(Table::open(&root, "", TOP)?.get(ENVIRONMENTS))?;
+    let Node { at, value: Value::Map(entries) } = root else { return Ok((root, named)) };
+    let entries = entries.into_iter().filter(|(key, _)| key.name != ENVIRONMENTS).collect();
+    Ok((Node { at, value: Value::Map(entries) }, named))
 }
 
 fn environments(node: Option<&Node>) -> Read<Vec<(String, Node)>> {
@@ -65,19 +71,15 @@ fn environment(name: &str, at: At, node: &Node) -> Read<(String, Node)> {
     if table.get("service").is_some() {
         return Err(table.value("service", "an environment cannot rename the service"));
     }
+    if table.get(ENVIRONMENTS).is_some() {
+        return Err(table.value(ENVIRONMENTS, "an environment has no environments of its own"));
+    }
     Ok((name.to_owned(), node.clone()))
 }
 
 /// The environments of a file, the default one first when its base is complete.
 pub(super) fn names(text: &str, file: &str) -> Result<Vec<String>, SpecError> {
-    let root = Node::parse(text).map_err(|malformed| SpecError {
-        file: file.to_owned(),
-        at: malformed.at,
-        problem: Box::new(Problem::Malformed(malformed.message)),
-    })?;
-    let wrong =
-        |wrong: Wrong| SpecError { file: file.to_owned(), at: wrong.at, problem: Box::new(wrong.problem) };
-    let (base, environments) = split(root).map_err(wrong)?;
+    let (base, environments) = parts(text, file)?;
     let mut names: Vec<String> = environments.into_iter().map(|(name, _)| name).collect();
     let is_listed = names.iter().any(|name| name == DEFAULT_ENVIRONMENT);
     if !is_listed && (names.is_empty() || validated(&base, DEFAULT_ENVIRONMENT).is_ok()) {

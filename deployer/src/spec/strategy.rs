@@ -1,15 +1,15 @@
 //! How the new replace the old, behind which balancers, under which lock: the keys `strategy`, `load_balancer(s)`, `lock`.
 
-use super::Timeouts;
 use super::node::{Node, Value};
 use super::table::{Read, Table, kind};
+use super::{Timeouts, keys};
 use crate::cloud::BalancerRef;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// Keys that an environment replaces as a whole: a part of one kind does not go with a part of another.
-pub(super) const WHOLE: [&[&str]; 3] = [&["load_balancer", "load_balancers"], &["strategy"], &["lock"]];
+pub(crate) const WHOLE: [&[&str]; 3] = [&["load_balancer", "load_balancers"], &["strategy"], &["lock"]];
 
 /// In which waves the new replace the old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,7 +152,7 @@ fn is_none(node: &Node) -> bool {
 }
 
 fn balancer(node: &Node, key: &str) -> Read<BalancerRef> {
-    let table = Table::open(node, key, &["classic", "target_group"])?;
+    let table = Table::open(node, key, keys::BALANCER)?;
     match (table.text("classic")?, table.text("target_group")?) {
         (Some(name), None) => Ok(BalancerRef::Classic(name)),
         (None, Some(group)) => Ok(BalancerRef::TargetGroup(group)),
@@ -174,7 +174,7 @@ pub(super) fn strategy(top: &Table<'_>, count: u32) -> Read<Strategy> {
             )),
         };
     }
-    let table = Table::open(node, "strategy", &["rolling", "canary"])?;
+    let table = Table::open(node, "strategy", keys::STRATEGY)?;
     match (table.get("rolling"), table.get("canary")) {
         (Some(node), None) => rolling(node, count),
         (None, Some(node)) => canary(node),
@@ -183,7 +183,7 @@ pub(super) fn strategy(top: &Table<'_>, count: u32) -> Read<Strategy> {
 }
 
 fn rolling(node: &Node, count: u32) -> Read<Strategy> {
-    let table = Table::open(node, "strategy.rolling", &["batch", "minimum"])?;
+    let table = Table::open(node, "strategy.rolling", keys::ROLLING)?;
     let batch = share(&table, "batch")?.ok_or_else(|| table.missing("batch"))?;
     let minimum = share(&table, "minimum")?;
     match minimum {
@@ -195,7 +195,7 @@ fn rolling(node: &Node, count: u32) -> Read<Strategy> {
 }
 
 fn canary(node: &Node) -> Read<Strategy> {
-    let table = Table::open(node, "strategy.canary", &["size", "soak", "promote"])?;
+    let table = Table::open(node, "strategy.canary", keys::CANARY)?;
     let size = share(&table, "size")?.ok_or_else(|| table.missing("size"))?;
     let promote = match (table.duration("soak")?, table.text("promote")?.as_deref()) {
         (Some(soak), None) => Promote::Soak(soak),
@@ -221,7 +221,7 @@ fn share(table: &Table<'_>, name: &str) -> Read<Option<Share>> {
 
 pub(super) fn lock(top: &Table<'_>) -> Read<LockPlace> {
     let Some(node) = top.get("lock") else { return Ok(LockPlace::Template) };
-    let table = Table::open(node, "lock", &["bucket", "prefix"])?;
+    let table = Table::open(node, "lock", keys::LOCK)?;
     let bucket = table.text("bucket")?.ok_or_else(|| table.missing("bucket"))?;
     let prefix = table.text("prefix")?.unwrap_or_default();
     let prefix = prefix.trim_matches('/');

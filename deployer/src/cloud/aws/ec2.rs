@@ -323,20 +323,11 @@ impl Aws {
         answer.image_id().map(str::to_owned).ok_or_else(|| incomplete(ACTION, "the image's id"))
     }
 
-    /// Deregistering keeps the snapshots, so they are deleted after it, best effort.
+    /// Deregistering keeps the snapshots unless they are asked for too; of an image that is still being made they are not
+    /// known yet, so that they could not be deleted one by one.
     pub(super) async fn deregister_image(&self, id: &str) -> Answer<()> {
-        let described = self.ec2.describe_images().filters(filter("image-id", [id])).send().await;
-        let described = described.map_err(|error| failed("DescribeImages", &error))?;
-        let mappings = described.images().iter().flat_map(|image| image.block_device_mappings());
-        let snapshots: Vec<String> =
-            mappings.filter_map(|m| m.ebs()?.snapshot_id().map(str::to_owned)).collect();
-        let request = self.ec2.deregister_image().image_id(id);
-        request.send().await.map_err(|error| failed("DeregisterImage", &error))?;
-        for snapshot in snapshots {
-            let deleted = self.ec2.delete_snapshot().snapshot_id(&snapshot).send().await;
-            deleted.map_err(|error| failed("DeleteSnapshot", &error))?;
-        }
-        Ok(())
+        let request = self.ec2.deregister_image().image_id(id).delete_associated_snapshots(true);
+        request.send().await.map(|_| ()).map_err(|error| failed("DeregisterImage", &error))
     }
 }
 

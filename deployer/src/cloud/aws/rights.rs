@@ -24,6 +24,8 @@ pub enum Limit {
     Object,
     /// Launches: what is made gets the service's tag, what it is made of is free.
     Launch,
+    /// The service's bucket: without this right S3 answers "denied" for an object that is not there.
+    Bucket,
     /// An image of one of the service's own instances.
     Image,
     /// Parameters that AWS publishes.
@@ -99,15 +101,15 @@ pub const RIGHTS: &[(&str, &[Right])] = &[
             right("elasticloadbalancing:DeregisterTargets", Limit::Target),
         ],
     ),
-    ("read_object", &[right("s3:GetObject", Limit::Object)]),
+    ("read_object", &[right("s3:GetObject", Limit::Object), right("s3:ListBucket", Limit::Bucket)]),
     ("write_object", &[right("s3:PutObject", Limit::Object)]),
     ("delete_object", &[right("s3:DeleteObject", Limit::Object)]),
     ("create_image", &[right("ec2:CreateImage", Limit::Image), right("ec2:CreateTags", Limit::Tagging)]),
     (
         "delete_image",
         &[
-            right("ec2:DescribeImages", Limit::None),
             right("ec2:DeregisterImage", Limit::Owned),
+            // Asked for within the call above.
             right("ec2:DeleteSnapshot", Limit::Owned),
         ],
     ),
