@@ -24,7 +24,10 @@ impl Run<'_> {
                 if let Err(error) = self.unlock().await {
                     self.note(format!("the lock could not be given back: {error}"));
                 }
-                Outcome::Dirty { cause, left: self.left() }
+                match self.left() {
+                    left if left.is_empty() => Outcome::RolledBack(cause),
+                    left => Outcome::Dirty { cause, left },
+                }
             }
         }
     }
