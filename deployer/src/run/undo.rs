@@ -4,7 +4,7 @@
 use super::steps::SWEEPS;
 use super::{Event, Failure, Outcome, Run, cancel};
 use crate::cloud::Health;
-use crate::lock::LockError;
+use crate::lock::{self, LockError};
 use crate::naming;
 use crate::plan::{Action, Existing, Task, restore};
 use std::collections::BTreeSet;
@@ -24,7 +24,10 @@ impl Run<'_> {
                 if let Err(error) = self.unlock().await {
                     self.note(format!("the lock could not be given back: {error}"));
                 }
-                Outcome::Dirty { cause, left: self.left() }
+                match self.left() {
+                    left if left.is_empty() => Outcome::RolledBack(cause),
+                    left => Outcome::Dirty { cause, left },
+                }
             }
         }
     }
@@ -56,7 +59,20 @@ impl Run<'_> {
 
     async fn let_go(&self) -> Result<(), Failure> {
         self.boundary("before-undo-unlock")?;
+        self.find_own_lock().await;
         self.unlock().await
+    }
+
+    /// A lock whose taking failed half-way may be held all the same: its token tells.
+    async fn find_own_lock(&self) {
+        if !self.journal().locking {
+            return;
+        }
+        if let Ok(found) = lock::holder_of(self.context.cloud.as_ref(), &self.order.spec).await {
+            let own = found.filter(|held| held.holder.token == self.order.holder.token);
+            let mut journal = self.journal();
+            (journal.held, journal.locking) = (own, false);
+        }
     }
 
     /// How many old instances this run has ended.
@@ -164,7 +180,7 @@ impl Run<'_> {
     }
 
     /// All instances of this service, however they came.
-    pub(super) async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
+    async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
         let cloud = &self.context.cloud;
         let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
         let found = self.persist(async || cloud.instances_tagged(&tags).await).await?;
@@ -223,6 +239,8 @@ impl Run<'_> {
         left.extend(old_left(&touched, "perhaps out of the balancer"));
         if let Some(held) = &journal.held {
             left.push(format!("the lock {}", held.name));
+        } else if journal.locking {
+            left.push("perhaps the lock".to_owned());
         }
         if !left.is_empty() {
             left.push(

@@ -80,6 +80,10 @@ async fn killed_while_promoting_or_taking_back_recover_and_the_same_again_end_we
             assert_eq!(world.deploy("ami-good").await, Outcome::Canary);
             assert_eq!(world.task_until(task, Some(&point)).await, Outcome::Killed(point.clone()));
             assert_eq!(world.task(Task::Recover).await, Outcome::Done, "{task:?} {point}");
+            let is_marked = world.cloud.tags_of(RECORD).contains_key(naming::ABORTED);
+            let begun = !["before-lock", "after-lock", "before-mark-aborted"].contains(&point.as_str());
+            assert_eq!(is_marked, task == Task::Abort && begun, "{point}");
+            assert!(!is_marked || deployments(&world) == [("0001".into(), 3)], "recovering goes on, {point}");
             if deployments(&world).len() > 1 {
                 assert_eq!(world.task(task).await, Outcome::Done, "{task:?} {point}");
             }
@@ -197,4 +201,14 @@ async fn a_lock_in_a_bucket_is_held_while_it_works_and_given_back() {
     let (_canceller, cancel) = channel();
     assert_eq!(deploy(&context, &order, &cancel).await, Outcome::Done);
     world.assert_settled("with a lock in a bucket");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_taking_failed_half_way_is_given_back() {
+    let mut world = World::with_one_deployed().await;
+    world.cloud.fail_after("CreateLaunchTemplate", 1, Kind::Ambiguous);
+    world.cloud.fail_before("DescribeLaunchTemplates", 1, Kind::Denied);
+    let outcome = world.deploy("ami-good").await;
+    assert!(matches!(outcome, Outcome::RolledBack(Failure::Lock(_))), "{outcome:?}");
+    world.assert_settled("after a lock that was taken half-way");
 }
