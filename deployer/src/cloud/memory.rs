@@ -45,7 +45,11 @@ struct State {
     calls: Vec<&'static str>,
     /// Instances whose image is this one never answer 200.
     sick_image: Option<String>,
+    sick: std::collections::BTreeSet<String>,
     capacity: Option<usize>,
+    /// Members are known by address, and an address that drains cannot come back.
+    by_address: bool,
+    slow_start: Duration,
     floor: usize,
     breaches: Vec<String>,
     next: u32,
@@ -76,6 +80,59 @@ impl Memory {
 
     pub(crate) fn make_sick(&self, image: &str) {
         self.state().sick_image = Some(image.to_owned());
+    }
+
+    /// From now on balancers know their members by address.
+    pub(crate) fn know_by_address(&self) {
+        self.state().by_address = true;
+    }
+
+    pub(crate) fn start_slowly(&self, slow_start: Duration) {
+        self.state().slow_start = slow_start;
+    }
+
+    /// An instance ends by itself.
+    pub(crate) fn kill(&self, id: &str) {
+        if let Some(machine) = self.state().machines.get_mut(id) {
+            machine.instance.state = InstanceState::Terminated;
+            machine.instance.reason = Some("Server.SpotInstanceTermination".to_owned());
+        }
+    }
+
+    /// An instance answers no more, for good.
+    pub(crate) fn sicken(&self, id: &str) {
+        let mut state = self.state();
+        state.sick.insert(id.to_owned());
+    }
+
+    /// The tags of the record.
+    pub(crate) fn tags_of(&self, name: &str) -> Tags {
+        self.state().templates[name].0.tags.clone()
+    }
+
+    pub(crate) fn mark(&self, name: &str, key: &str, value: &str) {
+        if let Some((template, _)) = self.state().templates.get_mut(name) {
+            template.tags.insert(key.to_owned(), value.to_owned());
+        }
+    }
+
+    pub(crate) fn has_objects(&self) -> bool {
+        !self.state().objects.is_empty()
+    }
+
+    pub(crate) fn default_image(&self, name: &str) -> String {
+        let state = self.state();
+        let (template, versions) = &state.templates[name];
+        let found = versions.iter().find(|version| version.number == template.default_version);
+        found.map(|version| version.data.image.clone()).unwrap_or_default()
+    }
+
+    /// How often something was launched, by deployment.
+    pub(crate) fn launched(&self, deployment: &str) -> usize {
+        let state = self.state();
+        let of =
+            |m: &&Machine| m.instance.tags.get(naming::DEPLOYMENT).map(String::as_str) == Some(deployment);
+        state.machines.values().filter(of).count()
     }
 
     /// Room for this many launches in the first subnet, none in it after.
@@ -174,6 +231,18 @@ impl State {
         }
     }
 
+    /// Instances of what targets are called.
+    fn ids(&self, targets: &[String]) -> Vec<String> {
+        if !self.by_address {
+            return targets.to_vec();
+        }
+        let of = |address: &String| {
+            let found = self.machines.values().find(|m| m.instance.private_ip.as_ref() == Some(address));
+            found.map_or_else(|| address.clone(), |machine| machine.instance.id.clone())
+        };
+        targets.iter().map(of).collect()
+    }
+
     fn watch(&mut self, action: &str) {
         let serving = self.serving();
         if serving < self.floor {
@@ -199,7 +268,9 @@ impl State {
 
     fn is_well(&self, id: &str) -> bool {
         self.machines.get(id).is_some_and(|m| {
-            m.instance.state == InstanceState::Running && self.sick_image.as_ref() != Some(&m.instance.image)
+            m.instance.state == InstanceState::Running
+                && self.sick_image.as_ref() != Some(&m.instance.image)
+                && !self.sick.contains(id)
         })
     }
 
@@ -422,23 +493,37 @@ impl Cloud for Memory {
     }
 
     async fn balancer(&self, balancer: &BalancerRef) -> Answer<Balancer> {
-        self.call("DescribeLoadBalancers", |_| {
+        self.call("DescribeLoadBalancers", |state| {
             let zones = vec!["z-a".to_owned(), "z-b".to_owned()];
             let reference = balancer.clone();
-            Ok(Balancer { reference, zones, drain: Some(DRAIN), ..Balancer::classic(balancer.name()) })
+            let targets = if state.by_address { TargetKind::Ip } else { TargetKind::Instance };
+            let slow_start = state.slow_start;
+            let classic = Balancer::classic(balancer.name());
+            Ok(Balancer { reference, zones, drain: Some(DRAIN), targets, slow_start, ..classic })
         })
     }
 
     async fn members(&self, balancer: &BalancerRef) -> Answer<Vec<Member>> {
-        self.call("DescribeInstanceHealth", |state| Ok(state.member_list(balancer.name())))
+        self.call("DescribeInstanceHealth", |state| {
+            let mut members = state.member_list(balancer.name());
+            for member in members.iter_mut().filter(|_| state.by_address) {
+                let machine = &state.machines[&member.instance];
+                member.instance = machine.instance.private_ip.clone().unwrap_or_default();
+            }
+            Ok(members)
+        })
     }
 
     async fn register(&self, balancer: &BalancerRef, targets: &[String]) -> Answer<()> {
         self.call("RegisterInstancesWithLoadBalancer", |state| {
+            let (ids, by_address) = (state.ids(targets), state.by_address);
             let members = state.members.entry(balancer.name().to_owned()).or_default();
-            for id in targets {
+            for id in &ids {
                 match members.get(id) {
                     Some(Membership::Since(_)) => {}
+                    Some(Membership::DrainingSince(_)) if by_address => {
+                        return Err(CloudError::new("RegisterTargets", Kind::Invalid, "the address drains"));
+                    }
                     _ => {
                         members.insert(id.clone(), Membership::Since(Instant::now()));
                     }
@@ -450,8 +535,9 @@ impl Cloud for Memory {
 
     async fn deregister(&self, balancer: &BalancerRef, targets: &[String]) -> Answer<()> {
         self.call("DeregisterInstancesFromLoadBalancer", |state| {
+            let ids = state.ids(targets);
             let members = state.members.entry(balancer.name().to_owned()).or_default();
-            for id in targets {
+            for id in &ids {
                 if !members.contains_key(id) {
                     let text = format!("{id} is not registered");
                     return Err(CloudError::new("DeregisterInstancesFromLoadBalancer", Kind::Invalid, text));

@@ -82,7 +82,7 @@ fn deploy(
         only: intent.only,
         ending: if intent.only.is_some() { Ending::Partial } else { Ending::Success },
         replaced: 0,
-        notes: Vec::new(),
+        notes: resume::held_note(snapshot).into_iter().collect(),
     })
 }
 
@@ -91,21 +91,23 @@ pub(super) fn toward(spec: &Spec, snapshot: &Snapshot, goal: Goal) -> Plan {
     let Sorted { have, sick, mut old, leftovers } = sort(spec, snapshot, &goal);
     let most = goal.count as usize;
     let mut adopted = have;
-    let excess = adopted.split_off(adopted.len().min(most.saturating_sub(sick)));
+    let excess = adopted.split_off(adopted.len().min(most.saturating_sub(sick.len())));
     old.extend(excess);
     let whole = Whole {
         strategy: goal.strategy,
         count: goal.count,
-        have: small(adopted.len() + sick),
+        have: small(adopted.len() + sick.len()),
         old: small(old.len()),
         only: goal.only,
     };
     let (cuts, is_held) = cuts(&whole);
+    let retired = cuts.iter().map(|cut| cut.retires as usize).sum::<usize>().min(old.len());
+    let kept = old.get(retired..).unwrap_or_default().iter().chain(&sick).cloned().collect();
     let first_slot = snapshot.free_slots.get(&goal.identity.deployment).copied().unwrap_or_default();
     let notes = notes(spec, snapshot, &old);
     let waves = waves(&cuts, adopted, &old, &usable_subnets(spec, snapshot), first_slot);
     let waves = waves.into_iter().filter(|wave| wave.size() > 0 || !wave.old.is_empty()).collect();
-    let floor = floor(spec, &goal);
+    let floor = floor(&goal).saturating_sub(small(sick.len()));
     steps::with_steps(Plan {
         service: spec.service.clone(),
         environment: spec.environment.clone(),
@@ -131,6 +133,7 @@ pub(super) fn toward(spec: &Spec, snapshot: &Snapshot, goal: Goal) -> Plan {
         steps: Vec::new(),
         notes: notes.into_iter().chain(goal.notes).collect(),
         leftovers,
+        kept,
     })
 }
 
@@ -140,9 +143,12 @@ fn small(many: usize) -> u32 {
 
 /// A plan that launches nothing and replaces nothing: what is left over goes, and that is all.
 pub(super) fn tidy(spec: &Spec, snapshot: &Snapshot, goal: Goal, leftovers: Vec<Existing>) -> Plan {
+    let ending = goal.ending;
     let mut plan = toward(spec, snapshot, goal);
+    plan.kept = existing(snapshot).into_iter().filter(|i| !leftovers.contains(i)).collect();
     plan.waves = Vec::<Wave>::new();
     plan.leftovers = leftovers;
+    plan.ending = ending;
     steps::with_steps(plan)
 }
 
@@ -150,8 +156,8 @@ pub(super) fn tidy(spec: &Spec, snapshot: &Snapshot, goal: Goal, leftovers: Vec<
 struct Sorted {
     /// The goal's own instances, in service or fit to be.
     have: Vec<Existing>,
-    /// How many of the goal's own are out of service by themselves: they are let be.
-    sick: usize,
+    /// The goal's own that are out of service by themselves: they are let be.
+    sick: Vec<Existing>,
     old: Vec<Existing>,
     leftovers: Vec<Existing>,
 }
@@ -176,12 +182,21 @@ fn sort(spec: &Spec, snapshot: &Snapshot, goal: &Goal) -> Sorted {
     };
     let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|i| own(i) && fit(i));
     let takes_back = matches!(goal.ending, Ending::Aborted(_));
-    let is_sick = |i: &Existing| takes_back && i.is_registered() && !i.is_in_service();
+    let is_sick =
+        |i: &Existing| takes_back && i.is_registered() && !i.is_in_service() && is_older(snapshot, i);
     let (sick, mut have): (Vec<_>, Vec<_>) = mine.into_iter().partition(is_sick);
     have.sort_by_key(|instance| !instance.is_in_service());
     let (leftovers, mut old): (Vec<_>, Vec<_>) = others.into_iter().partition(is_leftover);
     old.sort_by_key(Existing::is_in_service);
-    Sorted { have, sick: sick.len(), old, leftovers }
+    Sorted { have, sick, old, leftovers }
+}
+
+/// Whether an instance was there before the newest deployment: one that came after it may only not be in service yet.
+fn is_older(snapshot: &Snapshot, existing: &Existing) -> bool {
+    let begun = snapshot.latest().and_then(|latest| latest.created);
+    let instance = snapshot.instances.iter().find(|instance| instance.id == existing.id);
+    let launched = instance.and_then(|instance| instance.launched);
+    launched.is_some_and(|launched| begun.is_some_and(|begun| launched < begun))
 }
 
 /// All live instances with what the balancers say of them.
@@ -205,9 +220,9 @@ fn one(instance: &Instance, balancers: &[(Balancer, Vec<Member>)]) -> Existing {
 }
 
 /// What has to stay in service: the declared minimum, or what the deployment is in the end.
-fn floor(spec: &Spec, goal: &Goal) -> u32 {
-    match (goal.strategy, spec.strategy) {
-        (Strategy::Rolling { minimum: Some(minimum), .. }, _) => minimum.of(goal.count),
+fn floor(goal: &Goal) -> u32 {
+    match goal.strategy {
+        Strategy::Rolling { minimum: Some(minimum), .. } => minimum.of(goal.count),
         _ => goal.count,
     }
 }

@@ -148,6 +148,8 @@ pub struct Plan {
     pub balancers: Vec<BalancerPlan>,
     /// What an unfinished deployment left, not in service: removed before anything else.
     pub leftovers: Vec<Existing>,
+    /// What else of the service lives: it stays as it is.
+    pub kept: Vec<Existing>,
     /// How many old instances this deployment had replaced before this plan began.
     pub replaced: u32,
     /// Deadlines.

@@ -90,9 +90,9 @@ fn renamed(data: &TemplateData, from: &str, to: &str) -> TemplateData {
     data
 }
 
+/// The record's own, whatever the spec says by now: a launch that is repeated after a kill has to be the same one.
 fn tags(spec: &Spec, template: &TemplateData, deployment: &str) -> crate::cloud::Tags {
-    let mut tags = naming::instance_tags(spec, deployment);
-    tags.extend(template.tags.clone());
+    let mut tags = template.tags.clone();
     tags.extend(naming::ownership(&spec.service, &spec.environment));
     tags.insert(naming::DEPLOYMENT.to_owned(), deployment.to_owned());
     tags
@@ -250,13 +250,21 @@ pub(super) fn recover(spec: &Spec, snapshot: &Snapshot) -> Result<Plan, PlanErro
     }
     let replaced = snapshot.last_success().is_none() || missing(spec, snapshot) > 0;
     let is_partial = snapshot.marked(naming::PARTIAL).contains(&latest.number);
-    match is_held(snapshot, latest) {
+    match is_held(snapshot, latest) && !its.is_empty() {
         true if is_partial || !(serves && replaced) => Ok(held(spec, snapshot, latest)),
         _ if serves && replaced && !is_over(snapshot, latest) => {
             Ok(toward(spec, snapshot, completed(spec, snapshot, latest, Task::Recover)))
         }
         _ => undone(spec, snapshot, latest, Task::Recover),
     }
+}
+
+/// What a new deployment says of a part that was left on purpose.
+pub(super) fn held_note(snapshot: &Snapshot) -> Option<String> {
+    let latest = snapshot.latest().filter(|latest| is_held(snapshot, latest))?;
+    let deployment = Snapshot::deployment(latest);
+    let lives = !of(snapshot, &deployment).is_empty();
+    lives.then(|| format!("{deployment}, which was left as a part of the whole, is replaced too"))
 }
 
 /// What was left as a part on purpose stays; only what is out of service goes.

@@ -1,10 +1,16 @@
 //! Plans by exact text, and who counts as old or left over.
 
-use super::{Batch, DateTime, Duration, Existing, Identity, Intent, Plan, PlanError};
-use crate::cloud::{Balancer, Health, Instance, InstanceState, Member, Subnet, Template};
+use super::{
+    Batch, DateTime, Description, Duration, Ending, Existing, Identity, Intent, Plan, PlanError, Recording,
+    Step, Task, candidate,
+};
+use crate::cloud::{
+    Balancer, Check, Health, Instance, InstanceState, Member, Subnet, Template, TemplateData, Version,
+};
 use crate::naming;
 use crate::snapshot::Snapshot;
 use crate::spec::Spec;
+use crate::spec::{Share, Strategy};
 
 const SPEC: &str = "
 service: greeter
@@ -196,6 +202,149 @@ states:
     assert_eq!(String::from_utf8_lossy(&text), expected);
     assert_eq!(plan.tags["Name"], "greeter-production");
     assert_eq!(plan.tags[naming::DEPLOYMENT], "greeter-production-20270115T080000Z-1a2b");
+}
+
+#[test]
+fn waves_are_shown_as_they_will_be_run() {
+    let serving = [("i-1", Health::InService), ("i-2", Health::InService), ("i-3", Health::OutOfService)];
+    let instances = [("i-1", "good"), ("i-2", "good"), ("i-3", "good")];
+    let mut spec = spec();
+    (spec.count, spec.subnets) = (3, vec!["subnet-a".into(), "subnet-b".into()]);
+    spec.strategy = Strategy::Rolling { batch: Share::Count(2), minimum: Some(Share::Count(1)) };
+    let plan = build(&spec, &snapshot(&instances, &serving), &identity()).expect("a plan");
+    let text = plan.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    assert_eq!(lines[1], "states 0123456789ab, image ami-1, rolling in 2 waves");
+    let expected = "launch          wave 1 of 2: launch 2 t3.micro or t3a.micro from ami-1 (1 in subnet-a, 1 in subnet-b)";
+    assert!(lines[4].ends_with(expected), "{text}");
+    assert!(text.contains("deregister-old  wave 1 of 2: deregister i-3, i-1\n"), "the sick first: {text}");
+    assert!(
+        text.contains(
+            "launch          wave 2 of 2: launch 1 t3.micro or t3a.micro from ami-1 (1 in subnet-a)"
+        )
+    );
+    assert!(
+        text.contains("in-service      wave 2 of 2: wait until 3 are in service, at most 5m\n"),
+        "{text}"
+    );
+    assert_eq!(plan.balancers[0].floor, 1, "as declared");
+    let points: Vec<String> = plan.steps.iter().map(Step::point).collect();
+    assert!(points.contains(&"launch".into()) && points.contains(&"terminate-old-2".into()), "{points:?}");
+    assert_eq!(plan.to_json()["waves"][1]["old"], serde_json::json!(["i-2"]));
+}
+
+#[test]
+fn capacity_must_stay_what_it_was_or_what_it_is_to_be() {
+    let members = ["i-1", "i-2", "i-3", "i-4"].map(|id| (id, Health::InService));
+    let instances = ["i-1", "i-2", "i-3", "i-4"].map(|id| (id, "good"));
+    let mut spec = spec();
+    for (count, floor) in [(6, 4), (4, 4), (2, 2)] {
+        spec.count = count;
+        let plan = build(&spec, &snapshot(&instances, &members), &identity()).expect("a plan");
+        assert_eq!(plan.balancers[0].floor, floor, "{count}");
+    }
+}
+
+#[test]
+fn a_target_group_that_nothing_uses_is_refused() {
+    let mut snapshot = snapshot(&[], &[]);
+    snapshot.balancers[0].0.in_use = false;
+    assert_eq!(build(&spec(), &snapshot, &identity()), Err(PlanError::NotInUse("front".into())));
+}
+
+#[test]
+fn patience_that_cannot_suffice_is_refused_and_patience_that_may_not_is_told() {
+    let mut snapshot = snapshot(&[], &[]);
+    let seconds = Duration::from_secs;
+    let check = Check { interval: seconds(30), timeout: seconds(5), healthy: 3, unhealthy: 2 };
+    snapshot.balancers[0].0.check = Some(check);
+    let mut spec = spec();
+    spec.timeouts.in_service = seconds(60);
+    let plan = build(&spec, &snapshot, &identity()).expect("a plan");
+    let note =
+        "front wants 3 passing checks 30s apart of a member that failed one; `timeouts.in_service` is 1m";
+    assert_eq!(plan.notes, [note]);
+    spec.timeouts.in_service = seconds(20);
+    let refused = build(&spec, &snapshot, &identity()).expect_err("refused").to_string();
+    let expected =
+        "`timeouts.in_service` is 20s, and front checks a new member only every 30s: make it longer";
+    assert_eq!(refused, expected);
+}
+
+#[test]
+fn a_description_survives_and_fits() {
+    let description = Description {
+        deployment: "d".repeat(87),
+        who: "w".repeat(90),
+        commit: Some("c".repeat(40)),
+        count: Some(5_000),
+        rollback_of: Some(10_000),
+    };
+    let text = description.write();
+    assert!(text.len() <= 255, "{}", text.len());
+    let read = Description::read(&text);
+    assert_eq!(read, Description { who: "w".repeat(64), ..description });
+}
+
+/// The record has two successes, `good` as number 2, and what was begun last as number 3.
+fn recorded(instances: &[(&str, &str)], members: &[(&str, Health)]) -> Snapshot {
+    let mut snapshot = snapshot(instances, members);
+    let record = snapshot.record.as_mut().expect("a record");
+    record.latest_version = 3;
+    record.tags.insert(naming::SUCCEEDED.into(), "1-2".into());
+    let version = |number: i64, deployment: &str| Version {
+        number,
+        description: format!("deployment={deployment} who=ann@laptop commit=- count=2"),
+        created: DateTime::from_timestamp(1_800_000_000 + number, 0),
+        created_by: None,
+        data: TemplateData { image: format!("ami-{deployment}"), ..TemplateData::default() },
+    };
+    snapshot.versions = vec![version(3, "new"), version(2, "good"), version(1, "first")];
+    snapshot
+}
+
+fn task(task: Task, snapshot: &Snapshot) -> Result<Plan, PlanError> {
+    super::build(&spec(), snapshot, &identity(), &Intent { task, ..Intent::default() })
+}
+
+fn recovered(instances: &[(&str, &str)], members: &[(&str, Health)]) -> (Vec<String>, Ending) {
+    let plan = task(Task::Recover, &recorded(instances, members)).expect("a plan");
+    let goes = plan.old().into_iter().chain(&plan.leftovers).map(|goes| goes.id.clone()).collect();
+    (goes, plan.ending)
+}
+
+#[test]
+fn recovering_undoes_until_old_instances_have_ended_and_completes_from_then_on() {
+    let serves = |id| (id, Health::InService);
+    let all = [("i-1", "good"), ("i-2", "good"), ("i-3", "new"), ("i-4", "new")];
+    let before = recovered(&all, &[serves("i-1"), serves("i-2"), serves("i-3"), serves("i-4")]);
+    assert_eq!(before, (vec!["i-3".into(), "i-4".into()], Ending::Aborted(3)));
+    let after = recovered(&all[1..], &[serves("i-2"), serves("i-3"), serves("i-4")]);
+    assert_eq!(after, (vec!["i-2".into()], Ending::Success));
+    let useless = recovered(&all[1..], &[serves("i-2"), ("i-3", Health::OutOfService)]);
+    assert_eq!(useless, (vec!["i-3".into(), "i-4".into()], Ending::Aborted(3)), "the new do not serve");
+}
+
+#[test]
+fn a_rollback_repeats_the_last_success_that_does_not_run() {
+    let runs = recorded(&[("i-1", "good")], &[("i-1", Health::InService)]);
+    assert_eq!(candidate(&runs, None).map(|version| version.number), Ok(1));
+    let failed = recorded(&[("i-1", "new")], &[("i-1", Health::InService)]);
+    assert_eq!(candidate(&failed, None).map(|version| version.number), Ok(2), "the last success is gone");
+    assert_eq!(candidate(&runs, Some(3)), Err(PlanError::NeverSucceeded(3)));
+    assert_eq!(candidate(&runs, Some(9)), Err(PlanError::NoSuchNumber(9)));
+    let plan = task(Task::Rollback(None), &runs).expect("a plan");
+    assert_eq!((plan.template.image.as_str(), plan.count, plan.strategy), ("ami-first", 2, "blue-green"));
+    let Recording::New(description) = &plan.record else { panic!("{:?}", plan.record) };
+    assert!(description.ends_with(" count=2 rollback-of=1"), "{description}");
+}
+
+#[test]
+fn what_is_over_is_neither_promoted_nor_taken_back() {
+    let mut snapshot = recorded(&[("i-1", "good")], &[("i-1", Health::InService)]);
+    snapshot.record.as_mut().expect("a record").latest_version = 2;
+    assert!(matches!(task(Task::Promote, &snapshot), Err(PlanError::NothingToPromote(_))));
+    assert!(matches!(task(Task::Abort, &snapshot), Err(PlanError::NothingToAbort(_))));
 }
 
 #[test]

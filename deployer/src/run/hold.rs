@@ -74,13 +74,19 @@ impl Run<'_> {
         }
     }
 
+    fn step_after(&self, step: &Step) -> String {
+        let journal = self.journal();
+        let steps = journal.plan.iter().flat_map(|plan| &plan.steps);
+        steps.skip_while(|one| *one != step).nth(1).map(Step::point).unwrap_or_default()
+    }
+
     async fn wait_for_word(&self, step: &Step, deadline: Duration) -> Result<(), Failure> {
         let deployment = self.deployment();
         let template = self.journal().record.clone();
         let name = naming::record(&self.order.spec.service, &self.order.spec.environment);
         let cloud = &self.context.cloud;
         if let Some((template, _)) = &template {
-            let paused = format!("{deployment} before {}", step.point());
+            let paused = format!("{deployment} before {}", self.step_after(step));
             let tags =
                 Tags::from([(naming::PAUSED.to_owned(), paused), (naming::ANSWER.to_owned(), String::new())]);
             self.persist(async || cloud.tag(template, &tags).await).await?;

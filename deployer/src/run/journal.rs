@@ -3,11 +3,12 @@
 use crate::lock::Held;
 use crate::plan::{Existing, Plan, Recording};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What is known of a run so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Journal {
-    pub(super) plan: Option<Plan>,
+    pub(super) plan: Option<Arc<Plan>>,
     pub(super) held: Option<Held>,
     /// Launch template id and version.
     pub(super) record: Option<(String, i64)>,
@@ -36,12 +37,12 @@ impl Journal {
             let known = wave.adopted.iter().chain(&wave.old);
             self.addresses.extend(known.filter_map(|i| Some((i.id.clone(), i.address.clone()?))));
         }
-        let left = plan.leftovers.iter();
+        let left = plan.leftovers.iter().chain(&plan.kept);
         self.addresses.extend(left.filter_map(|i| Some((i.id.clone(), i.address.clone()?))));
         if let Recording::Existing { template, version } = &plan.record {
             self.record = Some((template.clone(), *version));
         }
-        self.plan = Some(plan);
+        self.plan = Some(Arc::new(plan));
     }
 
     pub(super) fn add_new(&mut self, wave: u32, ids: impl IntoIterator<Item = String>) {

@@ -283,7 +283,7 @@ impl<'a> Run<'a> {
     }
 
     /// The plan of this run. Only steps ask, and they come after it was made.
-    fn current_plan(&self) -> Result<Plan, Failure> {
+    fn current_plan(&self) -> Result<Arc<Plan>, Failure> {
         self.journal().plan.clone().ok_or(Failure::PlanChanged)
     }
 

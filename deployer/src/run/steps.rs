@@ -76,7 +76,7 @@ impl Run<'_> {
     }
 
     async fn clean_up(&self) -> Result<(), Failure> {
-        let ids: Vec<String> = self.current_plan()?.leftovers.into_iter().map(|left| left.id).collect();
+        let ids: Vec<String> = self.current_plan()?.leftovers.iter().map(|left| left.id.clone()).collect();
         self.still_ours().await?;
         self.take_out(&ids, true).await?;
         self.still_ours().await?;

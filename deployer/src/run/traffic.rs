@@ -243,12 +243,12 @@ impl Run<'_> {
     /// All instances of this service that this run knows.
     pub(super) fn known(&self) -> Result<Vec<String>, Failure> {
         let plan = self.current_plan()?;
-        let old = plan.old().into_iter().chain(&plan.leftovers).map(|old| old.id.clone());
+        let old = plan.old().into_iter().chain(&plan.leftovers).chain(&plan.kept).map(|old| old.id.clone());
         Ok(old.chain(self.new_ids()).collect())
     }
 
     pub(super) fn balancers(&self) -> Result<Vec<BalancerPlan>, Failure> {
-        Ok(self.current_plan()?.balancers)
+        Ok(self.current_plan()?.balancers.clone())
     }
 
     fn balancer_names(&self) -> Result<String, Failure> {

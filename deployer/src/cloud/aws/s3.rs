@@ -68,12 +68,28 @@ impl Aws {
         Ok(etag.unwrap_or_default().to_owned())
     }
 
+    /// Its own content was read just before. Not every S3 knows conditions here: one that does not is asked without.
     pub(super) async fn remove_object(&self, object: &ObjectRef, etag: &str) -> Answer<()> {
+        match self.delete_if(object, Some(etag)).await {
+            Err(error) if error.code.as_deref() == Some("NotImplemented") => {
+                self.delete_if(object, None).await
+            }
+            Err(error) if error.kind == Kind::Duplicate => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn delete_if(&self, object: &ObjectRef, etag: Option<&str>) -> Answer<()> {
         const ACTION: &str = "DeleteObject";
         let signed = self.s3.signer(ACTION, object).await?;
         let mut delete = DeleteObject::new(&signed.bucket, Some(&signed.credentials), &object.key);
-        delete.headers_mut().insert("if-match", etag);
-        let request = client(ACTION)?.request(Method::DELETE, delete.sign(VALID)).header("if-match", etag);
+        if let Some(etag) = etag {
+            delete.headers_mut().insert("if-match", etag);
+        }
+        let mut request = client(ACTION)?.request(Method::DELETE, delete.sign(VALID));
+        if let Some(etag) = etag {
+            request = request.header("if-match", etag);
+        }
         let answer = send(ACTION, request).await?;
         match answer.status() {
             status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),

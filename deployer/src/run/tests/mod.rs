@@ -1,9 +1,13 @@
 //! The runner against the model: order, undo, recovery after a kill at any point, capacity at every call.
 
+mod records;
+mod waves;
+
 use super::*;
 use crate::cloud::Kind;
 use crate::cloud::memory::Memory;
 use crate::naming;
+use crate::plan::Task;
 use crate::spec::Spec;
 use chrono::DateTime;
 use std::sync::Mutex;
@@ -23,11 +27,49 @@ struct World {
     cloud: Arc<Memory>,
     events: Arc<Mutex<Vec<Event>>>,
     number: u16,
+    spec: String,
+    intent: Intent,
 }
 
 impl World {
     fn new() -> Self {
-        Self { cloud: Arc::new(Memory::new()), events: Arc::default(), number: 0 }
+        Self {
+            cloud: Arc::new(Memory::new()),
+            events: Arc::default(),
+            number: 0,
+            spec: SPEC.to_owned(),
+            intent: Intent::default(),
+        }
+    }
+
+    /// One deployment is there; the next ones go by this strategy.
+    async fn with(more: &str) -> Self {
+        let mut world = Self::with_one_deployed().await;
+        world.spec.push_str(more);
+        world
+    }
+
+    /// Does a task that is planned from the records.
+    async fn task(&mut self, task: Task) -> Outcome {
+        self.task_until(task, None).await
+    }
+
+    async fn task_until(&mut self, task: Task, kill_at: Option<&str>) -> Outcome {
+        let before = std::mem::replace(&mut self.intent, Intent { task, ..Intent::default() });
+        let outcome = self.deploy_until("ami-good", kill_at).await;
+        self.intent = before;
+        outcome
+    }
+
+    /// The boundaries of a run, in order.
+    fn watch_points(context: &mut Context) -> Arc<Mutex<Vec<String>>> {
+        let points = Arc::new(Mutex::new(Vec::new()));
+        let seen = points.clone();
+        context.boundary = Arc::new(move |point: &str| {
+            seen.lock().expect("points").push(point.to_owned());
+            false
+        });
+        points
     }
 
     async fn with_one_deployed() -> Self {
@@ -50,7 +92,7 @@ impl World {
 
     fn order(&mut self, image: &str) -> Order {
         self.number += 1;
-        let spec = SPEC.replace("ami-good", image);
+        let spec = self.spec.replace("ami-good", image);
         let spec = Spec::parse(&spec, "mayfly.yaml", "production", &[]).expect("a spec");
         let started = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         let deployment = naming::deployment(&spec.service, &spec.environment, started, self.number);
@@ -65,7 +107,7 @@ impl World {
             since: started,
             until: lock::until(started),
         };
-        Order { spec, identity, intent: Intent::default(), holder, approved: None }
+        Order { spec, identity, intent: self.intent.clone(), holder, approved: None }
     }
 
     fn context(&self, kill_at: Option<&str>) -> Context {
