@@ -70,6 +70,13 @@ impl Deployer {
         Self { spec, intent, number, watch, place: "here".to_owned() }
     }
 
+    /// The same, asked to keep no more than that many in service.
+    #[must_use]
+    pub fn keeping(mut self, minimum: u32) -> Self {
+        self.watch.minimum = minimum as usize;
+        self
+    }
+
     /// The same on another machine.
     #[must_use]
     pub fn elsewhere(mut self) -> Self {

@@ -9,7 +9,8 @@ use mayfly_simulation::schedule::Schedule;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "mayfly-simulation every [PART] | replay SCHEDULE | random --seconds N [--seed N] | table";
+const USAGE: &str =
+    "mayfly-simulation every [PART] | replay SCHEDULE | random --seconds N [--seed N] | table";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

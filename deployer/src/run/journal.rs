@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub(super) struct Journal {
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) held: Option<Held>,
+    /// Whether the lock is being taken, and may be ours.
+    pub(super) locking: bool,
     /// Launch template id and version.
     pub(super) record: Option<(String, i64)>,
     /// Whether instances were asked for, answered or not.

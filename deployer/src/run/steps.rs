@@ -70,8 +70,10 @@ impl Run<'_> {
             now: self.context.now.as_ref(),
             alive: self.context.alive.as_ref(),
         };
+        self.journal().locking = true;
         let held = lock::acquire(self.context.cloud.as_ref(), &request).await?;
-        self.journal().held = Some(held);
+        let mut journal = self.journal();
+        (journal.held, journal.locking) = (Some(held), false);
         Ok(())
     }
 

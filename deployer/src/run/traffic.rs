@@ -77,7 +77,7 @@ impl Run<'_> {
     /// below its floor without those that are to go. A health that flaps is given the time that a new instance gets.
     pub(super) async fn wait_spare(&self, wave: u32, go: &[String]) -> Result<(), Failure> {
         let new = self.journal_new_until(wave);
-        let stay: BTreeSet<String> = self.ours().await?.into_iter().filter(|id| !go.contains(id)).collect();
+        let stay: BTreeSet<String> = self.known()?.into_iter().filter(|id| !go.contains(id)).collect();
         let what = format!("{} instances to be spared", go.len());
         let wait = self.wait(what, self.order.spec.timeouts.in_service, true);
         poll(wait, async || {

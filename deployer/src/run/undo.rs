@@ -24,7 +24,10 @@ impl Run<'_> {
                 if let Err(error) = self.unlock().await {
                     self.note(format!("the lock could not be given back: {error}"));
                 }
-                Outcome::Dirty { cause, left: self.left() }
+                match self.left() {
+                    left if left.is_empty() => Outcome::RolledBack(cause),
+                    left => Outcome::Dirty { cause, left },
+                }
             }
         }
     }
@@ -164,7 +167,7 @@ impl Run<'_> {
     }
 
     /// All instances of this service, however they came.
-    pub(super) async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
+    async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
         let cloud = &self.context.cloud;
         let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
         let found = self.persist(async || cloud.instances_tagged(&tags).await).await?;
@@ -223,6 +226,8 @@ impl Run<'_> {
         left.extend(old_left(&touched, "perhaps out of the balancer"));
         if let Some(held) = &journal.held {
             left.push(format!("the lock {}", held.name));
+        } else if journal.locking {
+            left.push("perhaps the lock".to_owned());
         }
         if !left.is_empty() {
             left.push(
