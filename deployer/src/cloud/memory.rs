@@ -50,6 +50,8 @@ struct State {
     /// Members are known by address, and an address that drains cannot come back.
     by_address: bool,
     slow_start: Duration,
+    /// Instances of deployments whose id ends so are not shown.
+    hidden: Option<String>,
     floor: usize,
     breaches: Vec<String>,
     next: u32,
@@ -85,6 +87,15 @@ impl Memory {
     /// From now on balancers know their members by address.
     pub(crate) fn know_by_address(&self) {
         self.state().by_address = true;
+    }
+
+    /// From now on, instances of deployments whose id ends so are not shown, and all others are.
+    pub(crate) fn hide(&self, end: &str) {
+        self.state().hidden = Some(end.to_owned());
+    }
+
+    pub(crate) fn balancer_names(&self) -> Vec<String> {
+        self.state().members.keys().cloned().collect()
     }
 
     pub(crate) fn start_slowly(&self, slow_start: Duration) {
@@ -378,7 +389,12 @@ impl Cloud for Memory {
     async fn instances_tagged(&self, tags: &Tags) -> Answer<Vec<Instance>> {
         let tagged = |i: &&Instance| tags.iter().all(|(key, value)| i.tags.get(key) == Some(value));
         self.call("DescribeInstances", |state| {
-            Ok(state.machines.values().map(|m| &m.instance).filter(tagged).cloned().collect())
+            let shown = |i: &&Instance| {
+                let deployment = i.tags.get(naming::DEPLOYMENT);
+                !state.hidden.as_ref().is_some_and(|end| deployment.is_some_and(|d| d.ends_with(end)))
+            };
+            let all = state.machines.values().map(|m| &m.instance);
+            Ok(all.filter(tagged).filter(shown).cloned().collect())
         })
     }
 

@@ -6,12 +6,13 @@ use super::{
     BalancerPlan, Description, Ending, Existing, Identity, Intent, Plan, PlanError, Recording, Task, Wave,
     resume, steps,
 };
-use crate::cloud::{Balancer, Health, Instance, InstanceState, Member, Tags, TemplateData};
+use crate::cloud::{Balancer, BalancerRef, Health, Instance, InstanceState, Member, Tags, TemplateData};
 use crate::naming;
 use crate::snapshot::Snapshot;
 use crate::spec::{Share, Spec, StatesSpec, Strategy};
 use base64::Engine;
 use mayfly_ami::user_data::{Finish, States, UserData, UserDataError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Makes the plan. The same arguments make the same plan. `identity` is that of a new deployment; what goes on with
@@ -173,14 +174,13 @@ fn sort(spec: &Spec, snapshot: &Snapshot, goal: &Goal) -> Sorted {
         let is_current = current.is_some() && instance.deployment.as_ref() == current;
         anything_serves && !instance.is_in_service() && !(is_current && instance.is_registered())
     };
-    let fit = |instance: &Existing| {
-        let found = snapshot.instances.iter().find(|i| i.id == instance.id);
-        found.is_some_and(|i| matches!(i.state, InstanceState::Pending | InstanceState::Running))
-    };
+    let can_serve = |i: &&Instance| matches!(i.state, InstanceState::Pending | InstanceState::Running);
+    let fit: BTreeSet<&str> = snapshot.instances.iter().filter(can_serve).map(|i| i.id.as_str()).collect();
     let own = |instance: &Existing| {
         goal.record.is_existing() && instance.deployment.as_deref() == Some(&goal.identity.deployment)
     };
-    let (mine, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|i| own(i) && fit(i));
+    let (mine, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|i| own(i) && fit.contains(i.id.as_str()));
     let takes_back = matches!(goal.ending, Ending::Aborted(_));
     let is_sick =
         |i: &Existing| takes_back && i.is_registered() && !i.is_in_service() && is_older(snapshot, i);
@@ -201,14 +201,24 @@ fn is_older(snapshot: &Snapshot, existing: &Existing) -> bool {
 
 /// All live instances with what the balancers say of them.
 pub(super) fn existing(snapshot: &Snapshot) -> Vec<Existing> {
-    snapshot.instances.iter().map(|instance| one(instance, &snapshot.balancers)).collect()
+    let lists: Vec<(&BalancerRef, BTreeMap<&str, Health>)> = snapshot
+        .balancers
+        .iter()
+        .map(|(balancer, members)| {
+            let healths = members.iter().map(|member| (member.instance.as_str(), member.health));
+            (&balancer.reference, healths.collect())
+        })
+        .collect();
+    snapshot.instances.iter().map(|instance| one(instance, &lists)).collect()
 }
 
-fn one(instance: &Instance, balancers: &[(Balancer, Vec<Member>)]) -> Existing {
+fn one(instance: &Instance, lists: &[(&BalancerRef, BTreeMap<&str, Health>)]) -> Existing {
     let those = |wanted: fn(Health) -> bool| {
-        let is = |members: &[Member]| members.iter().any(|m| m.instance == instance.id && wanted(m.health));
-        let found = balancers.iter().filter(|(_, members)| is(members));
-        found.map(|(balancer, _)| balancer.reference.clone()).collect()
+        let is = |healths: &BTreeMap<&str, Health>| {
+            healths.get(instance.id.as_str()).is_some_and(|health| wanted(*health))
+        };
+        let found = lists.iter().filter(|(_, healths)| is(healths));
+        found.map(|(balancer, _)| (*balancer).clone()).collect()
     };
     Existing {
         id: instance.id.clone(),
@@ -228,9 +238,9 @@ fn floor(goal: &Goal) -> u32 {
 }
 
 fn balancer(balancer: &Balancer, members: &[Member], snapshot: &Snapshot, floor: u32) -> BalancerPlan {
-    let ours = |member: &&Member| {
-        member.health == Health::InService && snapshot.instances.iter().any(|i| i.id == member.instance)
-    };
+    let ids: BTreeSet<&str> = snapshot.instances.iter().map(|instance| instance.id.as_str()).collect();
+    let ours =
+        |member: &&Member| member.health == Health::InService && ids.contains(member.instance.as_str());
     BalancerPlan {
         reference: balancer.reference.clone(),
         name: balancer.name.clone(),

@@ -2,10 +2,11 @@
 
 use super::steps::short;
 use super::{Existing, PlanError};
-use crate::cloud::{Balancer, InstanceState, Member, Subnet};
+use crate::cloud::{Balancer, InstanceState, Subnet};
 use crate::naming;
 use crate::snapshot::Snapshot;
 use crate::spec::Spec;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(super) fn check(spec: &Spec, snapshot: &Snapshot) -> Result<(), PlanError> {
@@ -70,11 +71,10 @@ pub(super) fn usable_subnets(spec: &Spec, snapshot: &Snapshot) -> Vec<Subnet> {
 }
 
 pub(super) fn notes(spec: &Spec, snapshot: &Snapshot, old: &[Existing]) -> Vec<String> {
+    let ids: BTreeSet<&str> = snapshot.instances.iter().map(|instance| instance.id.as_str()).collect();
     let mut notes = Vec::new();
     for (balancer, members) in &snapshot.balancers {
-        let ours =
-            |member: &&Member| snapshot.instances.iter().any(|instance| instance.id == member.instance);
-        let foreign = members.iter().filter(|member| !ours(member)).count();
+        let foreign = members.iter().filter(|member| !ids.contains(member.instance.as_str())).count();
         if foreign > 0 {
             notes.push(format!(
                 "{foreign} member(s) of {} carry no tags of this service and environment; they are left alone",

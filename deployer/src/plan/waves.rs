@@ -52,8 +52,11 @@ fn part_cuts(strategy: Strategy, part: u32, old: u32) -> Vec<Cut> {
 }
 
 /// As many waves as the longer of the two sides needs. Whichever side is over first, the other goes on alone: so a
-/// rolling deployment can grow and shrink a service.
+/// rolling deployment can grow and shrink a service. The first deployment of a service has nothing to be careful of.
 fn rolling(batch: u32, need: u32, old: u32) -> Vec<Cut> {
+    if old == 0 {
+        return vec![Cut { launches: need, ..Cut::default() }];
+    }
     let waves = need.div_ceil(batch).max(old.div_ceil(batch)).max(1);
     (0..waves)
         .map(|wave| Cut {
@@ -146,6 +149,7 @@ mod tests {
     fn each_strategy_is_a_list_of_waves() {
         assert_eq!(pairs(Strategy::BlueGreen, 6, 0, 4, None), [(6, 4)]);
         assert_eq!(pairs(rolling(4), 6, 0, 6, None), [(4, 4), (2, 2)]);
+        assert_eq!(pairs(rolling(4), 6, 0, 0, None), [(6, 0)]);
         let canary = |promote| Strategy::Canary { size: Share::Part(25, 100), promote };
         assert_eq!(pairs(canary(Promote::Soak(Duration::ZERO)), 6, 0, 6, None), [(2, 0), (4, 6)]);
         assert_eq!(pairs(canary(Promote::Manual), 6, 0, 6, None), [(2, 0)]);

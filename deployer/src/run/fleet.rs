@@ -1,6 +1,6 @@
 //! Launching, watching and ending instances.
 
-use super::{Failure, Look, ProbeAnswer, Run, poll};
+use super::{Failure, Look, ProbeAnswer, Run, few, poll};
 use crate::cloud::{Instance, InstanceState, Kind, Launch, Tags};
 use crate::naming;
 use crate::plan::{Batch, Plan};
@@ -205,7 +205,7 @@ impl Run<'_> {
             let others = instances.iter().filter(|i| i.state != InstanceState::Running);
             let mut words: Vec<String> = others.map(|i| format!("{} {}", i.id, i.state.word())).collect();
             words.extend(unseen(&ids, &instances));
-            Ok(Look::NotYet { done: running, total: ids.len(), evidence: words.join(", ") })
+            Ok(Look::NotYet { done: running, total: ids.len(), evidence: few(&words, ", ") })
         })
         .await
     }
@@ -278,7 +278,7 @@ impl Run<'_> {
             answers.retain(|_, answer| *answer != ProbeAnswer::Ready);
             let words: Vec<String> =
                 answers.iter().map(|(id, answer)| format!("{id} {}", answer.words())).collect();
-            Ok(Look::NotYet { done: ready.len(), total: ids.len(), evidence: words.join("; ") })
+            Ok(Look::NotYet { done: ready.len(), total: ids.len(), evidence: few(&words, "; ") })
         })
         .await
     }

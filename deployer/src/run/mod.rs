@@ -22,7 +22,7 @@ pub use cancel::{Cancel, Canceller, channel};
 pub use event::{Event, Sink};
 pub use failure::Failure;
 pub use probe::{HttpProber, ProbeAnswer, Prober};
-pub(crate) use wait::{Look, Wait, poll};
+pub(crate) use wait::{Look, Wait, few, poll};
 
 use crate::cloud::Cloud;
 use crate::lock::{self, Holder, LockError};

@@ -132,7 +132,9 @@ impl Run<'_> {
 
     async fn terminate_old(&self, wave: u32) -> Result<(), Failure> {
         let ids: Vec<String> = self.wave(wave)?.old.into_iter().map(|old| old.id).collect();
+        // Draining took its time: what was healthy then has to be so now, while there still is a way back.
         self.alive_new(&self.journal_new_until(wave)).await?;
+        self.wait_spare(wave, &ids).await?;
         self.still_ours().await?;
         self.journal().ended.insert(wave);
         self.terminate(&ids).await

@@ -1,6 +1,6 @@
 //! Putting instances in service and taking them out, with every balancer.
 
-use super::{Failure, Look, Run, poll};
+use super::{Failure, Look, Run, few, poll};
 use crate::cloud::{BalancerRef, Health, Member, TargetKind, name_members};
 use crate::plan::{BalancerPlan, Existing};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +39,7 @@ impl Run<'_> {
                 self.alive_new(&ids).await?;
                 // One may be waiting with several balancers.
                 let done = ids.len().saturating_sub(waiting.len());
-                return Ok(Look::NotYet { done, total: ids.len(), evidence: waiting.join("; ") });
+                return Ok(Look::NotYet { done, total: ids.len(), evidence: few(&waiting, "; ") });
             }
             if since.get_or_insert_with(Instant::now).elapsed() >= slow_start {
                 return Ok(Look::Done(()));
@@ -97,7 +97,7 @@ impl Run<'_> {
             if short.is_empty() {
                 return Ok(Look::Done(()));
             }
-            Ok(Look::NotYet { done: 0, total: go.len(), evidence: short.join("; ") })
+            Ok(Look::NotYet { done: 0, total: go.len(), evidence: few(&short, "; ") })
         })
         .await
     }
@@ -126,7 +126,7 @@ impl Run<'_> {
                 return Ok(Look::Done(()));
             }
             let done = ids.len().saturating_sub(still.len());
-            Ok(Look::NotYet { done, total: ids.len(), evidence: still.join("; ") })
+            Ok(Look::NotYet { done, total: ids.len(), evidence: few(&still, "; ") })
         })
         .await
     }
@@ -157,7 +157,7 @@ impl Run<'_> {
                 return Ok(Look::Done(()));
             }
             let done = ids.len() - waiting.len();
-            Ok(Look::NotYet { done, total: ids.len(), evidence: waiting.join("; ") })
+            Ok(Look::NotYet { done, total: ids.len(), evidence: few(&waiting, "; ") })
         })
         .await
     }
@@ -200,7 +200,7 @@ impl Run<'_> {
                     return Ok(Look::Done(()));
                 }
                 let done = ids.len().saturating_sub(still.len());
-                Ok(Look::NotYet { done, total: ids.len(), evidence: still.join("; ") })
+                Ok(Look::NotYet { done, total: ids.len(), evidence: few(&still, "; ") })
             })
             .await?;
         }

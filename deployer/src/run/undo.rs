@@ -4,7 +4,7 @@
 use super::steps::SWEEPS;
 use super::{Event, Failure, Outcome, Run, cancel};
 use crate::cloud::Health;
-use crate::lock::LockError;
+use crate::lock::{self, LockError};
 use crate::naming;
 use crate::plan::{Action, Existing, Task, restore};
 use std::collections::BTreeSet;
@@ -59,7 +59,20 @@ impl Run<'_> {
 
     async fn let_go(&self) -> Result<(), Failure> {
         self.boundary("before-undo-unlock")?;
+        self.find_own_lock().await;
         self.unlock().await
+    }
+
+    /// A lock whose taking failed half-way may be held all the same: its token tells.
+    async fn find_own_lock(&self) {
+        if !self.journal().locking {
+            return;
+        }
+        if let Ok(found) = lock::holder_of(self.context.cloud.as_ref(), &self.order.spec).await {
+            let own = found.filter(|held| held.holder.token == self.order.holder.token);
+            let mut journal = self.journal();
+            (journal.held, journal.locking) = (own, false);
+        }
     }
 
     /// How many old instances this run has ended.

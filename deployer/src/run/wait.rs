@@ -29,6 +29,16 @@ pub(crate) struct Wait<'a> {
     pub(crate) sink: &'a dyn Sink,
 }
 
+/// The first of many lines as one: of a thousand instances that wait for the same, a few show it.
+pub(crate) fn few(lines: &[String], between: &str) -> String {
+    const SHOWN: usize = 20;
+    let shown = lines.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(between);
+    match lines.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}{between}and {more} more"),
+    }
+}
+
 /// Looks until it is there, the deadline passes, or somebody asks to stop. A look that fails for a reason that may
 /// pass (throttling, a lost answer) is evidence, not the end.
 pub(crate) async fn poll<T>(

@@ -198,3 +198,13 @@ async fn a_lock_in_a_bucket_is_held_while_it_works_and_given_back() {
     assert_eq!(deploy(&context, &order, &cancel).await, Outcome::Done);
     world.assert_settled("with a lock in a bucket");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_taking_failed_half_way_is_given_back() {
+    let mut world = World::with_one_deployed().await;
+    world.cloud.fail_after("CreateLaunchTemplate", 1, Kind::Ambiguous);
+    world.cloud.fail_before("DescribeLaunchTemplates", 1, Kind::Denied);
+    let outcome = world.deploy("ami-good").await;
+    assert!(matches!(outcome, Outcome::RolledBack(Failure::Lock(_))), "{outcome:?}");
+    world.assert_settled("after a lock that was taken half-way");
+}

@@ -137,6 +137,7 @@ async fn with_several_balancers_the_new_serve_in_all_before_the_old_leave_any() 
         world.spec = two_balancers() + more;
         assert_eq!(world.deploy("ami-good").await, Outcome::Done, "{more}");
         world.assert_settled(more);
+        assert_eq!(world.cloud.balancer_names(), ["front", "side"]);
     }
     world.cloud.make_sick("ami-sick");
     let old = world.cloud.live();
@@ -152,9 +153,16 @@ async fn addresses_that_drain_are_waited_for_before_they_come_back() {
     world.cloud.watch_capacity();
     world.cloud.clear_calls();
     let old = world.cloud.live();
-    world.cloud.fail_before("TerminateInstances", 1, Kind::Denied);
-    let outcome = world.deploy("ami-good").await;
-    assert!(matches!(outcome, Outcome::RolledBack(_)), "{outcome:?}");
+    let order = world.order("ami-good");
+    let mut context = world.context(None);
+    let (canceller, cancel) = channel();
+    context.boundary = Arc::new(move |at: &str| {
+        if at == "before-drain-old" {
+            canceller.ask();
+        }
+        false
+    });
+    assert_eq!(deploy(&context, &order, &cancel).await, Outcome::RolledBack(Failure::Interrupted));
     assert_eq!(world.cloud.live(), old);
     world.assert_settled("after addresses came back");
     assert_eq!(world.deploy("ami-good").await, Outcome::Done);
@@ -235,6 +243,26 @@ async fn interrupted_in_a_later_wave_the_last_success_comes_back_and_twice_says_
         }
         assert!(asks == 2 || world.cloud.live().iter().all(|(_, deployment)| *deployment == last));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_run_launched_and_the_cloud_shows_late_is_found_in_the_end() {
+    let mut world = World::with_one_deployed().await;
+    let outcome = world.deploy_until("ami-good", Some("after-launch")).await;
+    assert_eq!(outcome, Outcome::Killed("after-launch".into()));
+    world.cloud.hide("0002");
+    let order = world.order("ami-good");
+    let mut context = world.context(None);
+    let cloud = world.cloud.clone();
+    context.boundary = Arc::new(move |point: &str| {
+        if point == "before-mark-default" {
+            cloud.hide("nobody's");
+        }
+        false
+    });
+    let (_canceller, cancel) = channel();
+    assert_eq!(deploy(&context, &order, &cancel).await, Outcome::Done);
+    world.assert_settled("after instances that were shown late");
 }
 
 /// The boundaries of a good run with this strategy.
