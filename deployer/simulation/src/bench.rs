@@ -8,8 +8,9 @@ use crate::session::{Entry, Session};
 use crate::universe::Universe;
 use mayfly_deployer::lock::{self, Holder};
 use mayfly_deployer::naming;
-use mayfly_deployer::plan::{Identity, Intent};
+use mayfly_deployer::plan::{self, Identity, Intent, Plan};
 use mayfly_deployer::run::{self, Context, Event, Order, Outcome};
+use mayfly_deployer::snapshot::Snapshot;
 use mayfly_deployer::spec::Spec;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -70,6 +71,13 @@ impl Deployer {
         Self { spec, intent, number, watch, place: "here".to_owned() }
     }
 
+    /// The same, asked to keep no more than that many in service.
+    #[must_use]
+    pub fn keeping(mut self, minimum: u32) -> Self {
+        self.watch.minimum = minimum as usize;
+        self
+    }
+
     /// The same on another machine.
     #[must_use]
     pub fn elsewhere(mut self) -> Self {
@@ -96,6 +104,28 @@ impl Deployer {
             .build()
             .expect("a runtime without I/O");
         runtime.block_on(self.run(universe, faults, seed))
+    }
+
+    /// What `mayfly plan` shows, and the calls that it takes.
+    ///
+    /// # Panics
+    /// When there is no plan.
+    #[must_use]
+    pub fn plan(&self, universe: Universe, seed: u64) -> (Plan, Vec<Entry>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime without I/O");
+        runtime.block_on(async {
+            let monitor = Monitor::new(self.watch.clone(), &universe);
+            let session = Session::new(universe, monitor, &[], seed);
+            let cloud = SimulatedCloud::new(session.clone());
+            let Order { spec, identity, intent, .. } = self.order(&session);
+            let snapshot = Snapshot::read_for(&cloud, &spec, intent.task).await.expect("a snapshot");
+            let plan = plan::build(&spec, &snapshot, &identity, &intent).expect("a plan");
+            (plan, session.end().1)
+        })
     }
 
     async fn run(&self, mut universe: Universe, faults: &[At], seed: u64) -> Ran {

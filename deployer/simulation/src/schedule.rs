@@ -79,7 +79,9 @@ impl Schedule {
             let rerun = self.again(&first, Task::Deploy);
             wrong.extend(faults_of("rerun", &rerun));
             if wrong.is_empty() {
-                let expected = Expected { died: 0, well: true, releases: &[("r4", new as usize)] };
+                let releases = &[("r4", new as usize)];
+                let ghosts = self.kills();
+                let expected = Expected { died: 0, well: true, whole: true, ghosts, releases };
                 wrong.extend(prefixed("rerun", self.unsettled(&rerun, &expected)));
             }
             second = Some(rerun);
@@ -101,11 +103,25 @@ impl Schedule {
         if wrong.is_empty() && matches!(ran.ending, Ending::Ended(Outcome::Done)) && self.spares_the_old() {
             let held = [("r1", self.scenario.old as usize), ("r2", self.scenario.new as usize)];
             let mixed = self.scenario.course.is_mixed();
-            let releases = if mixed { &held[..] } else { &[] };
-            let died = if mixed { usize::MAX / 2 } else { 0 };
-            wrong.extend(prefixed("recover", self.unsettled(&ran, &Expected { died, well: true, releases })));
+            let expected = Expected {
+                died: if mixed { usize::MAX / 2 } else { 0 },
+                well: self.met(Fault::NewSicken) == 0,
+                whole: !mixed,
+                ghosts: self.kills(),
+                releases: if mixed { &held } else { &[] },
+            };
+            wrong.extend(prefixed("recover", self.unsettled(&ran, &expected)));
         }
         wrong
+    }
+
+    fn met(&self, fault: Fault) -> usize {
+        self.faults.iter().filter(|at| at.fault == fault).count()
+    }
+
+    /// Whether instances die without having been asked to: their addresses stay with their target groups.
+    fn kills(&self) -> bool {
+        self.met(Fault::NewDies) + self.met(Fault::OldDies) > 0
     }
 
     /// The next run. On another machine it is told who holds the lock until the lease of the dead has run out.
@@ -117,6 +133,8 @@ impl Schedule {
         let deployer = if self.scenario.course.is_by_hand() && task == Task::Deploy {
             let spec = self.scenario.spec(self.scenario.new, 4, Temper::Fit);
             self.deployer(Spec { strategy: Strategy::BlueGreen, ..spec }, Intent::default(), 4)
+        } else if task == Task::Recover {
+            deployer.keeping(self.scenario.minimum().min(self.scenario.old))
         } else {
             deployer
         };
@@ -137,12 +155,20 @@ impl Schedule {
     /// Whether the cloud is as the outcome says.
     fn judge(&self, ran: &Ran) -> Vec<String> {
         let Scenario { course, old, .. } = self.scenario;
-        let met = |fault: Fault| self.faults.iter().filter(|at| at.fault == fault).count();
-        let (died, well) = (met(Fault::NewDies) + met(Fault::OldDies), met(Fault::NewSicken) == 0);
-        let settled = |releases: &[(&str, usize)]| self.unsettled(ran, &Expected { died, well, releases });
+        let (died, well) =
+            (self.met(Fault::NewDies) + self.met(Fault::OldDies), self.met(Fault::NewSicken) == 0);
+        let (ghosts, whole) = (self.kills(), true);
+        let settled = |releases: &[(&str, usize)]| {
+            self.unsettled(ran, &Expected { died, well, whole, ghosts, releases })
+        };
         match &ran.ending {
             Ending::Endless => vec!["the deployer never ends".to_owned()],
-            Ending::Ended(Outcome::Done | Outcome::Canary | Outcome::Partial) => settled(&self.wanted()),
+            Ending::Ended(Outcome::Done) => settled(&self.wanted()),
+            Ending::Ended(Outcome::Canary | Outcome::Partial) => {
+                let (died, whole) = (usize::MAX / 2, false);
+                let releases = &[("r1", old as usize), ("r2", self.part())];
+                self.unsettled(ran, &Expected { died, well, whole, ghosts, releases })
+            }
             Ending::Ended(Outcome::RolledBack(_)) if course.deploys() && self.spares_the_old() => {
                 settled(&[("r1", old as usize)])
             }
@@ -156,16 +182,16 @@ impl Schedule {
     /// What runs when all went well.
     fn wanted(&self) -> Vec<(&'static str, usize)> {
         let Scenario { course, old, new, .. } = self.scenario;
-        let (old, all) = (old as usize, new as usize);
-        let third = all.div_ceil(3);
-        let half = all.div_ceil(2);
         match course {
-            Course::CanaryByHand if old > 0 && third < all => vec![("r1", old), ("r2", third)],
-            Course::Only if old > 0 && half < all => vec![("r1", old.saturating_sub(half)), ("r2", half)],
-            Course::Only if half < all => vec![("r2", half)],
-            Course::Abort | Course::AbortOnly | Course::Rollback => vec![("r1", old)],
-            _ => vec![("r2", all)],
+            Course::Abort | Course::AbortOnly | Course::Rollback => vec![("r1", old as usize)],
+            _ => vec![("r2", new as usize)],
         }
+    }
+
+    /// How many of the new a part is.
+    fn part(&self) -> usize {
+        let all = self.scenario.new as usize;
+        if self.scenario.course == Course::Only { all.div_ceil(2) } else { all.div_ceil(3) }
     }
 
     /// Whether no fault takes old instances.

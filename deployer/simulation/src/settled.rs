@@ -14,6 +14,10 @@ pub struct Expected<'a> {
     pub died: usize,
     /// Whether those that live are well.
     pub well: bool,
+    /// Whether they are the last success.
+    pub whole: bool,
+    /// Whether members may be left whose instance died by itself.
+    pub ghosts: bool,
     /// The releases that run and how many of each; any single one where there is none.
     pub releases: &'a [(&'a str, usize)],
 }
@@ -25,9 +29,9 @@ pub fn faults(universe: &Universe, scenario: &Scenario, expected: &Expected<'_>)
     let live: Vec<&Instance> = universe.live(&ours).collect();
     let mut wrong = releases(universe, &live, expected);
     for name in scenario.behind.balancers() {
-        wrong.extend(members(universe, &name, &live, expected.well));
+        wrong.extend(members(universe, &name, &live, expected));
     }
-    if expected.releases.iter().filter(|(_, count)| *count > 0).count() == 1 {
+    if expected.whole {
         wrong.extend(records(universe, &live));
     }
     if is_locked(universe) {
@@ -55,20 +59,21 @@ fn releases(universe: &Universe, live: &[&Instance], expected: &Expected<'_>) ->
 }
 
 /// All live ones are in service, or at least members where they need not be well, and nothing else of ours is.
-fn members(universe: &Universe, name: &str, live: &[&Instance], well: bool) -> Vec<String> {
+fn members(universe: &Universe, name: &str, live: &[&Instance], expected: &Expected<'_>) -> Vec<String> {
     let members = membership::members(&universe.world, name);
     let mut wrong = Vec::new();
     for instance in live {
         match members.iter().find(|(id, _)| *id == instance.id) {
             Some((_, Standing::Serving)) => {}
-            Some((_, Standing::Waiting)) if !well => {}
+            Some((_, Standing::Waiting)) if !expected.well => {}
             other => wrong.push(format!("{} is {other:?} with {name}", instance.id)),
         }
     }
     for (id, standing) in members {
         let ours =
             universe.world.instance(id).is_none_or(|i| naming::owned_by(&i.tags, SERVICE, ENVIRONMENT));
-        if ours && !live.iter().any(|instance| instance.id == id) {
+        let ghost = expected.ghosts && standing == Standing::Waiting;
+        if ours && !ghost && !live.iter().any(|instance| instance.id == id) {
             wrong.push(format!("{id} is left with {name}, {standing:?}"));
         }
     }
