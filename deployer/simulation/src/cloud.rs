@@ -227,6 +227,11 @@ impl Cloud for SimulatedCloud {
                 body.describe.filters.push(filter("name", [name]));
                 body.describe.filters.push(filter("state", ["available"]));
             }
+            ImageFilter::Tagged { key, value } => {
+                body.owners.push("self".to_owned());
+                body.describe.filters.push(filter(&format!("tag:{key}"), [value]));
+                body.describe.filters.push(filter("state", ["available"]));
+            }
         }
         match self.ec2(Ec2Request::DescribeImages(body)).await? {
             Response::Images(page) => Ok(page.items.iter().map(image).collect()),
