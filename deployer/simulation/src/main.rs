@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         ["random", "--seconds", seconds] => random(seconds, "1"),
         ["random", "--seconds", seconds, "--seed", seed] => random(seconds, seed),
         ["table"] => {
-            println!("{}", figures::table());
+            figures::table().for_each(|line| println!("{line}"));
             ExitCode::SUCCESS
         }
         _ => {
