@@ -8,6 +8,10 @@ pub(super) fn with_steps(mut plan: Plan) -> Plan {
     let mut steps = Vec::new();
     let mut add = |action, undo, what: String| steps.push(Step { action, wave: None, what, undo });
     add(Action::Lock, Undo::Unlock, format!("take the lock of {} in {}", plan.service, plan.environment));
+    if let Ending::Aborted(number) = plan.ending {
+        // First, so that whoever finds it half done goes on taking it back.
+        add(Action::MarkAborted, Undo::Nothing, format!("mark deployment number {number} as taken back"));
+    }
     if !plan.leftovers.is_empty() {
         let what = format!("remove what is left over: {}", ids(&plan.leftovers));
         add(Action::CleanUp, Undo::Nothing, what);
@@ -42,10 +46,7 @@ fn last_steps(plan: &Plan) -> Vec<Step> {
                 format!("leave {so_far} in service as a canary, for `mayfly promote` or `mayfly abort`");
             add(Action::Hold, Undo::Nothing, what);
         }
-        Ending::Aborted(number) => {
-            add(Action::MarkAborted, Undo::Nothing, format!("mark deployment number {number} as taken back"));
-        }
-        Ending::Nothing => {}
+        Ending::Aborted(_) | Ending::Nothing => {}
     }
     add(Action::Unlock, Undo::Nothing, "give the lock back".to_owned());
     steps

@@ -31,13 +31,13 @@ impl Run<'_> {
         self.persist(async || self.context.cloud.tag(&template, &tags).await).await
     }
 
-    /// The last success serves again: the one that was taken back is marked.
+    /// The deployment that is taken back is marked, before anything is done about it.
     pub(super) async fn mark_aborted(&self) -> Result<(), Failure> {
         let Ending::Aborted(version) = self.current_plan()?.ending else { return Ok(()) };
         let name = naming::record(&self.order.spec.service, &self.order.spec.environment);
         let cloud = &self.context.cloud;
         let Some(record) = self.persist(async || cloud.template(&name).await).await? else { return Ok(()) };
-        self.journal().marking = true;
+        self.still_ours().await?;
         let failed = record.tags.get(naming::FAILED).map(|text| naming::read_ranges(text));
         let key = if failed.is_some_and(|failed| failed.contains(&version)) {
             naming::FAILED

@@ -80,6 +80,10 @@ async fn killed_while_promoting_or_taking_back_recover_and_the_same_again_end_we
             assert_eq!(world.deploy("ami-good").await, Outcome::Canary);
             assert_eq!(world.task_until(task, Some(&point)).await, Outcome::Killed(point.clone()));
             assert_eq!(world.task(Task::Recover).await, Outcome::Done, "{task:?} {point}");
+            let is_marked = world.cloud.tags_of(RECORD).contains_key(naming::ABORTED);
+            let begun = !["before-lock", "after-lock", "before-mark-aborted"].contains(&point.as_str());
+            assert_eq!(is_marked, task == Task::Abort && begun, "{point}");
+            assert!(!is_marked || deployments(&world) == [("0001".into(), 3)], "recovering goes on, {point}");
             if deployments(&world).len() > 1 {
                 assert_eq!(world.task(task).await, Outcome::Done, "{task:?} {point}");
             }
