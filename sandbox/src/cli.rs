@@ -13,7 +13,7 @@ use crate::status::Status;
 /// `sandbox …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum SandboxCommand {
-    /// Start a sandbox: EC2 and classic ELB on this machine, with instances that run
+    /// Start a sandbox: EC2 and load balancers on this machine, with instances that run
     Up(Up),
     /// End it, with everything that runs in it
     Down(Place),

@@ -1,4 +1,4 @@
-//! EC2, classic ELB and instance metadata on one machine; instances are real Linux namespaces.
+//! EC2, load balancers and instance metadata on one machine; instances are real Linux namespaces.
 //!
 //! One daemon per state directory holds everything:
 //! 1. an API call is decoded and handed to the [`world`], a pure model of the cloud, which answers from its records

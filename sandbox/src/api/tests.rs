@@ -103,6 +103,71 @@ fn answers_and_errors_of_elb_have_their_shape() {
 }
 
 #[test]
+fn answers_and_errors_of_target_groups_have_their_shape() {
+    let mut world = world();
+    let headers = headers("elasticloadbalancing");
+    let made = send(
+        &mut world,
+        &headers,
+        "Action=CreateTargetGroup&Name=web&Protocol=HTTP&Port=80&VpcId=vpc-00000000000000001&Version=2015-12-01",
+    );
+    let namespace = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
+    let head = format!(
+        "<CreateTargetGroupResponse xmlns=\"{namespace}\"><CreateTargetGroupResult><TargetGroups><member>"
+    );
+    assert!(made.body.contains(&head), "{}", made.body);
+    assert_eq!(between(&made, "HttpCode"), "200");
+    let arn = between(&made, "TargetGroupArn").to_owned();
+    let body = format!("Action=DescribeTargetHealth&TargetGroupArn={arn}&Version=2015-12-01");
+    let health = send(&mut world, &headers, &body);
+    assert_eq!(
+        between(&health, "DescribeTargetHealthResult"),
+        "<TargetHealthDescriptions></TargetHealthDescriptions>"
+    );
+    let error = send(&mut world, &headers, &body.replace("web", "db"));
+    assert_eq!((error.status, between(&error, "Code")), (400, "TargetGroupNotFound"));
+    assert!(error.body.contains(&format!("<ErrorResponse xmlns=\"{namespace}\">")), "{}", error.body);
+    let names: Vec<&str> = world.calls_after(0).map(|call| call.action.as_str()).collect();
+    assert_eq!(names, ["CreateTargetGroup", "DescribeTargetHealth", "DescribeTargetHealth"]);
+}
+
+fn ssm(world: &mut World, action: &str, body: &str) -> Reply {
+    let mut headers = headers("ssm");
+    headers.insert("x-amz-target", format!("AmazonSSM.{action}").parse().expect("a header"));
+    send(world, &headers, body)
+}
+
+#[test]
+fn ssm_speaks_json_and_its_log_tells_no_value() {
+    let mut world = world();
+    let put = ssm(&mut world, "PutParameter", r#"{"Name":"/db","Value":"hunter2","Type":"SecureString"}"#);
+    assert_eq!((put.status, put.json, put.body.as_str()), (200, true, r#"{"Version":1,"Tier":"Standard"}"#));
+    let got = ssm(&mut world, "GetParameter", r#"{"Name":"/db","Flavour":"sweet"}"#);
+    let expected = r#"{"Parameter":{"Name":"/db","Type":"SecureString","Value":"hunter2","Version":1,"LastModifiedDate":1767225600,"ARN":"arn:aws:ssm:us-east-1:000000000000:parameter/db","DataType":"text"}}"#;
+    assert_eq!(got.body, expected);
+    let lost = ssm(&mut world, "GetParameter", r#"{"Name":"/nothing"}"#);
+    assert_eq!(
+        (lost.status, lost.body.as_str()),
+        (400, r#"{"__type":"ParameterNotFound","message":"/nothing"}"#)
+    );
+    assert!(ssm(&mut world, "GetParameter", "{").body.contains("ValidationException"));
+    assert!(ssm(&mut world, "DeleteParameter", "{}").body.contains("UnknownOperationException"));
+    let calls: Vec<&CallRecord> = world.calls_after(0).collect();
+    assert_eq!((calls[0].service.as_str(), calls[0].parameters["Value"].as_str()), ("ssm", "(7 characters)"));
+    assert_eq!(calls[1].ignored, ["Flavour"]);
+    assert!(!serde_json::to_string(&calls).expect("json").contains("hunter2"));
+}
+
+#[test]
+fn a_request_to_ssm_without_a_signature_is_refused() {
+    let mut unsigned = headers("ssm");
+    unsigned.remove("authorization");
+    unsigned.insert("x-amz-target", "AmazonSSM.GetParameter".parse().expect("a header"));
+    let reply = send(&mut world(), &unsigned, r#"{"Name":"/db"}"#);
+    assert_eq!((reply.status, reply.json), (403, true));
+}
+
+#[test]
 fn a_request_without_a_signature_is_refused() {
     let mut unsigned = headers("ec2");
     unsigned.remove("authorization");
@@ -243,6 +308,14 @@ fn value() -> impl Strategy<Value = String> {
         Just("web".to_owned()),
         Just("us-east-1a".to_owned()),
         Just("HTTP:80/".to_owned()),
+        Just("HTTP".to_owned()),
+        Just("200-299".to_owned()),
+        Just("forward".to_owned()),
+        Just("2015-12-01".to_owned()),
+        Just("vpc-00000000000000001".to_owned()),
+        Just("subnet-00000000000000001".to_owned()),
+        Just("subnet-00000000000000002".to_owned()),
+        Just("arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/0".to_owned()),
     ]
 }
 
@@ -274,6 +347,25 @@ fn parameter() -> impl Strategy<Value = String> {
             "Placement.AvailabilityZone",
             "PrivateIpAddress",
             "DryRun",
+            "Version",
+            "Protocol",
+            "Port",
+            "VpcId",
+            "TargetGroupArn",
+            "LoadBalancerArn",
+            "ListenerArn",
+            "Targets.member.1.Id",
+            "Targets.member.1.Port",
+            "Subnets.member.1",
+            "Subnets.member.2",
+            "Matcher.HttpCode",
+            "HealthCheckPort",
+            "DefaultActions.member.1.Type",
+            "DefaultActions.member.1.TargetGroupArn",
+            "DefaultActions.member.1.ForwardConfig.TargetGroups.member.1.Weight",
+            "Attributes.member.1.Key",
+            "Attributes.member.1.Value",
+            "PageSize",
             "Name",
         ])
         .prop_map(str::to_owned),
@@ -303,6 +395,19 @@ fn action() -> impl Strategy<Value = &'static str> {
         "DescribeLoadBalancers",
         "GetConsoleOutput",
         "ModifyInstanceAttribute",
+        "CreateTargetGroup",
+        "ModifyTargetGroup",
+        "DescribeTargetGroups",
+        "ModifyTargetGroupAttributes",
+        "CreateListener",
+        "ModifyListener",
+        "DescribeListeners",
+        "DescribeRules",
+        "RegisterTargets",
+        "DeregisterTargets",
+        "DescribeTargetHealth",
+        "SetSubnets",
+        "AddTags",
     ])
 }
 
@@ -311,17 +416,30 @@ proptest! {
 
     #[test]
     fn no_form_breaks_the_wire(
-        calls in prop::collection::vec((action(), prop::collection::vec((parameter(), value()), 0..10), any::<bool>()), 1..8),
+        calls in prop::collection::vec((action(), prop::collection::vec((parameter(), value()), 0..10), 0..3u8), 1..8),
     ) {
         let mut world = world();
-        for (action, parameters, elb) in calls {
-            let mut fields = vec![("Action".to_owned(), action.to_owned())];
+        for (action, parameters, service) in calls {
+            let elb = service > 0;
+            let version = if service == 2 { "2015-12-01" } else { "" };
+            let mut fields =
+                vec![("Action".to_owned(), action.to_owned()), ("Version".to_owned(), version.to_owned())];
             fields.extend(parameters);
             let body = serde_urlencoded::to_string(&fields).expect("a form");
             let service = if elb { "elasticloadbalancing" } else { "ec2" };
             let reply = send(&mut world, &headers(service), &body);
             prop_assert!((200..600).contains(&reply.status));
             well_formed(&reply.body);
+        }
+    }
+
+    #[test]
+    fn no_json_breaks_ssm(body in any::<String>(), name in any::<String>(), put in any::<bool>()) {
+        let action = if put { "PutParameter" } else { "GetParameter" };
+        let named = serde_json::json!({ "Name": name, "Value": body }).to_string();
+        for body in [&body, &named] {
+            let reply = ssm(&mut world(), action, body);
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&reply.body).is_ok());
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mayfly_sandbox::cli::{SandboxCommand, run};
 
-/// EC2, classic ELB and instance metadata on one machine
+/// EC2, load balancers and instance metadata on one machine
 #[derive(Parser)]
 #[command(name = "mayfly-sandboxd", version)]
 struct Cli {

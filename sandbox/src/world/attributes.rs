@@ -6,6 +6,8 @@ use super::target_model::{Attributes, BalancerKind, TargetProtocol, TargetType};
 pub(super) const DEREGISTRATION_DELAY: &str = "deregistration_delay.timeout_seconds";
 /// Seconds in which the share of a new target grows.
 pub(super) const SLOW_START: &str = "slow_start.duration_seconds";
+/// Whether connections are cut at the end of the deregistration delay.
+pub(super) const DRAINED_CUT: &str = "deregistration_delay.connection_termination.enabled";
 /// Who gets the next request.
 pub(super) const ALGORITHM: &str = "load_balancing.algorithm.type";
 /// With fewer healthy targets, all get traffic.
@@ -43,7 +45,7 @@ const APPLICATION_GROUP: [(&str, &str); 6] = [
 ];
 
 const NETWORK_GROUP: [(&str, &str); 4] = [
-    ("deregistration_delay.connection_termination.enabled", "false"),
+    (DRAINED_CUT, "false"),
     ("proxy_protocol_v2.enabled", "false"),
     (UNHEALTHY_CUT, "true"),
     (UNHEALTHY_DRAIN, "0"),

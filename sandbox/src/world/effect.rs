@@ -225,6 +225,8 @@ pub struct PoolPlan {
     pub name: String,
     /// Who gets the next request.
     pub algorithm: Algorithm,
+    /// Whether what is in flight is cut when its backend leaves; otherwise it ends by itself.
+    pub cut: bool,
     /// Registered and draining backends.
     pub backends: Vec<Backend>,
 }

@@ -7,7 +7,8 @@ use super::{World, seed};
 impl World {
     /// Transitions whose time has come and whose machine has done its part.
     pub(super) fn advance_lifecycle(&mut self, now: Timestamp) {
-        let ids: Vec<String> = self.instances.keys().cloned().collect();
+        let ready = |instance: &&Instance| moves(instance) && now >= instance.due;
+        let ids: Vec<String> = self.instances.values().filter(ready).map(|i| i.id.clone()).collect();
         for id in ids {
             self.advance_instance(now, &id);
         }
@@ -24,9 +25,6 @@ impl World {
 
     fn advance_instance(&mut self, now: Timestamp, id: &str) {
         let Some(instance) = self.instances.get_mut(id) else { return };
-        if now < instance.due || (!instance.observed && instance.doomed.is_none()) {
-            return;
-        }
         match instance.state {
             InstanceState::Pending if instance.doomed.is_some() => {
                 instance.reason = instance.doomed.take();
@@ -57,14 +55,7 @@ impl World {
 
     /// When the next transition by the clock is due.
     pub(super) fn lifecycle_due(&self) -> Option<Timestamp> {
-        let waits = |instance: &&Instance| {
-            let moving = matches!(
-                instance.state,
-                InstanceState::Pending | InstanceState::Stopping | InstanceState::ShuttingDown
-            );
-            moving && (instance.observed || instance.doomed.is_some())
-        };
-        let instances = self.instances.values().filter(waits).map(|instance| instance.due);
+        let instances = self.instances.values().filter(|i| moves(i)).map(|instance| instance.due);
         let images = self.images.values().filter(|image| image.state == ImageState::Pending && image.copied);
         instances.chain(images.map(|image| image.due)).min()
     }
@@ -183,20 +174,33 @@ impl World {
 
     /// Tells changed ports of machines that are up or coming up.
     pub(super) fn settle_ports(&mut self) {
-        let mut wanted = std::collections::BTreeMap::new();
-        for instance in self.instances.values() {
-            if matches!(instance.state, InstanceState::Pending | InstanceState::Running) {
-                wanted.insert(instance.id.clone(), self.ports_of(instance));
+        let up =
+            |instance: &Instance| matches!(instance.state, InstanceState::Pending | InstanceState::Running);
+        let mut shown = std::mem::take(&mut self.shown_ports);
+        shown.retain(|id, _| self.instances.get(id).is_some_and(up));
+        for instance in self.instances.values().filter(|instance| up(instance)) {
+            let ports = self.ports_of(instance);
+            match shown.get_mut(&instance.id) {
+                Some(told) if *told == ports => {}
+                Some(told) => {
+                    told.clone_from(&ports);
+                    self.outbox.push(Effect::OpenPorts { id: instance.id.clone(), ports });
+                }
+                // A machine that is new here was told its ports with its start.
+                None => drop(shown.insert(instance.id.clone(), ports)),
             }
         }
-        for (id, ports) in &wanted {
-            // A machine that is new here was told its ports with its start.
-            if self.shown_ports.get(id).is_some_and(|shown| shown != ports) {
-                self.outbox.push(Effect::OpenPorts { id: id.clone(), ports: ports.clone() });
-            }
-        }
-        self.shown_ports = wanted;
+        self.shown_ports = shown;
     }
+}
+
+/// Whether only the clock stands between an instance and its next state.
+fn moves(instance: &Instance) -> bool {
+    let moving = matches!(
+        instance.state,
+        InstanceState::Pending | InstanceState::Stopping | InstanceState::ShuttingDown
+    );
+    moving && (instance.observed || instance.doomed.is_some())
 }
 
 /// Whether a pool is a target group; classic balancers' names have no colon.

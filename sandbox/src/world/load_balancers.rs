@@ -140,7 +140,7 @@ impl World {
             (body.arns.is_empty() || body.arns.contains(&balancer.arn))
                 && (body.names.is_empty() || body.names.contains(&balancer.name))
         };
-        let found = self.load_balancers.values().filter(asked).map(|balancer| record(balancer)).collect();
+        let found = self.load_balancers.values().filter(asked).map(record).collect();
         Ok(Response::LoadBalancers(page(&body.page, found, |record| record.balancer.arn.clone())?))
     }
 

@@ -71,6 +71,7 @@ impl World {
         let pool = PoolPlan {
             name: balancer.name.clone(),
             algorithm: Algorithm::LeastOutstanding,
+            cut: true,
             backends: balancer.members.iter().filter_map(backend).collect(),
         };
         let listener = |listener: &super::Listener| ListenerPlan {
@@ -125,7 +126,7 @@ impl World {
                 instance_id: instance.map(|instance| instance.id.clone()),
                 address,
                 port: key.port,
-                zone: self.zone_of(key, target),
+                zone: self.zone_of(key, target).to_owned(),
                 probe,
                 traffic: if is_up(instance) { traffic(target, open) } else { Traffic::None },
                 slow_start: match target.state {
@@ -136,7 +137,9 @@ impl World {
         }
         let least = group.attributes.get(attributes::ALGORITHM).is_some_and(|name| name.starts_with("least"));
         let algorithm = if least { Algorithm::LeastOutstanding } else { Algorithm::RoundRobin };
-        PoolPlan { name: group.arn.clone(), algorithm, backends }
+        // Absent for application balancers, which cut.
+        let kept = group.attributes.get(attributes::DRAINED_CUT).is_some_and(|cut| cut == "false");
+        PoolPlan { name: group.arn.clone(), algorithm, cut: !kept, backends }
     }
 }
 

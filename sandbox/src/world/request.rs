@@ -55,6 +55,12 @@ impl Request {
             Self::CallerIdentity => "GetCallerIdentity",
         }
     }
+
+    /// Whether it changes nothing by itself.
+    pub(super) fn only_reads(&self) -> bool {
+        let action = self.action();
+        action.starts_with("Describe") || action.starts_with("Get")
+    }
 }
 
 calls! {

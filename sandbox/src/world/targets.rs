@@ -1,5 +1,4 @@
 //! Targets: registration, health as the API tells it, draining, and what checks make of it.
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::config::ms;
@@ -129,7 +128,7 @@ impl World {
             key: key.clone(),
             zone: target
                 .filter(|_| group.target_type == TargetType::Ip)
-                .map(|target| self.zone_of(key, target)),
+                .map(|target| self.zone_of(key, target).to_owned()),
             check_port: group.check.port.unwrap_or(key.port),
             status: self.status(group, balancer, key, target),
         };
@@ -201,23 +200,24 @@ impl World {
         }
         let Some(balancer) = balancer else { return Some(NOT_IN_USE) };
         let zone = self.zone_of(key, target);
-        let enabled = zone == "all" || balancer.zones.contains_key(&zone);
+        let enabled = zone == "all" || balancer.zones.contains_key(zone);
         (!enabled).then_some(ZONE_OFF)
     }
 
     /// The instance's zone, the one that was named with an address, or that of the subnet which holds it.
-    pub(super) fn zone_of(&self, key: &TargetKey, target: &Target) -> String {
+    pub(super) fn zone_of<'a>(&'a self, key: &TargetKey, target: &'a Target) -> &'a str {
         if let Some(instance) = self.instances.get(&key.id) {
-            return instance.zone.clone();
+            return &instance.zone;
         }
-        let named = target.zone.clone();
+        if let Some(named) = &target.zone {
+            return named;
+        }
         let address = key.id.parse::<Ipv4Addr>().ok().map(u32::from);
         let holds = |subnet: &&super::Subnet| {
             let shift = 32 - u32::from(subnet.prefix);
             address.is_some_and(|address| address >> shift == u32::from(subnet.network) >> shift)
         };
-        let found = || self.subnets.values().find(holds).map(|subnet| subnet.zone.clone());
-        named.or_else(found).unwrap_or_else(|| "all".to_owned())
+        self.subnets.values().find(holds).map_or("all", |subnet| &subnet.zone)
     }
 
     /// Registrations and drains whose time is over, targets that came into use or went out of it.
@@ -235,11 +235,10 @@ impl World {
         let Some(group) = self.target_groups.get(arn) else { return };
         let balancer = self.balancer_of(arn);
         let active = balancer.is_some_and(|balancer| balancer.is_active());
-        let usable: BTreeSet<TargetKey> = group
+        let usable: Vec<bool> = group
             .targets
             .iter()
-            .filter(|(key, target)| active && self.unusable(balancer, key, target).is_none())
-            .map(|(key, _)| key.clone())
+            .map(|(key, target)| active && self.unusable(balancer, key, target).is_none())
             .collect();
         let delays = &self.config.delays;
         let wait = match group.protocol.kind() {
@@ -252,8 +251,8 @@ impl World {
                 && instances.get(&key.id).is_none_or(|i| i.state == InstanceState::Terminated)
         };
         let Some(group) = self.target_groups.get_mut(arn) else { return };
-        for (key, target) in &mut group.targets {
-            step(now, usable.contains(key), now + ms(wait), &mut target.state);
+        for (target, usable) in group.targets.values_mut().zip(usable) {
+            step(now, usable, now + ms(wait), &mut target.state);
         }
         // A drain goes on though its instance has ended.
         group.targets.retain(|key, target| match target.state {

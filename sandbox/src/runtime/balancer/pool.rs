@@ -29,6 +29,7 @@ struct Inner {
 #[derive(Debug)]
 struct Pool {
     algorithm: Algorithm,
+    cut: bool,
     by_id: BTreeMap<String, Member>,
 }
 
@@ -41,8 +42,8 @@ struct Member {
     chosen: u64,
     /// What its share of past requests owes it.
     credit: f64,
-    /// Held only to be dropped: that cuts what is in flight.
-    cut: watch::Sender<()>,
+    /// Held only to be dropped: that cuts what is in flight, unless a lease holds it too.
+    cut: Arc<watch::Sender<()>>,
     drained_said: bool,
 }
 
@@ -95,13 +96,15 @@ impl Pools {
             None => turns.next()?,
         };
         let pool = inner.pools.get_mut(&name)?;
+        let cuts = pool.cut;
         let tried = |id: &String| tried.iter().any(|(pool, tried)| *pool == name && tried == id);
         let (id, member) = pool.choose(now, tried)?;
         member.in_flight += 1;
         member.chosen = turn;
         let to = SocketAddrV4::new(member.at.0, instance_port.unwrap_or(member.at.1));
         let cut = member.cut.subscribe();
-        Some(Lease { pools: Arc::clone(self), name: (name, id), to, cut })
+        let kept = (!cuts).then(|| Arc::clone(&member.cut));
+        Some(Lease { pools: Arc::clone(self), name: (name, id), to, cut, _kept: kept })
     }
 
     /// Waits for draining members with nothing in flight; each is named once a drain.
@@ -174,11 +177,11 @@ impl Pools {
 
 impl Pool {
     fn new(plan: &PoolPlan) -> Self {
-        Self { algorithm: plan.algorithm, by_id: BTreeMap::new() }
+        Self { algorithm: plan.algorithm, cut: plan.cut, by_id: BTreeMap::new() }
     }
 
     fn apply(&mut self, plan: &PoolPlan) {
-        self.algorithm = plan.algorithm;
+        (self.algorithm, self.cut) = (plan.algorithm, plan.cut);
         let wanted: BTreeMap<&String, &Backend> = plan.backends.iter().map(|b| (&b.id, b)).collect();
         self.by_id.retain(|id, member| {
             wanted.get(id).is_some_and(|backend| (backend.address, backend.port) == member.at)
@@ -228,7 +231,7 @@ fn in_turn<'a>(
 
 impl Member {
     fn new(at: (Ipv4Addr, u16)) -> Self {
-        let cut = watch::Sender::new(());
+        let cut = Arc::new(watch::Sender::new(()));
         let traffic = Traffic::None;
         Self { at, traffic, slow_start: None, in_flight: 0, chosen: 0, credit: 0.0, cut, drained_said: false }
     }
@@ -245,6 +248,8 @@ pub(super) struct Lease {
     pub(super) name: Name,
     pub(super) to: SocketAddrV4,
     cut: watch::Receiver<()>,
+    /// Keeps the request from being cut.
+    _kept: Option<Arc<watch::Sender<()>>>,
 }
 
 impl Lease {
@@ -297,6 +302,7 @@ mod tests {
         let pool = |(name, _, backends): &(&str, u32, &[Backend])| PoolPlan {
             name: (*name).to_owned(),
             algorithm,
+            cut: true,
             backends: backends.to_vec(),
         };
         let routes = routes.collect();
@@ -422,6 +428,18 @@ mod tests {
         apply(&pools, &[backend("a", Traffic::New)]);
         apply(&pools, &[backend("a", Traffic::Draining)]);
         assert_eq!(pools.drained().now_or_never(), drained);
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_does_not_cut_lets_what_is_in_flight_end_by_itself() {
+        let pools = Arc::new(Pools::default());
+        let mut plan = plan(Algorithm::RoundRobin, &[("p", 1, &[backend("a", Traffic::New)])]);
+        plan.pools[0].cut = false;
+        pools.apply(&plan);
+        let lease = pick(&pools).expect("a");
+        plan.pools[0].backends.clear();
+        pools.apply(&plan);
+        assert_eq!(lease.cut().now_or_never(), None);
     }
 
     #[tokio::test]

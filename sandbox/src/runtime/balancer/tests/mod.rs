@@ -80,8 +80,12 @@ impl Bench {
     async fn start_with(protocol: Protocol, options: Options, idle_timeout: Duration) -> Self {
         let routes = vec![Route { pool: "web".to_owned(), weight: 1 }];
         let listener = ListenerPlan { protocol, port: 80, instance_port: Some(PORT), routes };
-        let pool =
-            PoolPlan { name: "web".to_owned(), algorithm: Algorithm::LeastOutstanding, backends: Vec::new() };
+        let pool = PoolPlan {
+            name: "web".to_owned(),
+            algorithm: Algorithm::LeastOutstanding,
+            cut: true,
+            backends: Vec::new(),
+        };
         let plan = BalancerPlan {
             name: "web".to_owned(),
             address: Ipv4Addr::LOCALHOST,

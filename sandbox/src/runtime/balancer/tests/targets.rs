@@ -53,7 +53,12 @@ async fn a_client_stays_connected_while_its_listener_turns_to_another_group() {
     bench.plans.send_modify(|plan| {
         let backends = plan.pools[0].backends.split_off(1);
         let name = "green".to_owned();
-        plan.pools.push(PoolPlan { name: name.clone(), algorithm: Algorithm::RoundRobin, backends });
+        plan.pools.push(PoolPlan {
+            name: name.clone(),
+            algorithm: Algorithm::RoundRobin,
+            cut: true,
+            backends,
+        });
         plan.listeners[0].routes = vec![Route { pool: name, weight: 1 }];
     });
     poll("the other group", || bench.balancer.members().iter().any(|member| member.pool == "green")).await;
