@@ -65,15 +65,17 @@ pub fn all(seed: u64, part: &str) -> Vec<(Universe, Vec<Schedule>)> {
     scenarios.into_iter().map(|scenario| every_fault(scenario, seed)).collect()
 }
 
-/// Runs schedules of shared stages.
+/// Runs schedules of shared stages, as long as `more` says so.
 #[must_use]
-pub fn run(work: &[(Universe, Vec<Schedule>)]) -> Summary {
+pub fn run(work: &[(Universe, Vec<Schedule>)], more: impl Fn() -> bool + Sync) -> Summary {
     let all: Vec<(&Universe, &Schedule)> = work
         .iter()
         .flat_map(|(stage, schedules)| schedules.iter().map(move |schedule| (stage, schedule)))
         .collect();
     side_by_side(|place| {
-        all.get(place).map(|(stage, schedule)| ((*schedule).clone(), schedule.run_on((*stage).clone())))
+        all.get(place)
+            .filter(|_| more())
+            .map(|(stage, schedule)| ((*schedule).clone(), schedule.run_on((*stage).clone())))
     })
 }
 

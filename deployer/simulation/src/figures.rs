@@ -58,21 +58,18 @@ fn waits_for_the_cloud(step: Action) -> bool {
     matches!(step, Action::Running | Action::Probe | Action::InService | Action::Soak | Action::DrainOld)
 }
 
-/// All strategies and sizes, in Markdown.
-#[must_use]
-pub fn table() -> String {
-    let mut lines = vec![
-        "| strategy | instances | calls | whole | beyond its waits |".to_owned(),
-        "|---|---|---|---|---|".to_owned(),
-    ];
-    for course in [Course::BlueGreen, Course::Rolling, Course::Canary] {
-        // One by one is no way to replace a thousand.
-        let sizes = SIZES.iter().filter(|size| course != Course::Rolling || **size <= 100);
-        for size in sizes {
-            let Figure { calls, whole, beyond, .. } = measure(Scenario::even(course, Behind::Group, *size));
-            let (word, whole, beyond) = (course.word(), whole.as_secs_f64(), beyond.as_secs_f64());
-            lines.push(format!("| {word} | {size} | {calls} | {whole:.1} s | {beyond:.2} s |"));
-        }
-    }
-    lines.join("\n")
+/// All strategies and sizes, a line of Markdown each, as they come.
+pub fn table() -> impl Iterator<Item = String> {
+    let head = ["| strategy | instances | calls | whole | beyond its waits |", "|---|---|---|---|---|"];
+    let courses = [Course::BlueGreen, Course::Canary, Course::Rolling];
+    // One by one is no way to replace a thousand.
+    let sizes = |course| SIZES.into_iter().filter(move |size| course != Course::Rolling || *size <= 100);
+    let all = courses.into_iter().flat_map(move |course| sizes(course).map(move |size| (course, size)));
+    head.into_iter().map(str::to_owned).chain(all.map(|(course, size)| row(course, size)))
+}
+
+fn row(course: Course, size: u32) -> String {
+    let Figure { calls, whole, beyond, .. } = measure(Scenario::even(course, Behind::Group, size));
+    let (word, whole, beyond) = (course.word(), whole.as_secs_f64(), beyond.as_secs_f64());
+    format!("| {word} | {size} | {calls} | {whole:.1} s | {beyond:.2} s |")
 }

@@ -274,8 +274,11 @@ fn is_checked(plan: &PoolPlan) -> bool {
     plan.backends.iter().any(|backend| backend.probe.is_some())
 }
 
+/// By backend and whether it passes.
+type Telling<'a> = Box<dyn Fn(&str, bool) -> bool + 'a>;
+
 /// Whether the outcome of a check of a backend would change what the world knows of it.
-fn telling<'a>(world: &'a World, pool: &str) -> Box<dyn Fn(&str, bool) -> bool + 'a> {
+fn telling<'a>(world: &'a World, pool: &str) -> Telling<'a> {
     if let Some(balancer) = world.balancers().find(|balancer| balancer.name == pool) {
         return Box::new(|id, passed| match balancer.members.get(id) {
             Some(Registration::Unproven) => passed,

@@ -10,19 +10,20 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const USAGE: &str =
-    "mayfly-simulation every [PART] | replay SCHEDULE | random --seconds N [--seed N] | table";
+    "mayfly-simulation every [PART] [--seconds N] | replay SCHEDULE | random --seconds N [--seed N] | table";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
-        ["every"] => every(""),
-        ["every", part] => every(part),
+        ["every"] => every("", "3600"),
+        ["every", part] => every(part, "3600"),
+        ["every", part, "--seconds", seconds] => every(part, seconds),
         ["replay", schedule] => replay(schedule),
         ["random", "--seconds", seconds] => random(seconds, "1"),
         ["random", "--seconds", seconds, "--seed", seed] => random(seconds, seed),
         ["table"] => {
-            println!("{}", figures::table());
+            figures::table().for_each(|line| println!("{line}"));
             ExitCode::SUCCESS
         }
         _ => {
@@ -33,9 +34,16 @@ fn main() -> ExitCode {
 }
 
 /// Those scenarios whose text begins so.
-fn every(part: &str) -> ExitCode {
+fn every(part: &str, seconds: &str) -> ExitCode {
     let work = campaign::all(1, part);
-    let summary = campaign::run(&work);
+    let began = Instant::now();
+    let limit = Duration::from_secs(seconds.parse().unwrap_or(3_600));
+    let summary = campaign::run(&work, || began.elapsed() < limit);
+    println!(
+        "seed 1, {} schedules in {:?}",
+        work.iter().map(|(_, all)| all.len()).sum::<usize>(),
+        began.elapsed()
+    );
     println!("{}", summary.report());
     if summary.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -99,6 +99,10 @@ impl Schedule {
         if matches!(ran.ending, Ending::Ended(Outcome::Refused(_))) {
             return Vec::new();
         }
+        // One that fell ill is kept and waited for; that it does not heal is said, and a deployment replaces it.
+        if matches!(ran.ending, Ending::Ended(Outcome::Dirty { .. })) && self.met(Fault::NewSicken) > 0 {
+            return prefixed("recover", ran.breaches);
+        }
         let mut wrong = faults_of("recover", &ran);
         if wrong.is_empty() && matches!(ran.ending, Ending::Ended(Outcome::Done)) && self.spares_the_old() {
             let held = [("r1", self.scenario.old as usize), ("r2", self.scenario.new as usize)];

@@ -404,6 +404,18 @@ fn only_running_instances_can_be_registered() {
 }
 
 #[test]
+fn a_question_is_answered_as_of_now_though_nobody_ticked() {
+    let mut bench = Bench::with(Delays { registration_ms: 500, ..Delays::none() });
+    let (group, _) = bench.target_balancer("web", Elb2::APPLICATION);
+    let ids = bench.boot(1);
+    bench.enroll(&group, &ids).unwrap();
+    assert_eq!(bench.brief(&group, &ids[0]).1, "Elb.RegistrationInProgress");
+    bench.now += TimeDelta::milliseconds(500);
+    assert_eq!(bench.brief(&group, &ids[0]).1, "Elb.InitialHealthChecking");
+    assert!(bench.sent(&ids[0]).unwrap().probe.is_some(), "and the data path is told");
+}
+
+#[test]
 fn deregistering_what_is_not_registered_goes_well() {
     let mut bench = Bench::quick();
     let (group, _) = bench.target_balancer("web", Elb2::APPLICATION);
