@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt;
 
 /// Most bytes of an advertisement; a repository with a hundred thousand references stays below.
 const LIMIT: usize = 16 * 1024 * 1024;
+/// How long one question may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why a reference could not be resolved.
@@ -97,15 +98,38 @@ fn ssh_to(host: &str, port: Option<u16>, path: &str) -> Option<Transport> {
 
 async fn http(url: &str, token: Option<&str>) -> Result<Vec<u8>, String> {
     let address = format!("{}/info/refs?service=git-upload-pack", url.trim_end_matches('/'));
-    let client = reqwest::Client::builder()
+    let request = authorized(client()?.get(address), url, token);
+    let limit = format!("it lists more than {LIMIT} bytes of references");
+    answer(request, LIMIT, &limit).await
+}
+
+/// A client of git's HTTP protocol, with one deadline for each request.
+pub(crate) fn client() -> Result<reqwest::Client, String> {
+    reqwest::Client::builder()
         .timeout(DEADLINE)
         .user_agent(concat!("git/2.0 (mayfly ", env!("CARGO_PKG_VERSION"), ")"))
         .build()
-        .map_err(|error| error.to_string())?;
-    let mut request = client.get(address);
-    if let Some(token) = token.filter(|_| url.starts_with("https://")) {
-        request = request.basic_auth("x-access-token", Some(token));
+        .map_err(|error| error.to_string())
+}
+
+/// The token goes over https alone.
+pub(crate) fn authorized(
+    request: reqwest::RequestBuilder,
+    url: &str,
+    token: Option<&str>,
+) -> reqwest::RequestBuilder {
+    match token.filter(|_| url.starts_with("https://")) {
+        Some(token) => request.basic_auth("x-access-token", Some(token)),
+        None => request,
     }
+}
+
+/// The body of a repository's answer, or why there is none; `too_long` says that it is longer than `limit`.
+pub(crate) async fn answer(
+    request: reqwest::RequestBuilder,
+    limit: usize,
+    too_long: &str,
+) -> Result<Vec<u8>, String> {
     let mut response = request.send().await.map_err(|error| cause(&error.without_url()))?;
     match response.status().as_u16() {
         200 => {}
@@ -118,8 +142,8 @@ async fn http(url: &str, token: Option<&str>) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| cause(&error.without_url()))? {
         body.extend_from_slice(&chunk);
-        if body.len() > LIMIT {
-            return Err(format!("it lists more than {LIMIT} bytes of references"));
+        if body.len() > limit {
+            return Err(too_long.to_owned());
         }
     }
     Ok(body)
@@ -199,7 +223,7 @@ async fn local(path: String) -> Result<Vec<(String, String)>, String> {
 }
 
 /// Splits pkt-lines: four hex digits of length, which counts itself; `0000` is a flush.
-fn packets(mut bytes: &[u8]) -> Result<Vec<Option<&[u8]>>, String> {
+pub(crate) fn packets(mut bytes: &[u8]) -> Result<Vec<Option<&[u8]>>, String> {
     let mut lines = Vec::new();
     while let Some((head, rest)) = bytes.split_at_checked(4) {
         let head = std::str::from_utf8(head).map_err(|_| "it is not git's protocol".to_owned())?;

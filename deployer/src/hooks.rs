@@ -253,7 +253,10 @@ mod tests {
     use super::*;
     use crate::run::channel;
     use crate::spec::{OnFailure, When};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
     use std::sync::Arc;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::unix::pipe;
 
     fn hook(command: Command, timeout: Duration) -> Hook {
         let steps = vec!["register".to_owned()];
@@ -292,13 +295,23 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_does_not_end_is_ended_with_its_children() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("pid");
-        let line = format!("sleep 600 & echo $! > {}; wait", file.display());
-        let (result, _) = said(&hook(shell(&line), Duration::from_millis(700))).await;
-        assert!(matches!(result, Err(HookError::TimedOut { .. })), "{result:?}");
-        let pid = std::fs::read_to_string(&file).expect("it began");
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+        let fifo = folder.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).expect("a named pipe");
+        let line = format!("(echo began; exec sleep 600) > {} & wait", fifo.display());
+        let mut heard = String::new();
+        // On a busy machine it may be ended before it began.
+        for seconds in [1, 5, 30] {
+            let mut child = pipe::OpenOptions::new().open_receiver(&fifo).expect("opened");
+            let (result, _) = said(&hook(shell(&line), Duration::from_secs(seconds))).await;
+            assert!(matches!(result, Err(HookError::TimedOut { .. })), "{result:?}");
+            // It holds the pipe until it ends.
+            let ended = tokio::time::timeout(Duration::from_secs(60), child.read_to_string(&mut heard)).await;
+            ended.expect("the child has ended").expect("read");
+            if !heard.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(heard, "began\n");
     }
 
     #[tokio::test]

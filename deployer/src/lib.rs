@@ -14,6 +14,7 @@ pub mod cloud;
 pub mod demo;
 pub mod diff;
 pub mod exit;
+mod git_fetch;
 pub mod git_log;
 pub mod git_ref;
 pub mod history;

@@ -4,6 +4,8 @@
 // Effects: tests start programs and wait for them. A test that cannot go on says why and fails.
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod bucket;
+pub mod iam;
 pub mod programs;
 pub mod repo;
 pub mod sandbox;

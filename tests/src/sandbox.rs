@@ -1,6 +1,6 @@
 //! A sandbox of a test's own, and the few calls that a test makes to its cloud as an operator would beforehand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +20,15 @@ pub const PORT: u16 = 8080;
 pub const STATUS_PORT: u16 = 9273;
 /// The image with `mayfly-boot` in it, as the sandbox names it.
 pub const IMAGE: &str = "{name: \"mayfly-bare-*\", owner: self}";
+
+/// One call of the cloud's log.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// As IAM writes it, such as `ec2:RunInstances`.
+    pub action: String,
+    /// What came with it, `Version` of the API included.
+    pub parameters: BTreeMap<String, String>,
+}
 
 /// Ends with all that runs in it when dropped, and when the test dies.
 pub struct Cloud {
@@ -125,9 +134,59 @@ impl Cloud {
                 ("LoadBalancerAttributes.ConnectionDraining.Timeout", "1"),
             ],
         );
-        let address =
-            answer.split_once("<DNSName>").and_then(|(_, rest)| rest.split_once('<')).map(|(name, _)| name);
-        format!("http://{}:{PORT}/", address.unwrap_or_else(|| panic!("no DNSName in {answer}")))
+        format!("http://{}:{PORT}/", tag(&answer, "DNSName"))
+    }
+
+    /// A target group for the starter's web service behind a load balancer of its own, `application` or `network`. Targets
+    /// leave it after a second.
+    pub fn create_target_group(&self, name: &str, kind: &str) {
+        let protocol = if kind == "network" { "TCP" } else { "HTTP" };
+        let (port, vpc) = (PORT.to_string(), mayfly_sandbox::world::VPC);
+        let made = self.elbv2(
+            "CreateTargetGroup",
+            &[
+                ("Name", name),
+                ("Protocol", protocol),
+                ("Port", &port),
+                ("VpcId", vpc),
+                ("HealthCheckProtocol", "HTTP"),
+                ("HealthCheckPath", "/health"),
+                ("HealthCheckIntervalSeconds", "1"),
+                ("HealthCheckTimeoutSeconds", "1"),
+                ("HealthyThresholdCount", "2"),
+                ("UnhealthyThresholdCount", "2"),
+            ],
+        );
+        let group = tag(&made, "TargetGroupArn");
+        let delay = "deregistration_delay.timeout_seconds";
+        self.elbv2(
+            "ModifyTargetGroupAttributes",
+            &[
+                ("TargetGroupArn", &group),
+                ("Attributes.member.1.Key", delay),
+                ("Attributes.member.1.Value", "1"),
+            ],
+        );
+        let made = self.elbv2(
+            "CreateLoadBalancer",
+            &[
+                ("Name", name),
+                ("Type", kind),
+                ("Subnets.member.1", "subnet-00000000000000001"),
+                ("Subnets.member.2", "subnet-00000000000000002"),
+                ("Subnets.member.3", "subnet-00000000000000003"),
+            ],
+        );
+        self.elbv2(
+            "CreateListener",
+            &[
+                ("LoadBalancerArn", &tag(&made, "LoadBalancerArn")),
+                ("Protocol", protocol),
+                ("Port", &port),
+                ("DefaultActions.member.1.Type", "forward"),
+                ("DefaultActions.member.1.TargetGroupArn", &group),
+            ],
+        );
     }
 
     /// Puts delays, faults and limits in place, as `docs/sandbox-api.md` has them.
@@ -143,15 +202,22 @@ impl Cloud {
         assert!(answer.status().is_success(), "{}: {world}", answer.status());
     }
 
-    /// Every action that the cloud was asked for so far, as IAM writes it, such as `ec2:RunInstances`.
-    pub fn actions(&self) -> BTreeSet<String> {
+    /// Every call that the cloud got so far, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
         let url = format!("{}/_mayfly/calls?after=0", self.handle.endpoint().trim_end_matches('/'));
         let client = wait::client(Duration::from_secs(30)).expect("a client");
         let answer = client.get(url).send().and_then(|answer| answer.json::<serde_json::Value>());
         let calls = answer.unwrap_or_else(|e| panic!("the list of calls: {e:?}"));
-        let calls = calls.as_array().cloned().unwrap_or_default();
-        let word = |call: &serde_json::Value, key: &str| call[key].as_str().unwrap_or_default().to_owned();
-        calls.iter().map(|call| format!("{}:{}", word(call, "service"), word(call, "action"))).collect()
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let parameters = |call: &serde_json::Value| {
+            let all = call["parameters"].as_object().into_iter().flatten();
+            all.map(|(key, value)| (key.clone(), word(value))).collect()
+        };
+        let call = |call: &serde_json::Value| Call {
+            action: format!("{}:{}", word(&call["service"]), word(&call["action"])),
+            parameters: parameters(call),
+        };
+        calls.as_array().map(|calls| calls.iter().map(call).collect()).unwrap_or_default()
     }
 
     /// Names of the images, by id.
@@ -176,9 +242,7 @@ impl Cloud {
                 ("UserData", &encoded),
             ],
         );
-        let id =
-            answer.split_once("<instanceId>").and_then(|(_, rest)| rest.split_once('<')).map(|(id, _)| id);
-        id.unwrap_or_else(|| panic!("no instance in {answer}")).to_owned()
+        tag(&answer, "instanceId")
     }
 
     /// Ends one instance; as on EC2, one that was launched a moment ago may not be known yet.
@@ -191,6 +255,11 @@ impl Cloud {
     /// A call to classic load balancing.
     pub fn elb(&self, action: &str, parameters: &[(&str, &str)]) -> String {
         self.call("elasticloadbalancing", "2012-06-01", action, parameters)
+    }
+
+    /// A call to application and network load balancing.
+    fn elbv2(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        self.call("elasticloadbalancing", "2015-12-01", action, parameters)
     }
 
     fn call(&self, service: &str, version: &str, action: &str, parameters: &[(&str, &str)]) -> String {
@@ -259,6 +328,12 @@ impl Cloud {
             other => Err((other, self.console(id))),
         })
     }
+}
+
+/// The text of the first element of that name.
+fn tag(xml: &str, name: &str) -> String {
+    let found = xml.split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split_once('<'));
+    found.map(|(text, _)| text.to_owned()).unwrap_or_else(|| panic!("no {name} in {xml}"))
 }
 
 /// A `#mayfly` document for an instance of the role `web`, and whatever `more` adds.

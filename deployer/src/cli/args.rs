@@ -64,9 +64,13 @@ pub enum Command {
     /// Make a seed image
     Bake(BakeArgs),
     /// EC2 and a load balancer on this machine, to try things on
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example: mayfly sandbox up\n         eval \"$(mayfly sandbox env)\"; mayfly plan"
+    )]
     Sandbox(SandboxCommand),
     /// Watch a service being deployed, edited, broken and saved, all on this machine
+    #[command(after_help = "Example: mayfly demo --keep")]
     Demo(DemoArgs),
     /// Print the JSON Schema of mayfly.yaml, for editors
     #[command(after_help = "Example: mayfly schema > mayfly.schema.json")]
@@ -161,4 +165,27 @@ pub struct DeployArgs {
     /// Consent
     #[command(flatten)]
     pub consent: Consent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_an_example_that_can_be_typed() {
+        let whole = Cli::command();
+        let commands: Vec<_> =
+            whole.get_subcommands().filter(|command| command.get_name() != "help").collect();
+        assert!(commands.len() > 15, "{commands:?}");
+        for command in commands {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example =
+                help.split_once("Example: ").map(|(_, example)| example.lines().next().unwrap_or_default());
+            let example = example.unwrap_or_else(|| panic!("{} has no example", command.get_name()));
+            let words = example.split(" > ").next().unwrap_or_default().split_whitespace();
+            let parsed = Cli::try_parse_from(words);
+            assert!(parsed.is_ok() && example.contains(command.get_name()), "{example}: {:?}", parsed.err());
+        }
+    }
 }

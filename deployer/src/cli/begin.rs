@@ -6,7 +6,7 @@ use super::args::Cli;
 use super::operator::InitArgs;
 use super::{CliError, print};
 use crate::exit::ExitCode;
-use crate::init::{self, Answers, Balancing, File};
+use crate::init::{self, Answers, File};
 use crate::schema;
 use crate::spec::Spec;
 use clap::CommandFactory;
@@ -60,11 +60,8 @@ fn answers(args: &InitArgs) -> Result<Answers, CliError> {
         service,
         states,
         deploy_url: args.deploy_url.clone(),
-        balancing: match (&args.classic, &args.target_group) {
-            (Some(name), _) => Balancing::Classic(name.clone()),
-            (None, Some(name)) => Balancing::TargetGroup(name.clone()),
-            (None, None) => Balancing::None,
-        },
+        classics: args.classic.clone(),
+        target_groups: args.target_group.clone(),
         region: args.region.clone(),
         account: args.account.clone(),
         parameter: args.image_parameter.clone(),

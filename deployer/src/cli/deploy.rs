@@ -35,8 +35,12 @@ pub(super) async fn cloud(spec: &Spec) -> Arc<dyn Cloud> {
 /// The commit that the spec's branch points to now, asked where the deployer can reach the repository.
 pub(super) async fn commit(spec: &Spec) -> Result<String, CliError> {
     let url = spec.states.deploy_url.as_ref().unwrap_or(&spec.states.tree.url);
-    let token = std::env::var("MAYFLY_GIT_TOKEN").ok().filter(|token| !token.is_empty());
-    Ok(git_ref::resolve(url, spec.states.reference(), token.as_deref()).await?)
+    Ok(git_ref::resolve(url, spec.states.reference(), token().as_deref()).await?)
+}
+
+/// What reads the state repository over HTTPS.
+pub(super) fn token() -> Option<String> {
+    std::env::var("MAYFLY_GIT_TOKEN").ok().filter(|token| !token.is_empty())
 }
 
 pub(super) async fn plan(args: &PlanArgs, json: bool) -> Result<ExitCode, CliError> {
@@ -137,9 +141,10 @@ pub(super) fn about(spec: &Spec, identity: &Identity) -> About {
     About {
         service: spec.service.clone(),
         environment: spec.environment.clone(),
-        deployment: identity.deployment.clone(),
+        deployment: Some(identity.deployment.clone()),
         who: identity.who.clone(),
         commit: identity.commit.clone(),
+        branch: None,
         job: system::job(),
     }
 }

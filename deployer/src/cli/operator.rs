@@ -130,12 +130,12 @@ pub struct InitArgs {
     /// Where the deployer reaches that repository, when it differs
     #[arg(long, value_name = "URL")]
     pub deploy_url: Option<String>,
-    /// Name of the classic load balancer
-    #[arg(long, value_name = "NAME", conflicts_with = "target_group")]
-    pub classic: Option<String>,
-    /// Name of the target group
+    /// Name of a classic load balancer; may be given more than once, and beside target groups
     #[arg(long, value_name = "NAME")]
-    pub target_group: Option<String>,
+    pub classic: Vec<String>,
+    /// Name or ARN of a target group; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub target_group: Vec<String>,
     /// SSM parameter that holds the image's id
     #[arg(long, value_name = "NAME")]
     pub image_parameter: Option<String>,

@@ -1,13 +1,13 @@
 //! `mayfly history` and `diff`.
 
-use super::deploy::{cloud, spec};
+use super::deploy::{cloud, spec, token};
 use super::operator::{DiffArgs, HistoryArgs};
 use super::{CliError, print};
-use crate::diff::{self, Diff};
+use crate::diff::{self, Diff, Log};
 use crate::exit::ExitCode;
-use crate::git_log;
 use crate::history::{self, Entry, Whole};
 use crate::spec::Spec;
+use crate::{git_fetch, git_log};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -86,19 +86,26 @@ pub(super) async fn diff(args: &DiffArgs, json: bool) -> Result<ExitCode, CliErr
     let all = history::read(cloud(&spec).await.as_ref(), &spec.service, &spec.environment).await?;
     let newest = all.first().map_or(0, |whole| whole.entry.number);
     let (from, to) = (history::pick(&all, args.from)?, history::pick(&all, args.to.unwrap_or(newest))?);
-    let diff = Diff { log: log(args, &spec, from, to), ..diff::compare(from, to, args.show_secrets) };
+    let diff = Diff { log: log(args, &spec, from, to).await, ..diff::compare(from, to, args.show_secrets) };
     print(&if json { format!("{}\n", json!(diff)) } else { diff.text() });
     Ok(ExitCode::Done)
 }
 
-fn log(args: &DiffArgs, spec: &Spec, from: &Whole, to: &Whole) -> Option<diff::Log> {
+/// The states' log out of a clone on this machine or, where none has both commits, of the remote repository.
+async fn log(args: &DiffArgs, spec: &Spec, from: &Whole, to: &Whole) -> Option<Log> {
     let (before, after) = (from.entry.commit.as_deref()?, to.entry.commit.as_deref()?);
     if before == after {
         return None;
     }
     let deploy_url = spec.states.deploy_url.as_deref();
     let addresses: Vec<&str> = deploy_url.into_iter().chain([spec.states.tree.url.as_str()]).collect();
-    Some(git_log::between(&git_log::places(&addresses, &args.target.file), before, after))
+    let here = git_log::between(&git_log::places(&addresses, &args.target.file), before, after);
+    let Log::Unknown { unknown } = here else { return Some(here) };
+    let remote = deploy_url.unwrap_or(&spec.states.tree.url);
+    Some(match git_fetch::history(remote, token().as_deref(), [before, after]).await {
+        Ok(fetched) => git_log::between(&[fetched.path().to_owned()], before, after),
+        Err(why) => Log::Unknown { unknown: format!("{why}; {unknown}") },
+    })
 }
 
 fn time(time: DateTime<Utc>) -> String {

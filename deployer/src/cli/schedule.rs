@@ -5,7 +5,8 @@ use super::args::{Cli, Command, DeployArgs};
 use super::operator::ScheduleArgs;
 use super::{CliError, deploy, file, print};
 use crate::exit::ExitCode;
-use crate::report::Output;
+use crate::notify::{self, About};
+use crate::report::{self, Output};
 use crate::schedule::{self, Turn};
 use crate::spec::{DEFAULT_ENVIRONMENT, ScheduleEntry, Spec};
 use crate::system;
@@ -22,14 +23,14 @@ use tokio::signal::unix::{SignalKind, signal};
 const LOOK: Duration = Duration::from_secs(20);
 
 pub(super) async fn schedule(args: &ScheduleArgs, output: Output) -> Result<ExitCode, CliError> {
-    let entries = entries(&args.file)?;
+    let (entries, specs): (Vec<_>, Vec<_>) = entries(&args.file)?.into_iter().unzip();
     let schedules = schedule::meanings(&entries);
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
         return Err(CliError::Machine("signals cannot be listened to".to_owned()));
     };
     let mut runs =
-        Runs { args, output, entries: &entries, running: FuturesUnordered::new(), busy: Vec::new() };
+        Runs { args, output, entries: &entries, specs, running: FuturesUnordered::new(), busy: Vec::new() };
     runs.hello();
     let mut seen = system::now();
     loop {
@@ -61,19 +62,20 @@ pub(super) async fn schedule(args: &ScheduleArgs, output: Output) -> Result<Exit
     Ok(ExitCode::Done)
 }
 
-/// The spec's schedules. Each must name an environment that the spec has.
-fn entries(path: &Path) -> Result<Vec<ScheduleEntry>, CliError> {
+/// The spec's schedules, each with the spec of its environment, which must be there.
+fn entries(path: &Path) -> Result<Vec<(ScheduleEntry, Spec)>, CliError> {
     let (text, name) = file::text(path)?;
     let environments = Spec::environments(&text, &name)?;
     let first = environments.first().map_or(DEFAULT_ENVIRONMENT, String::as_str);
     let entries = Spec::parse(&text, &name, first, &[])?.schedules;
-    for entry in &entries {
-        Spec::parse(&text, &name, &entry.environment, &entry.settings)?;
-    }
     if entries.is_empty() {
         return Err(CliError::Usage(format!("{name} has no `schedules`; docs/spec.md shows what they take")));
     }
-    Ok(entries)
+    let with_spec = |entry: ScheduleEntry| {
+        let spec = Spec::parse(&text, &name, &entry.environment, &entry.settings)?;
+        Ok((entry, spec))
+    };
+    entries.into_iter().map(with_spec).collect()
 }
 
 /// An environment, and how its deployment ended.
@@ -83,6 +85,8 @@ struct Runs<'a> {
     args: &'a ScheduleArgs,
     output: Output,
     entries: &'a [ScheduleEntry],
+    /// As they were at the start: they say whom to tell when the file has become unreadable.
+    specs: Vec<Spec>,
     running: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
     busy: Vec<String>,
 }
@@ -102,13 +106,15 @@ impl Runs<'_> {
                 self.say("missed", &text, Some(&entry.environment));
             }
             Turn::Due(number) => {
-                let Some(entry) = self.entries.get(number).cloned() else { return };
-                self.due(&entry);
+                let Some((entry, spec)) = self.entries.get(number).zip(self.specs.get(number)) else {
+                    return;
+                };
+                self.due(entry, spec.clone());
             }
         }
     }
 
-    fn due(&mut self, entry: &ScheduleEntry) {
+    fn due(&mut self, entry: &ScheduleEntry, spec: Spec) {
         let environment = entry.environment.clone();
         if self.busy.contains(&environment) {
             self.say("skipped", "skipped: the deployment before is still running", Some(&environment));
@@ -121,7 +127,13 @@ impl Runs<'_> {
         self.say("begins", "deploys", Some(&environment));
         self.busy.push(environment.clone());
         let output = self.output;
-        let run = async move { (environment, deploy::deploy(&args, output).await) };
+        let run = async move {
+            let result = deploy::deploy(&args, output).await;
+            if let Err(error) = &result {
+                tell(&args, spec, output, error).await;
+            }
+            (environment, result)
+        };
         self.running.push(run.boxed_local());
     }
 
@@ -146,6 +158,21 @@ impl Runs<'_> {
             );
         }
     }
+}
+
+/// Notices of a deployment that failed before it could be planned, to those whom the spec names now or named before.
+async fn tell(args: &DeployArgs, before: Spec, output: Output, error: &CliError) {
+    let spec = deploy::spec(&args.plan.target, &args.plan.settings).unwrap_or(before);
+    let about = About {
+        service: spec.service.clone(),
+        environment: spec.environment.clone(),
+        deployment: None,
+        who: system::who(),
+        commit: None,
+        branch: Some(spec.states.reference().to_owned()),
+        job: system::job(),
+    };
+    notify::unplanned(report::sink(output).as_ref(), &spec, &about, error.to_string()).await;
 }
 
 /// The arguments of a deployment as `mayfly deploy --yes` has them; what is set goes past the command line.

@@ -8,18 +8,6 @@ pub use policy::{deployer_policy, deployer_trust, instance_policy, instance_trus
 
 use serde_json::Value;
 
-/// Which load balancer the policies are for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Balancing {
-    /// None.
-    #[default]
-    None,
-    /// A classic one, by name.
-    Classic(String),
-    /// A target group, by name.
-    TargetGroup(String),
-}
-
 /// What the person who begins has said, or what stands in for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answers {
@@ -29,8 +17,10 @@ pub struct Answers {
     pub states: String,
     /// Where the deployer reaches it, when that differs.
     pub deploy_url: Option<String>,
-    /// The load balancer.
-    pub balancing: Balancing,
+    /// Classic load balancers, by name.
+    pub classics: Vec<String>,
+    /// Target groups, by name or ARN.
+    pub target_groups: Vec<String>,
     /// Region; every one when it is not said.
     pub region: Option<String>,
     /// Account; every one when it is not said.
@@ -86,7 +76,7 @@ mod tests {
         Answers {
             service: "greeter".into(),
             states: "https://github.com/acme/states.git".into(),
-            balancing: Balancing::Classic("greeter".into()),
+            classics: vec!["greeter".into()],
             github: Some("acme/states".into()),
             ..Answers::default()
         }
@@ -94,12 +84,16 @@ mod tests {
 
     #[test]
     fn the_spec_is_valid_for_both_of_its_environments() {
-        for balancing in [Balancing::None, Balancing::Classic("greeter".into())] {
-            let answers = Answers { balancing, ..answers() };
+        let group = || vec!["web".to_owned()];
+        for (classics, target_groups) in [(vec![], vec![]), (group(), vec![]), (group(), group())] {
+            let count = classics.len() + target_groups.len();
+            let answers = Answers { classics, target_groups, ..answers() };
             let text = &files(&answers)[0].text;
             for environment in ["production", "staging"] {
                 let spec = Spec::parse(text, "mayfly.yaml", environment, &[]).expect("a spec");
                 assert_eq!((spec.service.as_str(), spec.role.as_str()), ("greeter", "greeter"), "{text}");
+                let expected = if environment == "production" { count } else { 0 };
+                assert_eq!(spec.load_balancers.len(), expected, "{text}");
             }
         }
     }
@@ -120,7 +114,8 @@ mod tests {
             "{policy}"
         );
         let other = Answers {
-            balancing: Balancing::TargetGroup("web".into()),
+            classics: Vec::new(),
+            target_groups: vec!["web".into()],
             parameter: Some("/aws/service/x".into()),
             bucket: Some("acme-locks".into()),
             ..answers()
@@ -134,7 +129,9 @@ mod tests {
         ] {
             assert!(policy.contains(part), "{part}: {policy}");
         }
-        assert!(!policy.contains("RegisterInstancesWithLoadBalancer"), "{policy}");
+        for part in ["RegisterInstancesWithLoadBalancer", "DeleteLaunchTemplate"] {
+            assert!(!policy.contains(part), "{part}: {policy}");
+        }
     }
 
     #[test]

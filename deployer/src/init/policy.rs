@@ -1,6 +1,6 @@
 //! IAM policies made of the table of rights: what reads is free, what changes ends at the service's tag or name.
 
-use super::{Answers, Balancing, deployer_role, instance_role};
+use super::{Answers, deployer_role, instance_role};
 use crate::cloud::aws::rights::{self, Limit, Right};
 use crate::naming;
 use serde_json::{Value, json};
@@ -17,14 +17,29 @@ pub fn deployer_policy(answers: &Answers) -> Value {
         actions
     };
     let mut statements = vec![
-        statement("Read", &of(&[Limit::None, Limit::ClassicRead, Limit::TargetRead]), &json!("*"), None),
-        statement("ChangeWhatIsTheServices", &of(&[Limit::Owned]), &json!("*"), Some(&has_tag(answers))),
-        statement("MakeWithTheServicesTag", &of(&[Limit::Born]), &json!("*"), Some(&gets_tag(answers))),
+        statement(
+            "Read",
+            &of(&[Limit::None, Limit::ClassicRead, Limit::TargetRead]),
+            &json!("*"),
+            region(answers).as_ref(),
+        ),
+        statement(
+            "ChangeWhatIsTheServices",
+            &of(&[Limit::Owned, Limit::TemplateLock]),
+            &json!("*"),
+            Some(&there(answers, has_tag(answers))),
+        ),
+        statement(
+            "MakeWithTheServicesTag",
+            &of(&[Limit::Born]),
+            &json!("*"),
+            Some(&there(answers, gets_tag(answers))),
+        ),
     ];
     statements.extend(launches(answers, &of(&[Limit::Launch])));
     statements.extend(images(answers, &of(&[Limit::Image])));
     statements.extend(tagging(answers, &of(&[Limit::Tagging])));
-    statements.extend(balancing(answers, &of(&[Limit::Classic, Limit::Target])));
+    statements.extend(balancing(answers, &of(&[Limit::Classic]), &of(&[Limit::Target])));
     if let Some(name) = &answers.parameter {
         // AWS's own parameters belong to no account.
         let region = answers.region.as_deref().unwrap_or("*");
@@ -46,10 +61,11 @@ pub fn deployer_policy(answers: &Answers) -> Value {
 
 fn is_needed(limit: Limit, answers: &Answers) -> bool {
     match limit {
-        Limit::ClassicRead | Limit::Classic => matches!(answers.balancing, Balancing::Classic(_)),
-        Limit::TargetRead | Limit::Target => matches!(answers.balancing, Balancing::TargetGroup(_)),
+        Limit::ClassicRead | Limit::Classic => !answers.classics.is_empty(),
+        Limit::TargetRead | Limit::Target => !answers.target_groups.is_empty(),
         Limit::Parameter => answers.parameter.is_some(),
         Limit::Object | Limit::Bucket => answers.bucket.is_some(),
+        Limit::TemplateLock => answers.bucket.is_none(),
         Limit::None | Limit::Owned | Limit::Born | Limit::Tagging | Limit::Launch | Limit::Image => true,
     }
 }
@@ -89,9 +105,12 @@ fn images(answers: &Answers, actions: &[&str]) -> Vec<Value> {
 
 /// Tags at birth, and on launch templates that are the service's: its records and locks.
 fn tagging(answers: &Answers, actions: &[&str]) -> Vec<Value> {
-    let birth = json!({"StringEquals": {
-        "ec2:CreateAction": ["RunInstances", "CreateLaunchTemplate", "CreateImage"]
-    }});
+    let birth = there(
+        answers,
+        json!({"StringEquals": {
+            "ec2:CreateAction": ["RunInstances", "CreateLaunchTemplate", "CreateImage"]
+        }}),
+    );
     let templates = json!(arn(answers, "ec2", "launch-template/*"));
     vec![
         statement("TagAtBirth", actions, &json!("*"), Some(&birth)),
@@ -100,15 +119,17 @@ fn tagging(answers: &Answers, actions: &[&str]) -> Vec<Value> {
 }
 
 /// Balancers are not tagged by Mayfly: they are named.
-fn balancing(answers: &Answers, actions: &[&str]) -> Option<Value> {
-    let resource = match &answers.balancing {
-        Balancing::None => return None,
-        Balancing::Classic(name) => arn(answers, "elasticloadbalancing", &format!("loadbalancer/{name}")),
-        Balancing::TargetGroup(name) => {
-            arn(answers, "elasticloadbalancing", &format!("targetgroup/{name}/*"))
-        }
+fn balancing(answers: &Answers, classic: &[&str], target: &[&str]) -> Vec<Value> {
+    let of = |resource: &str| arn(answers, "elasticloadbalancing", resource);
+    let group = |name: &String| {
+        if name.starts_with("arn:") { name.clone() } else { of(&format!("targetgroup/{name}/*")) }
     };
-    Some(statement("Balance", actions, &json!(resource), None))
+    let classics: Vec<String> =
+        answers.classics.iter().map(|name| of(&format!("loadbalancer/{name}"))).collect();
+    let groups: Vec<String> = answers.target_groups.iter().map(group).collect();
+    let both = [("BalanceClassic", classic, classics), ("BalanceTargets", target, groups)];
+    let used = both.iter().filter(|(.., resources)| !resources.is_empty());
+    used.map(|(sid, actions, resources)| statement(sid, actions, &json!(resources), None)).collect()
 }
 
 /// Who may take the deployer's role: the workflow of one repository, by GitHub's identity provider.
@@ -166,6 +187,22 @@ fn statement(sid: &str, actions: &[&str], resource: &Value, condition: Option<&V
         statement.insert("Condition".to_owned(), condition.clone());
     }
     statement
+}
+
+/// The condition that a request goes to the region, where one is said. Other statements name it in their resources.
+fn region(answers: &Answers) -> Option<Value> {
+    let region = answers.region.as_ref()?;
+    Some(json!({"StringEquals": {"aws:RequestedRegion": region}}))
+}
+
+/// A condition, and the region's.
+fn there(answers: &Answers, mut condition: Value) -> Value {
+    if let (Some(region), Some(all)) =
+        (&answers.region, condition.get_mut("StringEquals").and_then(Value::as_object_mut))
+    {
+        all.insert("aws:RequestedRegion".to_owned(), json!(region));
+    }
+    condition
 }
 
 fn has_tag(answers: &Answers) -> Value {

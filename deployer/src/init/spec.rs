@@ -1,6 +1,6 @@
 //! The commented `mayfly.yaml` of a new service.
 
-use super::{Answers, Balancing, instance_role};
+use super::{Answers, instance_role};
 
 pub(super) fn text(answers: &Answers) -> String {
     let service = &answers.service;
@@ -71,23 +71,21 @@ environments:
     )
 }
 
-/// The balancer's key, and what an environment beside production has in its place.
+/// The balancers' key, and what an environment beside production has in its place.
 fn balancers(answers: &Answers) -> (String, String) {
-    let (kind, name) = match &answers.balancing {
-        Balancing::None => {
-            let key = "# The load balancer that instances serve behind.\n# load_balancer: {classic: NAME}\n"
-                .to_owned();
-            return (key, String::new());
-        }
-        Balancing::Classic(name) => ("classic", name),
-        Balancing::TargetGroup(name) => ("target_group", name),
+    let of = |kind: &str, names: &[String]| {
+        names.iter().map(|name| format!("{{{kind}: {}}}", quoted(name))).collect::<Vec<_>>()
     };
-    let key = format!(
-        "# The load balancer that instances serve behind.\nload_balancer: {{{kind}: {}}}\n",
-        quoted(name)
-    );
+    let all = [of("classic", &answers.classics), of("target_group", &answers.target_groups)].concat();
+    let (comment, key) = match all.as_slice() {
+        [] => ("The load balancer that instances serve", "# load_balancer: {classic: NAME}\n".to_owned()),
+        [one] => ("The load balancer that instances serve", format!("load_balancer: {one}\n")),
+        many => {
+            ("The load balancers that instances serve", format!("load_balancers: [{}]\n", many.join(", ")))
+        }
+    };
     let other = "    # Give it a load balancer of its own, or none.\n    load_balancer: none\n".to_owned();
-    (key, other)
+    (format!("# {comment} behind.\n{key}"), if all.is_empty() { String::new() } else { other })
 }
 
 /// Text as YAML takes it, whatever is in it: JSON's strings are YAML's too.

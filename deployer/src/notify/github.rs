@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 const DESCRIPTION: usize = 140;
 
 /// What is deployed, as GitHub must know it: what the spec says, the CI job's commit where the job is the repository's
-/// own, or the state commit.
+/// own, or the state commit; where that is not known, the states' branch.
 pub(super) fn reference(github: &Github, message: &Message, job: Option<(String, String)>) -> Option<String> {
     let own = job.filter(|(repository, _)| *repository == github.repository).map(|(_, commit)| commit);
-    github.reference.clone().or(own).or_else(|| message.about.commit.clone())
+    let states = || message.about.commit.clone().or_else(|| message.about.branch.clone());
+    github.reference.clone().or(own).or_else(states)
 }
 
 /// A new deployment: nothing is merged and no check is waited for.

@@ -11,12 +11,14 @@ pub struct About {
     pub service: String,
     /// The environment.
     pub environment: String,
-    /// The deployment's id.
-    pub deployment: String,
+    /// The deployment's id; one that could not be planned has none.
+    pub deployment: Option<String>,
     /// Who deploys.
     pub who: String,
     /// The state commit.
     pub commit: Option<String>,
+    /// The states' branch, where the commit is not known.
+    pub branch: Option<String>,
     /// Address of the CI job.
     pub job: Option<String>,
 }
@@ -30,7 +32,7 @@ pub struct Message {
     pub about: About,
     /// The image, once it is known.
     pub image: Option<String>,
-    /// `done`, `rolled-back`, …
+    /// `done`, `rolled-back`, …; `unplanned` of one that failed before it had a plan.
     pub outcome: Option<String>,
     /// Why, unless it is done.
     pub cause: Option<String>,
@@ -39,6 +41,14 @@ pub struct Message {
 }
 
 impl About {
+    /// The notice of a deployment that failed before it could be planned.
+    #[must_use]
+    pub fn unplanned(&self, cause: String) -> Message {
+        let outcome = Some("unplanned".to_owned());
+        let (about, cause) = (self.clone(), Some(cause));
+        Message { notice: Notice::Failure, about, image: None, outcome, cause, seconds: None }
+    }
+
     /// The notice that an event gives reason for. That somebody else holds the lock is no news of this deployment.
     #[must_use]
     pub fn message(&self, event: &Event) -> Option<Message> {
@@ -71,12 +81,15 @@ impl Message {
     pub fn text(&self) -> String {
         let About { service, environment, deployment, who, .. } = &self.about;
         let head = format!("{service} in {environment}");
+        let cause = self.cause.as_deref().unwrap_or("no cause given");
+        let Some(deployment) = deployment else {
+            return format!("{head}: nothing was deployed, nothing was changed: {cause}");
+        };
         let states = self
             .about
             .commit
             .as_deref()
             .map_or(String::new(), |commit| format!(", states {}", commit.get(..12).unwrap_or(commit)));
-        let cause = self.cause.as_deref().unwrap_or("no cause given");
         match self.notice {
             Notice::Start => format!("{head}: {deployment} begins ({who}{states})"),
             Notice::Success => {

@@ -70,6 +70,19 @@ pub fn attach(inner: Arc<dyn Sink>, spec: &Spec, about: About) -> (Arc<dyn Sink>
     (Arc::new(tee), Notices { sender, task: Some(task), inner })
 }
 
+/// Tells of a deployment that failed before it could be planned.
+pub async fn unplanned(sink: &dyn Sink, spec: &Spec, about: &About, cause: String) {
+    if spec.notify.is_empty() && spec.github.is_none() {
+        return;
+    }
+    let mut post = send::Post::new(recipients(spec));
+    let sent = tokio::time::timeout(PATIENCE, post.send(&about.unplanned(cause))).await;
+    let late = || vec![format!("the notice was still on its way after {} s", PATIENCE.as_secs())];
+    for why in sent.unwrap_or_else(|_| late()) {
+        sink.event(&Event::Note { text: format!("not told: {why}") });
+    }
+}
+
 impl Notices {
     /// Waits for what is on its way, but not for long.
     pub async fn finish(mut self) {

@@ -2,7 +2,7 @@
 // Effects: HTTP requests, the CI job's variables.
 
 use super::{Message, Recipients, github};
-use crate::spec::{Github, Notice};
+use crate::spec::Github;
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use std::time::Duration;
@@ -79,16 +79,18 @@ impl Post {
                 client.post(url).bearer_auth(&token).header("Accept", "application/vnd.github+json");
             request.header("X-GitHub-Api-Version", "2022-11-28").json(body)
         };
-        if message.notice == Notice::Start {
-            let job = variable("GITHUB_REPOSITORY").zip(variable("GITHUB_SHA"));
-            let reference = github::reference(github, message, job).ok_or("there is no commit to name")?;
-            let answer = answered(post(base.clone(), &github::deployment(message, &reference))).await?;
-            let number = answer.get("id").and_then(Value::as_u64);
-            self.number = Some(number.ok_or("the answer has no id")?);
-        }
-        let Some(number) = self.number else {
-            return Err("the deployment was not made known there".to_owned());
+        // Known from its start, or made known now: some fail before they start.
+        let number = match self.number {
+            Some(number) => number,
+            None => {
+                let job = variable("GITHUB_REPOSITORY").zip(variable("GITHUB_SHA"));
+                let reference =
+                    github::reference(github, message, job).ok_or("there is no commit to name")?;
+                let answer = answered(post(base.clone(), &github::deployment(message, &reference))).await?;
+                answer.get("id").and_then(Value::as_u64).ok_or("the answer has no id")?
+            }
         };
+        self.number = Some(number);
         answered(post(format!("{base}/{number}/statuses"), &github::status(message))).await.map(drop)
     }
 }

@@ -57,9 +57,10 @@ fn about() -> About {
     About {
         service: "greeter".into(),
         environment: "staging".into(),
-        deployment: "greeter-staging-1".into(),
+        deployment: Some("greeter-staging-1".into()),
         who: "ann@host".into(),
         commit: Some("0123456789abcdef0123456789abcdef01234567".into()),
+        branch: None,
         job: Some("https://ci.example/1".into()),
     }
 }
@@ -149,6 +150,24 @@ async fn github_gets_a_deployment_and_its_statuses() {
     assert_eq!(asked[1].2["state"], json!("in_progress"));
     assert_eq!(asked[2].2["state"], json!("failure"));
     assert_eq!(asked[2].2["log_url"], json!("https://ci.example/1"));
+}
+
+#[tokio::test]
+async fn what_could_not_be_planned_is_told_with_the_branch_for_want_of_a_commit() {
+    let (api, asked) = server(Vec::new()).await;
+    let hook = webhook(Some(&api), &[Notice::Failure]);
+    let mut post = post(vec![hook], Some((github(&api), Some("t0ken".into()))));
+    let about = About { deployment: None, commit: None, branch: Some("nightly".into()), ..about() };
+    let message = about.unplanned("cannot ask".into());
+    assert_eq!(message.text(), "greeter in staging: nothing was deployed, nothing was changed: cannot ask");
+    assert_eq!(post.send(&message).await, Vec::<String>::new());
+    let asked = asked.lock().expect("no panic").clone();
+    let of = |path: &str| asked.iter().find(|(have, ..)| have == path).map(|(.., body)| body.clone());
+    let hook = of("/").expect("the webhook was told");
+    assert_eq!((&hook["notice"], &hook["deployment"]), (&json!("failure"), &Value::Null), "{hook}");
+    let base = "/repos/acme/states/deployments";
+    assert_eq!(of(base).expect("a deployment")["ref"], json!("nightly"));
+    assert_eq!(of(&format!("{base}/7/statuses")).expect("its status")["state"], json!("error"));
 }
 
 #[tokio::test]

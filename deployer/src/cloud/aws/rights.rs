@@ -8,6 +8,8 @@ pub enum Limit {
     None,
     /// The thing must carry the service's tag.
     Owned,
+    /// The same, for what only a lock that is a launch template needs.
+    TemplateLock,
     /// The new thing gets the service's tag in the same request.
     Born,
     /// Tags at birth, and on the service's own launch templates.
@@ -69,7 +71,8 @@ pub const RIGHTS: &[(&str, &[Right])] = &[
     ("versions", &[right("ec2:DescribeLaunchTemplateVersions", Limit::None)]),
     ("versions_numbered", &[right("ec2:DescribeLaunchTemplateVersions", Limit::None)]),
     ("set_default", &[right("ec2:ModifyLaunchTemplate", Limit::Owned)]),
-    ("delete_template", &[right("ec2:DeleteLaunchTemplate", Limit::Owned)]),
+    // Records stay: only locks are deleted.
+    ("delete_template", &[right("ec2:DeleteLaunchTemplate", Limit::TemplateLock)]),
     (
         "balancer",
         &[
