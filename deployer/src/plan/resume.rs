@@ -250,10 +250,7 @@ pub(super) fn recover(spec: &Spec, snapshot: &Snapshot) -> Result<Plan, PlanErro
     }
     let replaced = snapshot.last_success().is_none() || missing(spec, snapshot) > 0;
     let is_partial = snapshot.marked(naming::PARTIAL).contains(&latest.number);
-    // Out of one balancer and not yet out of another: somebody was taking it back.
-    let is_torn =
-        its.iter().any(|own| own.is_registered() && own.registered.len() < spec.load_balancers.len());
-    match is_held(snapshot, latest) && !its.is_empty() && !is_torn {
+    match is_held(snapshot, latest) && !its.is_empty() {
         true if is_partial || !(serves && replaced) => Ok(held(spec, snapshot, latest)),
         _ if serves && replaced && !is_over(snapshot, latest) => {
             Ok(toward(spec, snapshot, completed(spec, snapshot, latest, Task::Recover)))
