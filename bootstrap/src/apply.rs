@@ -13,6 +13,7 @@ use mayfly_states::engine::Options;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
 use mayfly_states::host::{Machine, NoServices, Services};
 use mayfly_states::report::Report;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
         .with_cancel(interrupt.flag());
     let converge = Converge::new(tree, minion, Arc::new(machine));
     let low = match converge.compile(&args.sls) {
-        Ok(low) => low,
+        // The program ends with this: the kernel takes the memory back faster than piece by piece.
+        Ok(low) => ManuallyDrop::new(low),
         Err(errors) => {
             say::warn(&errors);
             return Ok(Exit::Compile);
@@ -49,7 +51,7 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
     };
     let options = Options { test: args.test, failhard: args.failhard };
     let mut progress = Progress::new();
-    let report = converge.apply(&low, options, &mut progress);
+    let report = ManuallyDrop::new(converge.apply(&low, options, &mut progress));
     drop(progress);
     if let Err(error) = print(&report, args.output) {
         say::warn(format_args!("mayfly-boot: the report cannot be written: {error}\n{}", report.totals()));

@@ -56,7 +56,7 @@ impl Lines {
 
     /// The same place in the template.
     pub(crate) fn origin(&self, at: &Origin) -> Origin {
-        match self.0.get(&at.file).and_then(|file| file.find(at.line)) {
+        match self.0.get(&*at.file).and_then(|file| file.find(at.line)) {
             Some(Found { line, same }) => {
                 Origin { line, column: if same { at.column } else { 1 }, ..at.clone() }
             }
@@ -77,7 +77,7 @@ impl Lines {
         );
         let unplaced = of_data && !error.place.placed;
         let Some(at) = error.place.origin.clone().filter(|_| unplaced) else { return error };
-        let Some(file) = self.0.get(&at.file) else { return error };
+        let Some(file) = self.0.get(&*at.file) else { return error };
         let Some(found) = file.find(at.line) else { return error };
         error.place.placed = true;
         error.place.origin = Some(self.origin(&at));

@@ -1,13 +1,15 @@
 //! The low state: the ordered list of steps that a compile gives and the engine walks.
 
+use std::sync::Arc;
+
 pub use crate::lines::Lines;
 use crate::value::{Map, Value};
 
 /// Where in the tree something was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
 pub struct Origin {
-    /// Path of the file, relative to its file root (`web/init.sls`).
-    pub file: String,
+    /// Path of the file, relative to its file root (`web/init.sls`); shared by all that is written there.
+    pub file: Arc<str>,
     /// Line, from 1.
     pub line: usize,
     /// Column, from 1.
