@@ -12,6 +12,7 @@ use crate::{local, say, supervise, userdata};
 use mayfly_states::engine::Options;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
 use mayfly_states::host::{Machine, NoServices, Services};
+use mayfly_states::kept::Keeper;
 use mayfly_states::report::Report;
 use std::mem::ManuallyDrop;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
         .with_network(Arc::new(web))
         .with_cancel(interrupt.flag());
     let converge = Converge::new(tree, minion, Arc::new(machine));
-    let low = match converge.compile(&args.sls) {
+    let low = match converge.compile(&args.sls, &keeper(args)) {
         // The program ends with this: the kernel takes the memory back faster than piece by piece.
         Ok(low) => ManuallyDrop::new(low),
         Err(errors) => {
@@ -58,6 +59,12 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
         return Ok(if report.ok() { Exit::Output } else { Exit::StateFailed });
     }
     Ok(interrupt.exit().filter(|_| report.stopped.is_some()).unwrap_or_else(|| exit(&report, args)))
+}
+
+/// A dry run writes nothing.
+fn keeper(args: &ApplyArgs) -> Keeper {
+    let keeper = crate::converge::keeper(&args.tree.root, "apply");
+    if args.test { keeper.only_reading() } else { keeper }
 }
 
 fn exit(report: &Report, args: &ApplyArgs) -> Exit {
