@@ -306,6 +306,17 @@ fn whatever_was_asked_is_asked_again() {
 }
 
 #[test]
+fn a_pattern_means_new_files_too() {
+    let nop = "a:\n  test.nop: []\n";
+    let room =
+        Room::new(&[("states/top.sls", "base:\n  '*':\n    - 'web*'\n"), ("states/web.sls", nop)], &[]);
+    assert_eq!([room.source(), room.source()], [Source::Fresh, Source::Kept]);
+    room.write("states/web_new.sls", "b:\n  test.nop: []\n");
+    let (low, source) = room.compile().unwrap();
+    assert_eq!((low.chunks.len(), source), (2, Source::Fresh));
+}
+
+#[test]
 fn a_file_that_has_nothing_to_do_with_it_makes_no_difference() {
     let room = Room::new(&[("states/a.sls", "a:\n  test.nop: []\n")], &["a"]);
     assert_eq!([room.source(), room.source()], [Source::Fresh, Source::Kept]);

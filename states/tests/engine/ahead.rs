@@ -38,6 +38,20 @@ fn what_a_command_spoils_is_repaired_by_the_files_behind_it() {
     }
 }
 
+/// What is looked at while the machine changes: the look began before it and ends after it.
+#[test]
+fn a_look_that_was_on_its_way_does_not_count() {
+    let bench = Bench::new();
+    bench.tree("large", &"a line of a file that takes its time\n".repeat(1_000_000));
+    let large = step("file.managed", "/etc/large", json!({"source": "salt://large", "mode": "0644"}));
+    let mut steps: Vec<Chunk> = (0..24).map(file).chain([large]).collect();
+    assert!(bench.run(&steps).ok());
+    // By then whoever is ahead has seen the mode, and is still reading.
+    let turns = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); done; chmod 0600 $MAYFLY_ROOT/etc/large";
+    steps.insert(12, step("cmd.run", turns, json!({})));
+    assert_eq!(words(&bench.run(&steps)).last(), Some(&"changed"));
+}
+
 #[test]
 fn what_a_file_replaces_is_seen_by_the_files_behind_it() {
     let (bench, mut steps) = settled();
