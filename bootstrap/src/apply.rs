@@ -12,7 +12,9 @@ use crate::{local, say, supervise, userdata};
 use mayfly_states::engine::Options;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
 use mayfly_states::host::{Machine, NoServices, Services};
+use mayfly_states::kept::Keeper;
 use mayfly_states::report::Report;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,8 +33,9 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
         .with_network(Arc::new(web))
         .with_cancel(interrupt.flag());
     let converge = Converge::new(tree, minion, Arc::new(machine));
-    let low = match converge.compile(&args.sls) {
-        Ok(low) => low,
+    let low = match converge.compile(&args.sls, &keeper(args)) {
+        // The program ends with this: the kernel takes the memory back faster than piece by piece.
+        Ok(low) => ManuallyDrop::new(low),
         Err(errors) => {
             say::warn(&errors);
             return Ok(Exit::Compile);
@@ -49,13 +52,19 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
     };
     let options = Options { test: args.test, failhard: args.failhard };
     let mut progress = Progress::new();
-    let report = converge.apply(&low, options, &mut progress);
+    let report = ManuallyDrop::new(converge.apply(&low, options, &mut progress));
     drop(progress);
     if let Err(error) = print(&report, args.output) {
         say::warn(format_args!("mayfly-boot: the report cannot be written: {error}\n{}", report.totals()));
         return Ok(if report.ok() { Exit::Output } else { Exit::StateFailed });
     }
     Ok(interrupt.exit().filter(|_| report.stopped.is_some()).unwrap_or_else(|| exit(&report, args)))
+}
+
+/// A dry run writes nothing.
+fn keeper(args: &ApplyArgs) -> Keeper {
+    let keeper = crate::converge::keeper(&args.tree.root, "apply");
+    if args.test { keeper.only_reading() } else { keeper }
 }
 
 fn exit(report: &Report, args: &ApplyArgs) -> Exit {

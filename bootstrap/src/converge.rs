@@ -1,17 +1,17 @@
 //! One converge: a tree on disk and a minion, through the states library, into a report.
 
-use mayfly_states::compile;
 use mayfly_states::engine::{self, Context, Observer, Options, Seen};
 use mayfly_states::error::Errors;
 use mayfly_states::execution::MachineFunctions;
 use mayfly_states::fsys::Owner;
 use mayfly_states::host::Host;
+use mayfly_states::kept::Keeper;
 use mayfly_states::low::LowState;
 use mayfly_states::minion::Minion;
-use mayfly_states::modules::Registry;
 use mayfly_states::report::Report;
 use mayfly_states::session::{AnyState, Session};
 use mayfly_states::tree::Tree;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What is applied, to whom, on which machine.
@@ -30,25 +30,19 @@ impl Converge {
         Self { tree, minion, functions: MachineFunctions::new(host.clone()), host }
     }
 
-    /// What every stage of a compile that is to be applied is given: states that the engine has not are refused.
-    fn session(&self) -> Session<'_> {
-        Session { tree: &self.tree, minion: &self.minion, functions: &self.functions, states: &Registry }
-    }
-
     /// What every stage of a compile that is only shown is given: any state is taken for known, as in Salt.
     pub(crate) fn shown(&self) -> Session<'_> {
-        Session { states: &AnyState, ..self.session() }
+        Session { tree: &self.tree, minion: &self.minion, functions: &self.functions, states: &AnyState }
     }
 
-    /// The named SLS, or the highstate when none is named.
+    /// The named SLS, or the highstate when none is named; what was kept of it, when that is still the same.
     ///
     /// # Errors
     /// Everything that is wrong with the tree, each with file, line and column.
-    pub(crate) fn compile(&self, sls: &[String]) -> Result<LowState, Errors> {
-        match sls {
-            [] => compile::highstate(&self.session()),
-            names => compile::sls(&self.session(), names),
-        }
+    pub(crate) fn compile(&self, sls: &[String], keeper: &Keeper) -> Result<LowState, Errors> {
+        let (low, source) = keeper.compile(&self.tree, &self.minion, &self.functions, sls)?;
+        tracing::debug!(?source, ?keeper, "compiled");
+        Ok(low)
     }
 
     /// Walks the low state.
@@ -60,6 +54,11 @@ impl Converge {
             engine::run(low, &context, options, observer)
         })
     }
+}
+
+/// Where the compiles of one command are kept, below a root: each has its own trees.
+pub(crate) fn keeper(root: &Path, command: &str) -> Keeper {
+    Keeper::new(root.join("var/cache/mayfly/compiled").join(command))
 }
 
 /// An owner for what this program itself makes: whoever runs it.

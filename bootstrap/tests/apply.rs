@@ -76,6 +76,40 @@ fn whoever_reads_the_report_the_exit_code_is_that_of_the_run() {
     assert_eq!(code_with(&broken, "apply", "2>/dev/full"), Some(1));
 }
 
+/// How an apply came to its steps, from what it says of itself, with what it printed.
+fn source(tree: &Tree, args: &[&str]) -> (String, String) {
+    let (dir, root) = (tree.dir.path(), tree.root(""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"));
+    command.args(args).arg("--root").arg(root).arg("--file-root").arg(dir.join("states"));
+    let output = command
+        .args(["--id", "web-1", "--role", "web"])
+        .env("MAYFLY_LOG", "mayfly_boot=debug")
+        .output()
+        .unwrap();
+    let said = err(&output);
+    let words = said.split_once("source=").map_or("", |(_, rest)| rest);
+    (words.split_whitespace().next().unwrap_or_default().to_owned(), out(&output))
+}
+
+#[test]
+fn an_unchanged_tree_is_not_compiled_again() {
+    let tree = Tree::new(MOTD);
+    assert_eq!(source(&tree, &["apply", "--test"]).0, "Passing");
+    assert!(!tree.root("var/cache").exists(), "a dry run writes nothing");
+    assert_eq!(source(&tree, &["apply"]).0, "Fresh");
+    let fresh = tree.boot(&["show", "low"]);
+    assert_eq!(source(&tree, &["apply", "--test"]).0, "Kept");
+    assert_eq!(source(&tree, &["apply"]).0, "Kept");
+    assert!(out(&fresh).contains("file"), "{}", err(&fresh));
+    tree.write("states/pillar/all.sls", "name: changed\n");
+    let (from, said) = source(&tree, &["apply"]);
+    assert_eq!(from, "Fresh");
+    assert!(said.contains("changed"), "{said}");
+    assert_eq!(source(&tree, &["apply", "web"]).0, "Fresh");
+    tree.write("root/etc/os-release", "ID=alpine\nNAME=\"Alpine Linux\"\nVERSION_ID=3.20.1\n");
+    assert_eq!(source(&tree, &["apply", "web"]).0, "Fresh", "a grain is another");
+}
+
 #[test]
 fn a_root_that_is_not_there_is_refused() {
     let tree = Tree::new(MOTD);

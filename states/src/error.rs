@@ -1,9 +1,13 @@
 //! What can be wrong with a tree: every message of the language half, with where it is and what to do.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::low::Origin;
 
 /// What is wrong. The messages are here and nowhere else.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Fault {
     /// The text is no YAML that Salt would load.
     #[error("YAML: {0}")]
@@ -102,7 +106,7 @@ impl Fault {
 }
 
 /// One error: what, where, in which line, through which files, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
     /// What is wrong.
     pub fault: Fault,
@@ -111,14 +115,14 @@ pub struct Error {
 }
 
 /// Where an error is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Place {
     /// File, line and column.
     pub origin: Option<Origin>,
     /// The text of the line at `origin`.
     pub line: Option<String>,
     /// The files that led here (include, import, macro call), innermost first.
-    pub chain: Vec<(&'static str, Origin)>,
+    pub chain: Vec<(Cow<'static, str>, Origin)>,
     /// What to do about it.
     pub help: Option<String>,
     /// The origin is one of the file as it was written, not of what a template made of it.
@@ -167,7 +171,7 @@ impl Error {
     #[must_use]
     pub fn through(mut self, how: &'static str, origin: Origin) -> Self {
         if self.place.chain.len() < 32 {
-            self.place.chain.push((how, origin));
+            self.place.chain.push((Cow::Borrowed(how), origin));
         }
         self
     }
@@ -242,7 +246,7 @@ impl Findings {
 }
 
 /// All errors of one compile; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Errors(pub Vec<Error>);
 
 /// How many errors are printed: those after them mostly follow from them.

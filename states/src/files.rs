@@ -1,47 +1,38 @@
-//! Reading the tree: the one place of the language half that touches files.
-// Effects: reads files below the roots of the tree, nothing else.
-#![allow(clippy::disallowed_methods)]
+//! Reading the tree: the one place of the language half that touches files. A compile takes down what it asks here.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Fault};
+use crate::kept::{self, Answer, Question};
 use crate::nearest::did_you_mean;
 use crate::python::glob::{fnmatch, is_pattern};
 
-/// Files of a tree are not larger than this.
-const MAX_FILE: u64 = 32 << 20;
-
 /// The first of `roots` that has the file.
 pub(crate) fn find(roots: &[PathBuf], path: &str) -> Option<PathBuf> {
-    let path = crate::jinja::normalise("", path)?;
-    roots.iter().map(|root| root.join(&path)).find(|full| full.is_file())
+    let found = raw::find(roots, path);
+    let place = found.as_ref().map(|(root, _)| *root);
+    kept::record(roots, |at| Question::Find(at, path.to_owned()), || Answer::In(place));
+    found.map(|(_, full)| full)
 }
 
 /// Whether one of `roots` has the directory.
 pub(crate) fn find_dir(roots: &[PathBuf], path: &str) -> bool {
-    let path = crate::jinja::normalise("", path);
-    path.is_some_and(|path| roots.iter().any(|root| root.join(&path).is_dir()))
+    let found = raw::find_dir(roots, path);
+    kept::record(roots, |at| Question::Directory(at, path.to_owned()), || Answer::Is(found));
+    found
 }
 
 /// Every file (or every directory) below the roots, by its path from there, sorted.
 pub(crate) fn listing(roots: &[PathBuf], directories: bool) -> Vec<String> {
-    let mut all = Vec::new();
-    for root in roots {
-        let walk = walkdir::WalkDir::new(root)
-            .follow_links(true)
-            .min_depth(1)
-            .max_depth(32)
-            .into_iter()
-            .filter_map(Result::ok);
-        for entry in walk.take(100_000).filter(|e| e.path().is_dir() == directories) {
-            all.extend(entry.path().strip_prefix(root).ok().and_then(Path::to_str).map(str::to_owned));
-        }
-    }
-    all.sort();
-    all.dedup();
+    let all = raw::listing(roots, directories);
+    kept::record(roots, |at| Question::Listing(at, directories), || Answer::names(&all));
+    all
+}
+
+/// Every SLS name below the roots, sorted, for patterns in top files.
+pub(crate) fn sls_names(roots: &[PathBuf]) -> Vec<String> {
+    let all = raw::sls_names(roots);
+    kept::record(roots, Question::Names, || Answer::names(&all));
     all
 }
 
@@ -62,38 +53,13 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
 /// # Errors
 /// It cannot be read, or is too large.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
-    let cannot = |cause: String| Error::new(Fault::Read { path: path.display().to_string(), cause });
-    let io = |e: std::io::Error| cannot(e.to_string());
-    // A pipe is not waited for, and what says nothing of its size (below /proc) is read no further than the limit.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
-    if !metadata.is_file() {
-        return Err(cannot("it is no regular file".to_owned()));
+    let found = raw::bytes(path);
+    match &found {
+        Ok(bytes) => kept::read(path, bytes),
+        // What it fails by may pass.
+        Err(_) => kept::volatile(),
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_FILE)).unwrap_or_default());
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io)?;
-    match bytes.len() as u64 > MAX_FILE {
-        true => Err(cannot(format!("it is larger than {MAX_FILE} bytes"))),
-        false => Ok(bytes),
-    }
-}
-
-/// Every SLS name below the roots, sorted, for patterns in top files.
-pub(crate) fn sls_names(roots: &[PathBuf]) -> Vec<String> {
-    let mut names = Vec::new();
-    for root in roots {
-        // As Salt's file server does, links to folders are followed; a link that leads back is passed over.
-        let walk = walkdir::WalkDir::new(root).follow_links(true).max_depth(32);
-        for entry in walk.into_iter().filter_map(Result::ok).take(100_000) {
-            let Ok(relative) = entry.path().strip_prefix(root) else { continue };
-            let Some(name) = relative.to_str().and_then(|r| r.strip_suffix(".sls")) else { continue };
-            let name = name.replace('/', ".");
-            names.push(name.strip_suffix(".init").map_or_else(|| name.clone(), str::to_owned));
-        }
-    }
-    names.sort();
-    names.dedup();
-    names
+    found
 }
 
 /// What was likely meant by the name of an SLS that is not there: one that is written as a path, or the nearest.
@@ -120,3 +86,6 @@ pub(crate) fn sls_available(roots: &[PathBuf], name: &str) -> Vec<String> {
     all.retain(|found| fnmatch(found, name));
     all
 }
+
+/// The same, not taken down: for whoever asks whether an answer is still the same.
+pub(crate) mod raw;

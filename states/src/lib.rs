@@ -10,7 +10,8 @@
 //!    into [`low::LowState`].
 //! 5. While rendering, templates call functions: those in `functions` need only the compile, those in [`execution`] ask
 //!    the machine.
-//! 6. [`engine`] walks the low state: observe, diff, apply, one step after the other, into [`report::Report`].
+//! 6. [`kept`] keeps the low state, for the next compile that would be given and would read the same.
+//! 7. [`engine`] walks the low state: observe, diff, apply, one step after the other, into [`report::Report`].
 //!
 //! Nothing here knows of EC2, of git or of inotify.
 
@@ -26,6 +27,7 @@ pub mod fuzzing;
 pub mod grains;
 pub mod host;
 mod jinja;
+pub mod kept;
 mod lines;
 pub mod low;
 mod merge;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use similar::{DiffOp, TextDiff};
 
 use crate::error::{Error, Fault};
@@ -49,6 +50,14 @@ impl Lines {
         }
     }
 
+    /// Each file with both of its texts, in the order of their names.
+    fn texts(&self) -> Vec<(&str, &str, &str)> {
+        let mut all: Vec<_> =
+            self.0.iter().map(|(file, f)| (file.as_str(), &*f.written, &*f.rendered)).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Adds the files of another.
     pub(crate) fn extend(&mut self, other: &Lines) {
         self.0.extend(other.0.iter().map(|(file, texts)| (file.clone(), texts.clone())));
@@ -56,7 +65,7 @@ impl Lines {
 
     /// The same place in the template.
     pub(crate) fn origin(&self, at: &Origin) -> Origin {
-        match self.0.get(&at.file).and_then(|file| file.find(at.line)) {
+        match self.0.get(&*at.file).and_then(|file| file.find(at.line)) {
             Some(Found { line, same }) => {
                 Origin { line, column: if same { at.column } else { 1 }, ..at.clone() }
             }
@@ -77,7 +86,7 @@ impl Lines {
         );
         let unplaced = of_data && !error.place.placed;
         let Some(at) = error.place.origin.clone().filter(|_| unplaced) else { return error };
-        let Some(file) = self.0.get(&at.file) else { return error };
+        let Some(file) = self.0.get(&*at.file) else { return error };
         let Some(found) = file.find(at.line) else { return error };
         error.place.placed = true;
         error.place.origin = Some(self.origin(&at));
@@ -88,6 +97,28 @@ impl Lines {
         };
         error.place.line = line.map(|l| l.chars().take(200).collect());
         if found.same { error } else { error.note("the line shown is what the template made of its own") }
+    }
+}
+
+impl PartialEq for Lines {
+    fn eq(&self, other: &Self) -> bool {
+        self.texts() == other.texts()
+    }
+}
+
+/// The texts alone: what they tell is found when it is asked for.
+impl Serialize for Lines {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.texts().serialize(to)
+    }
+}
+
+impl<'d> Deserialize<'d> for Lines {
+    fn deserialize<D: Deserializer<'d>>(from: D) -> Result<Self, D::Error> {
+        let all = Vec::<(String, Box<str>, Box<str>)>::deserialize(from)?;
+        let file =
+            |(name, written, rendered)| (name, Arc::new(File { written, rendered, found: OnceLock::new() }));
+        Ok(Self(all.into_iter().map(file).collect()))
     }
 }
 

@@ -1,13 +1,18 @@
 //! The low state: the ordered list of steps that a compile gives and the engine walks.
 
+use std::sync::Arc;
+
+use crate::kept::form;
 pub use crate::lines::Lines;
 use crate::value::{Map, Value};
 
 /// Where in the tree something was written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Origin {
-    /// Path of the file, relative to its file root (`web/init.sls`).
-    pub file: String,
+    /// Path of the file, relative to its file root (`web/init.sls`); shared by all that is written there.
+    pub file: Arc<str>,
     /// Line, from 1.
     pub line: usize,
     /// Column, from 1.
@@ -21,7 +26,7 @@ impl std::fmt::Display for Origin {
 }
 
 /// One state declaration, as Salt's low chunk.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Chunk {
     /// The state module, such as `file` (Salt's key `state`).
     pub state: String,
@@ -30,6 +35,7 @@ pub struct Chunk {
     /// The name it works on (`name`, else the id).
     pub name: String,
     /// The same as it was written, where that is no text (an entry of `names` may be a number).
+    #[serde(with = "form::optional")]
     pub typed_name: Option<Value>,
     /// The declaration's id (`__id__`).
     pub id: String,
@@ -41,8 +47,10 @@ pub struct Chunk {
     pub order: i64,
     /// Every other key as Salt leaves it in the chunk: arguments, and requisites (`require`, `watch`, …) as lists of
     /// one-key maps `{state: id-or-name}`.
+    #[serde(with = "form::map")]
     pub args: Map,
     /// References to listen to that the `listen_in` of other chunks adds; its own `listen` is in `args`.
+    #[serde(with = "form::list")]
     pub listens: Vec<Value>,
     /// Where the id was declared, in the rendered text.
     pub origin: Origin,
@@ -83,7 +91,7 @@ impl Chunk {
 }
 
 /// What a compile gives: the chunks in run order, and the pillar that templates rendered at apply time need.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LowState {
     /// In run order.
     pub chunks: Vec<Chunk>,
@@ -93,6 +101,7 @@ pub struct LowState {
     /// What Salt accepts in silence and is likely a mistake.
     pub warnings: Vec<crate::error::Error>,
     /// The compiled pillar.
+    #[serde(with = "form::map")]
     pub pillar: Map,
     /// Where the lines of rendered files came from.
     pub lines: Lines,

@@ -289,7 +289,7 @@ impl<'s> Reader<'s> {
     }
 
     fn shape(&mut self, node: &Node, file: &FileOf<'_>, message: String) {
-        let error = Error::new(Fault::Pillar(message)).at(node.at.in_file(&shown(file.path)));
+        let error = Error::new(Fault::Pillar(message)).at(node.at.in_file(shown(file.path)));
         self.fail(error.in_text(file.text));
     }
 
@@ -307,7 +307,7 @@ impl<'s> Reader<'s> {
             self.shape(item, file, message);
             return Vec::new();
         };
-        let at = item.at.in_file(&shown(file.path));
+        let at = item.at.in_file(shown(file.path));
         let mut all = Vec::new();
         for sls in self.meant(&name, file) {
             let data = match rendered.get(&sls) {
@@ -384,7 +384,7 @@ fn shown(path: &str) -> String {
 
 fn in_pillar(mut error: Error) -> Error {
     if let Some(origin) = &mut error.place.origin {
-        origin.file = shown(&origin.file);
+        origin.file = shown(&origin.file).into();
     }
     error
 }

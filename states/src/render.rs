@@ -10,6 +10,7 @@ use crate::error::{Error, Fault};
 use crate::files;
 use crate::functions::{self, Known, SALT_VERSION};
 use crate::jinja::{self, CallArgs, Dict, Key, Limits, Py, Res, Source, World};
+use crate::kept;
 use crate::lines::Lines;
 use crate::minion::Minion;
 use crate::session::{Functions, Session};
@@ -19,6 +20,8 @@ use crate::yaml::{self, Data, Node, Pos};
 
 /// Runs a rendering on a stack that its limits fit in.
 pub(crate) fn on_stack<T: Send>(run: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    // What is looked at in another thread is not taken down.
+    kept::volatile();
     let broken = |cause: &str| Error::new(Fault::Limit(format!("the renderer stopped: {cause}")));
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("render".to_owned()).stack_size(jinja::STACK);
@@ -60,6 +63,7 @@ impl<'a> Scene<'a> {
         if let Py::Dict(d) = &grains {
             let mut grains = d.borrow_mut();
             grains.entry(Key::str("id")).or_insert_with(|| Py::str(minion.id.as_str()));
+            grains.watch(kept::MOVING_GRAINS);
         }
         let opts = options(tree, minion, &grains, &pillar);
         let known = Known { grains, pillar: pillar.into_ordered(), opts };
@@ -248,7 +252,11 @@ impl World for Scene<'_> {
     }
 
     fn out_of_time(&self) -> bool {
-        Instant::now() > self.deadline.get()
+        let late = Instant::now() > self.deadline.get();
+        if late {
+            kept::volatile();
+        }
+        late
     }
 
     fn call(&self, name: &str, args: CallArgs) -> Res<Py> {
@@ -293,6 +301,7 @@ impl Scene<'_> {
         }
         let positional: Vec<Value> = args.positional.iter().map(Value::from).collect();
         let named: Map = args.named.iter().map(|(k, v)| (k.to_string(), Value::from(v))).collect();
+        kept::volatile();
         let start = Instant::now();
         let answer = self.functions.call(name, &positional, &named);
         // What the machine takes has limits of its own.

@@ -4,6 +4,8 @@ mod text;
 
 use std::fmt::Write as _;
 
+use serde::ser::SerializeMap as _;
+
 use crate::low::Origin;
 use crate::value::Map;
 
@@ -65,36 +67,34 @@ pub struct Report {
     pub left: Vec<String>,
 }
 
-impl StepReport {
-    /// Salt's value for the key `result`.
-    fn salt_result(&self) -> serde_json::Value {
-        match self.outcome {
-            Outcome::Ok => true.into(),
-            Outcome::Failed => false.into(),
-            Outcome::WouldChange => serde_json::Value::Null,
-        }
-    }
+/// A step as Salt's state return.
+struct SaltReturn<'r>(&'r StepReport);
 
-    fn to_salt_json(&self) -> serde_json::Value {
-        let mut step = serde_json::json!({
-            "name": self.name,
-            "changes": self.changes,
-            "result": self.salt_result(),
-            "comment": self.comment,
-            "__sls__": self.sls,
-            "__run_num__": self.run_num,
-            "start_time": time_of_day(self.started),
-            "duration": self.duration_ms,
-            "__id__": self.id,
-        });
-        let Some(object) = step.as_object_mut() else { return step };
-        if !self.ran {
-            object.insert("__state_ran__".to_owned(), false.into());
+impl serde::Serialize for SaltReturn<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let step = self.0;
+        let result = match step.outcome {
+            Outcome::Ok => Some(true),
+            Outcome::Failed => Some(false),
+            Outcome::WouldChange => None,
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &step.name)?;
+        map.serialize_entry("changes", &step.changes)?;
+        map.serialize_entry("result", &result)?;
+        map.serialize_entry("comment", &step.comment)?;
+        map.serialize_entry("__sls__", &step.sls)?;
+        map.serialize_entry("__run_num__", &step.run_num)?;
+        map.serialize_entry("start_time", &time_of_day(step.started))?;
+        map.serialize_entry("duration", &step.duration_ms)?;
+        map.serialize_entry("__id__", &step.id)?;
+        if !step.ran {
+            map.serialize_entry("__state_ran__", &false)?;
         }
-        if !self.warnings.is_empty() {
-            object.insert("warnings".to_owned(), self.warnings.clone().into());
+        if !step.warnings.is_empty() {
+            map.serialize_entry("warnings", &step.warnings)?;
         }
-        step
+        map.end()
     }
 }
 
@@ -124,7 +124,9 @@ impl Report {
     /// The state returns as `salt-call --local --out=json state.apply` has them below `local`: by tag, with `result`,
     /// `changes`, `comment`, `name`, `__id__`, `__sls__`, `__run_num__`, `start_time` and `duration`.
     pub fn to_salt_json(&self) -> serde_json::Value {
-        let steps = self.steps.iter().map(|s| (s.tag.clone(), s.to_salt_json()));
+        // Text, whole numbers and finite ones: all of it has a form in JSON.
+        let shown = |step| serde_json::to_value(SaltReturn(step)).unwrap_or_default();
+        let steps = self.steps.iter().map(|step| (step.tag.clone(), shown(step)));
         serde_json::Value::Object(steps.collect())
     }
 
@@ -165,7 +167,7 @@ pub struct SaltReturns<'r>(&'r Report);
 
 impl serde::Serialize for SaltReturns<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.steps.iter().map(|step| (&step.tag, step.to_salt_json())))
+        serializer.collect_map(self.0.steps.iter().map(|step| (&step.tag, SaltReturn(step))))
     }
 }
 
@@ -192,7 +194,7 @@ mod tests {
             id: "conf".to_owned(),
             name: "/etc/web.conf".to_owned(),
             sls: "web".to_owned(),
-            origin: Origin { file: "web.sls".to_owned(), line: 3, column: 1 },
+            origin: Origin { file: "web.sls".into(), line: 3, column: 1 },
             outcome,
             changes: changes.iter().map(|(k, v)| ((*k).to_owned(), Value::Str((*v).to_owned()))).collect(),
             comment: "a comment".to_owned(),

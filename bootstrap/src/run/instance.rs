@@ -321,7 +321,9 @@ impl<'r> Instance<'r> {
         facts.complaints.iter().for_each(say);
         let minion = identity::minion(&facts, &self.user, &self.identity);
         let converge = Converge::new(self.tree(&fetched.path), minion, Arc::new(machine));
-        let low = converge.compile(&[]).map_err(|errors| errors.to_string())?;
+        let low = converge
+            .compile(&[], &crate::converge::keeper(root, "run"))
+            .map_err(|errors| errors.to_string())?;
         low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
         let rules = self.rules(&low)?;
         let paused = self.watcher.pause();

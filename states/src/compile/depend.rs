@@ -1,6 +1,7 @@
 //! Requisites to edges: whom each reference means, and the order that follows.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use indexmap::IndexMap;
@@ -110,7 +111,8 @@ pub(crate) fn order(drafts: &[Draft], high: &High, errors: &mut Vec<Error>) -> O
         Vertex { tag: chunk.tag(), label, wish: *wish, name_order: *name_order }
     };
     let slots: Vec<usize> = drafts.iter().map(|draft| graph.add(vertex(draft))).collect();
-    let index = Index::new(drafts, &slots);
+    // Many trees refer to nothing.
+    let index = LazyCell::new(|| Index::new(drafts, &slots));
     let mut cap = 1.0;
     for (draft, slot) in drafts.iter().zip(&slots) {
         let before = errors.len();
@@ -139,11 +141,11 @@ pub(crate) fn order(drafts: &[Draft], high: &High, errors: &mut Vec<Error>) -> O
 /// The most pairs that requisites of one run may make.
 const MOST_EDGES: usize = 2_000_000;
 
-fn depend(
+fn depend<'d, F: FnOnce() -> Index<'d>>(
     chunk: &Chunk,
     slot: usize,
     high: &High,
-    index: &Index<'_>,
+    index: &LazyCell<Index<'d>, F>,
     graph: &mut Graph,
     errors: &mut Vec<Error>,
 ) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -241,6 +242,7 @@ impl Gatherer<'_> {
                 return IndexMap::new();
             }
         };
+        let path = Arc::from(path);
         let file = FileOf { sls, env, path: &path, text: &source, init };
         let mut decls = IndexMap::new();
         let mut includes = Vec::new();
@@ -251,7 +253,7 @@ impl Gatherer<'_> {
             _ => {
                 let fault =
                     Fault::High(format!("the SLS '{sls}' must be a mapping of IDs, not {}", node.kind()));
-                self.fail(Error::new(fault).at(node.at.in_file(&path)).in_text(&source));
+                self.fail(Error::new(fault).at(node.at.in_file(path.clone())).in_text(&source));
             }
         }
         for (include, at) in includes {
@@ -304,11 +306,11 @@ impl Gatherer<'_> {
         includes: &mut Vec<(Value, Origin)>,
     ) {
         for (key, value) in pairs {
-            let at = key.at.in_file(file.path);
+            let at = key.at.in_file(file.path.clone());
             match key.as_str() {
                 Some("include") => match value.as_list() {
                     Some(items) => {
-                        includes.extend(items.iter().map(|i| (i.to_value(), i.at.in_file(file.path))))
+                        includes.extend(items.iter().map(|i| (i.to_value(), i.at.in_file(file.path.clone()))))
                     }
                     None => self.no_list(file, &at, value, "`include` must be a list of SLS names"),
                 },
@@ -344,7 +346,7 @@ impl Gatherer<'_> {
         if body.as_map().is_none() {
             let message =
                 format!("the ID '{}' below `extend` must hold states, not {}", id.key(), body.kind());
-            return self.shape(file, &id.at.in_file(file.path), &message);
+            return self.shape(file, &id.at.in_file(file.path.clone()), &message);
         }
         let Some(decl) = self.decl(id, body, file) else { return };
         for (state, body) in &decl.states {
@@ -386,7 +388,7 @@ impl Gatherer<'_> {
             match found {
                 Some(exclude) => self.high.excludes.push(exclude),
                 None => {
-                    let at = item.at.in_file(file.path);
+                    let at = item.at.in_file(file.path.clone());
                     self.shape(file, &at, "an entry of `exclude` is an SLS name, `sls: NAME` or `id: ID`");
                 }
             }
@@ -395,7 +397,7 @@ impl Gatherer<'_> {
 
     /// One id: `id: state.fun`, or a mapping of states.
     fn decl(&mut self, id: &Node, value: &Node, file: &FileOf<'_>) -> Option<Decl> {
-        let at = id.at.in_file(file.path);
+        let at = id.at.in_file(file.path.clone());
         let mut decl = Decl {
             sls: file.sls.to_owned(),
             env: file.env.to_owned(),
@@ -404,7 +406,7 @@ impl Gatherer<'_> {
             states: IndexMap::new(),
         };
         if let Some((state, fun)) = value.as_str().and_then(|s| s.split_once('.')) {
-            let at = value.at.in_file(file.path);
+            let at = value.at.in_file(file.path.clone());
             let fun = fun.split('.').next().unwrap_or_default().to_owned();
             let items = vec![Item { value: Value::Str(fun), at: at.clone() }];
             decl.states.insert(state.to_owned(), Body { items, malformed: None, at });
@@ -431,11 +433,11 @@ impl Gatherer<'_> {
 
     fn state(&mut self, id: &str, key: &Node, list: &Node, file: &FileOf<'_>, decl: &mut Decl) {
         let name = key.key();
-        let at = key.at.in_file(file.path);
+        let at = key.at.in_file(file.path.clone());
         if name.starts_with("__") {
             return;
         }
-        let item = |node: &Node| Item { value: node.to_value(), at: node.at.in_file(file.path) };
+        let item = |node: &Node| Item { value: node.to_value(), at: node.at.in_file(file.path.clone()) };
         let mut body = Body { items: Vec::new(), malformed: None, at: at.clone() };
         match &list.data {
             Data::List(items) if items.len() > MAX_ARGUMENTS => {
@@ -531,7 +533,7 @@ impl Gatherer<'_> {
 struct FileOf<'f> {
     sls: &'f str,
     env: &'f str,
-    path: &'f str,
+    path: &'f Arc<str>,
     text: &'f str,
     init: bool,
 }

@@ -16,6 +16,7 @@ use indexmap::IndexSet;
 
 use crate::error::{Error, Errors, Fault, Findings};
 use crate::jinja::Py;
+use crate::kept::{self, Record};
 use crate::low::{Chunk, LowState};
 use crate::render::on_stack;
 use crate::session::Session;
@@ -33,13 +34,16 @@ use verify::verify;
 /// # Errors
 /// Everything that is wrong, each error with file, line and column.
 pub fn highstate(session: &Session<'_>) -> Result<LowState, Errors> {
-    low(session, |pillar| {
-        let (matches, written) = crate::top::of_states(session, pillar)?;
-        if matches.is_empty() {
-            return Err(no_state(session, &written).into());
-        }
-        Ok((matches, written))
-    })
+    Ok(witnessed(session, &[])?.0)
+}
+
+/// What the top file gives to the minion.
+fn targeted(session: &Session<'_>, pillar: &Py) -> Result<(Matches, Written), Errors> {
+    let (matches, written) = crate::top::of_states(session, pillar)?;
+    if matches.is_empty() {
+        return Err(no_state(session, &written).into());
+    }
+    Ok((matches, written))
 }
 
 /// The top file has nothing for the minion.
@@ -59,7 +63,20 @@ fn no_state(session: &Session<'_>, written: &Written) -> Error {
 /// # Errors
 /// As [`highstate`].
 pub fn sls(session: &Session<'_>, names: &[String]) -> Result<LowState, Errors> {
-    low(session, |_| Ok((vec![(saltenv(session).to_owned(), names.to_vec())], Written::default())))
+    let named = |_: &Py| Ok((vec![(saltenv(session).to_owned(), names.to_vec())], Written::default()));
+    Ok(low(session, named)?.0)
+}
+
+/// The low state of these names, or of the top file when there are none, and what it was read from, where that is all that it
+/// depends on.
+pub(crate) fn witnessed(
+    session: &Session<'_>,
+    names: &[String],
+) -> Result<(LowState, Option<Record>), Errors> {
+    low(session, |pillar| match names {
+        [] => targeted(session, pillar),
+        names => Ok((vec![(saltenv(session).to_owned(), names.to_vec())], Written::default())),
+    })
 }
 
 /// The environment that names without one belong to.
@@ -70,7 +87,7 @@ fn saltenv<'s>(session: &Session<'s>) -> &'s str {
 fn low(
     session: &Session<'_>,
     matches: impl FnOnce(&Py) -> Result<(Matches, Written), Errors> + Send,
-) -> Result<LowState, Errors> {
+) -> Result<(LowState, Option<Record>), Errors> {
     let compiled = on_stack(|| {
         let run = || {
             let pillar = crate::pillar::compiled(session)?;
@@ -87,7 +104,8 @@ fn low(
             let compiled = compiled.map_err(|errors| errors.without(&secrets::secrets(&plain)))?;
             Ok(LowState { pillar: plain, ..compiled })
         };
-        Ok(run())
+        let (compiled, seen) = kept::during(run);
+        Ok(compiled.map(|low| (low, seen)))
     });
     compiled?
 }

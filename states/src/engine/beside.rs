@@ -65,6 +65,11 @@ impl<'s, 'e> Beside<'s, 'e> {
         self.over.remove(&i).or_else(|| self.running.remove(&i).map(join))
     }
 
+    /// Whether nothing runs beside the walk.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
     fn make_room(&mut self) {
         if self.running.len() < MOST {
             return;

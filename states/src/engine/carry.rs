@@ -26,7 +26,19 @@ impl<'e> Shared<'e> {
     where
         'e: 'f,
     {
-        Call { chunk: self.chunk(i), low: self.low, context: self.context, facts, test }
+        Call { chunk: self.chunk(i), low: self.low, context: self.context, facts, test, look: false }
+    }
+
+    /// Whether step `i` would find all as asked; changes nothing. For steps without conditions.
+    pub(super) fn look(self, i: usize, facts: &Facts) -> Return {
+        let call = Call { look: true, ..self.of(i, facts, false) };
+        modules::find(&call.chunk.state, &call.chunk.fun).map_or_else(
+            || Return::failed(String::new()),
+            |entry| {
+                let warnings = modules::misspelt(entry, &call.chunk.args);
+                Return { warnings, ..(entry.perform)(&call) }
+            },
+        )
     }
 
     /// Call the state function of step `i`, and its mod_watch when what it watches has changed and it did not change

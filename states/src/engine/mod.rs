@@ -5,6 +5,7 @@
 //! `unless` and `creates`, and the state function itself is performed (see [`step`]). Steps that say `parallel` run beside the
 //! walk ([`beside`]); whoever depends on one waits for it. `listen` is honoured at the end.
 
+mod ahead;
 mod beside;
 mod carry;
 pub(crate) mod conditions;
@@ -30,6 +31,7 @@ use crate::tree::Tree;
 use crate::value::{Map, Value};
 pub use template::{Jinja, Seen, with_jinja};
 
+use ahead::{Ahead, Look, Lookout};
 use beside::{Beside, Ended};
 use carry::Shared;
 use requisites::{Kind, Past, Requisites, Verdict};
@@ -110,6 +112,8 @@ pub(crate) struct Facts {
     pub(crate) listed: RefCell<crate::modules::listed::Lists>,
     /// What `file.accumulated` has gathered for later steps.
     pub(crate) accumulators: RefCell<Accumulators>,
+    /// How many plans were carried out.
+    pub(crate) effects: Cell<usize>,
     /// Variables that `environ.setenv` has set for commands; `None` takes one away.
     pub(crate) environment: RefCell<std::collections::BTreeMap<String, Option<String>>>,
 }
@@ -130,9 +134,12 @@ impl Facts {
 pub fn run(low: &LowState, context: &Context<'_>, options: Options, observer: &mut dyn Observer) -> Report {
     let total = low.chunks.len();
     let requisites: Vec<Requisites> = (0..total).map(|i| Requisites::resolve(low, i)).collect();
+    let shared = Shared { low, context };
+    let ahead = Ahead::new(shared);
     std::thread::scope(|scope| {
         let mut run = Run {
-            shared: Shared { low, context },
+            shared,
+            lookout: Lookout::new(scope, &ahead),
             options,
             observer,
             facts: Facts::default(),
@@ -183,6 +190,7 @@ struct Run<'s, 'e, 'o> {
     options: Options,
     observer: &'o mut dyn Observer,
     facts: Facts,
+    lookout: Lookout<'s, 'e>,
     /// Steps that have begun and are not over.
     beside: Beside<'s, 'e>,
     requisites: Vec<Requisites>,
@@ -295,9 +303,16 @@ impl<'e> Run<'_, 'e, '_> {
         let (ret, ran) = match verdict {
             Verdict::Run | Verdict::RunThenWatch if self.may_run_beside(chunk) => {
                 self.report.steps.push(empty(chunk, n, started));
+                self.lookout.something_happened(i);
                 return self.beside.start(i, self.shared, &self.facts, watch);
             }
-            Verdict::Run | Verdict::RunThenWatch => (self.call(i, self.options.test, watch), true),
+            Verdict::Run | Verdict::RunThenWatch => match self.seen(i, watch) {
+                Some(look) => {
+                    self.report.steps.push(empty(chunk, n, look.started));
+                    return self.record(i, n, Ended { ret: look.ret, ended: look.ended }, true);
+                }
+                None => (self.call(i, self.options.test, watch), true),
+            },
             Verdict::Skip(why) => (Return::ok(why), false),
             Verdict::Fail(culprits) => self.kept_back(i, &culprits),
         };
@@ -313,6 +328,7 @@ impl<'e> Run<'_, 'e, '_> {
     /// Wait for step `i`, where it still runs.
     fn settle(&mut self, i: usize) {
         if let (Some(n), Some(ended)) = (self.done[i], self.beside.wait(i)) {
+            self.lookout.something_happened(i);
             self.record(i, n, ended, true);
         }
     }
@@ -368,8 +384,22 @@ impl<'e> Run<'_, 'e, '_> {
     }
 
     fn call(&mut self, i: usize, test: bool, watch: bool) -> Return {
+        let before = self.facts.effects.get();
         let ret = self.shared.carry_out(i, &self.facts, test, watch);
+        if before == self.facts.effects.get() && !watch && ahead::only_looks(self.chunk(i)) {
+            self.lookout.nothing_happened();
+        } else {
+            self.lookout.something_happened(i);
+        }
         self.soften(ret, test)
+    }
+
+    /// A step that was looked at before its turn, and needs nothing.
+    fn seen(&mut self, i: usize, watch: bool) -> Option<Look> {
+        if watch || !self.beside.is_idle() {
+            return None;
+        }
+        self.lookout.seen(i, &self.facts)
     }
 
     /// In test mode a machine that is not ready may be made so by steps that were only rehearsed.
@@ -443,6 +473,7 @@ impl<'e> Run<'_, 'e, '_> {
         self.observer.on_step_start(n, self.total(), &shown(&listener));
         let started = self.shared.context.host.now();
         let ret = carry::hear(&self.shared.of(i, &self.facts, self.options.test));
+        self.lookout.something_happened(i);
         let ret = self.soften(ret, self.options.test);
         let ret = if is_set(chunk, "no_log") { ret.hidden() } else { ret };
         self.report.steps.push(empty(&listener, n, started));

@@ -100,6 +100,8 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) facts: &'a Facts,
     pub(crate) test: bool,
+    /// Only find out whether all is as asked.
+    pub(crate) look: bool,
 }
 
 /// What a call returned.
@@ -159,11 +161,12 @@ fn attempt<F: StateFn>(want: &F::Want, call: &Call<'_>) -> Result<Return, Failur
     let (plan, changes) = match F::diff(want, &observed) {
         Diff::Same(comment) => return Ok(Return::ok(comment)),
         Diff::Refuse(why) => return Ok(Return { lacking: true, ..Return::failed(why) }),
-        Diff::Change { changes, would, .. } if call.test => {
+        Diff::Change { changes, would, .. } if call.test || call.look => {
             return Ok(Return { outcome: Outcome::WouldChange, changes, ..Return::ok(would) });
         }
         Diff::Change { plan, changes, .. } => (plan, changes),
     };
+    call.facts.effects.set(call.facts.effects.get() + 1);
     let applied = F::apply(want, plan, call)?;
     let outcome = if applied.failed { Outcome::Failed } else { Outcome::Ok };
     let changes = applied.changes.unwrap_or(changes);

@@ -76,7 +76,7 @@ pub(super) fn position(source: &str, at: At) -> (usize, usize) {
 /// The place of an offset in a template.
 pub(super) fn origin(template: &Template, at: At) -> Origin {
     let (line, column) = position(&template.source, at);
-    Origin { file: template.name.to_string(), line, column }
+    Origin { file: (&*template.name).into(), line, column }
 }
 
 /// The error with its place, unless it has one.

@@ -58,7 +58,7 @@ fn followers(tag: &str) -> &'static [&'static str] {
 impl Parser {
     fn origin(&self, at: At) -> Origin {
         let (line, column) = position(&self.source, at);
-        Origin { file: self.name.to_string(), line, column }
+        Origin { file: (&*self.name).into(), line, column }
     }
 
     /// The template ends inside of the innermost tag: that one is told, as it can be far above the end.

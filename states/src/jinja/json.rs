@@ -11,7 +11,7 @@ pub(crate) fn parse(text: &str, name: &str) -> Res<Py> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|e| {
         let message = e.to_string();
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        let origin = Origin { file: name.to_owned(), line: e.line(), column: e.column().max(1) };
+        let origin = Origin { file: name.into(), line: e.line(), column: e.column().max(1) };
         Error::new(Fault::Json(message)).at(origin).in_text(text)
     })?;
     Ok(from_json(&value))

@@ -160,7 +160,7 @@ pub(crate) fn render(
 fn parse(name: &str, text: &str) -> Res<Template> {
     header(text).and_then(|header| parser::parse(name, text, header)).map_err(|(error, at)| {
         let (line, column) = eval::position(text, at);
-        let origin = crate::low::Origin { file: name.to_owned(), line, column };
+        let origin = crate::low::Origin { file: name.into(), line, column };
         error.at(origin).in_text(text)
     })
 }
@@ -229,5 +229,5 @@ pub(crate) fn normalise(base: &str, path: &str) -> Option<String> {
 
 /// An error of the template machinery that has no better place than a whole file.
 pub(crate) fn in_file(error: Error, name: &str) -> Error {
-    error.at(crate::low::Origin { file: name.to_owned(), line: 1, column: 1 })
+    error.at(crate::low::Origin { file: name.into(), line: 1, column: 1 })
 }

@@ -35,13 +35,7 @@ pub(crate) fn roots(mode: u32) -> Owner {
 /// A path of the tree on the machine, checked as a step's name is.
 pub(crate) fn place(name: &str, call: &Call<'_>) -> Result<Place, Failure> {
     let chunk = crate::low::Chunk { name: name.to_owned(), ..call.chunk.clone() };
-    Place::of(&Call {
-        chunk: &chunk,
-        low: call.low,
-        context: call.context,
-        facts: call.facts,
-        test: call.test,
-    })
+    Place::of(&Call { chunk: &chunk, ..*call })
 }
 
 impl TextFile {

@@ -142,7 +142,7 @@ mod tests {
             id: id.to_owned(),
             name: name.to_owned(),
             sls: "web".to_owned(),
-            origin: Origin { file: "web.sls".to_owned(), line: 3, column: 1 },
+            origin: Origin { file: "web.sls".into(), line: 3, column: 1 },
             outcome,
             changes: crate::value::Map::new(),
             comment: "a comment".to_owned(),

@@ -29,6 +29,7 @@ pub(super) struct Composed {
 }
 
 /// What a node holds.
+#[derive(Clone)]
 pub(super) enum Content {
     Scalar(String),
     Seq(Vec<Rc<Composed>>),

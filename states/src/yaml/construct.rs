@@ -1,6 +1,5 @@
 //! Composed nodes to values, as PyYAML's safe constructor with Salt's changes: merge keys, duplicate keys, types.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -16,7 +15,7 @@ use crate::error::Error;
 pub(crate) fn load(text: &str, name: &str) -> Result<Node, Error> {
     let nothing = Node { at: Pos { line: 1, column: 1 }, data: Data::Null };
     let Some(root) = compose(text, name)? else { return Ok(nothing) };
-    Constructor { text, name }.node(&root)
+    Constructor { text, name }.node(root)
 }
 
 struct Constructor<'t> {
@@ -29,24 +28,23 @@ impl Constructor<'_> {
         Err(complaint::at(message.as_ref(), at, self.text, self.name))
     }
 
-    fn node(&self, node: &Composed) -> Result<Node, Error> {
-        let data = match (&node.tag, &node.content) {
+    /// The value of a node. One that nothing else means (an alias does) is taken apart as it is made.
+    fn node(&self, node: Rc<Composed>) -> Result<Node, Error> {
+        let (at, tag, content) = parts(node);
+        let data = match (tag, content) {
             (Tag::Seq, Content::Seq(items)) => self.list(items)?,
-            (Tag::Pairs, Content::Seq(items)) => self.pairs(items, node.at)?,
+            (Tag::Pairs, Content::Seq(items)) => self.pairs(items, at)?,
             (Tag::Map, Content::Map(pairs)) => self.map(pairs)?,
             (Tag::Set, Content::Map(pairs)) => self.set(pairs)?,
             (tag @ (Tag::Other(_) | Tag::Merge | Tag::Value), _) => {
-                return self.fail(no_constructor(tag), node.at);
+                return self.fail(no_constructor(&tag), at);
             }
-            (Tag::Seq | Tag::Pairs, content) => {
-                return self.fail(expected("a sequence", content), node.at);
-            }
-            (Tag::Map | Tag::Set, content) => {
-                return self.fail(expected("a mapping", content), node.at);
-            }
-            (tag, content) => self.scalar(tag, content, node.at)?,
+            (Tag::Seq | Tag::Pairs, content) => return self.fail(expected("a sequence", &content), at),
+            (Tag::Map | Tag::Set, content) => return self.fail(expected("a mapping", &content), at),
+            (Tag::Str | Tag::Timestamp, Content::Scalar(text)) => Data::Str(text),
+            (tag, content) => self.scalar(&tag, &content, at)?,
         };
-        Ok(Node { at: node.at, data })
+        Ok(Node { at, data })
     }
 
     fn scalar(&self, tag: &Tag, content: &Content, at: Pos) -> Result<Data, Error> {
@@ -67,26 +65,26 @@ impl Constructor<'_> {
         }
     }
 
-    fn list(&self, items: &[Rc<Composed>]) -> Result<Data, Error> {
-        items.iter().map(|item| self.node(item)).collect::<Result<_, _>>().map(Data::List)
+    fn list(&self, items: Vec<Rc<Composed>>) -> Result<Data, Error> {
+        items.into_iter().map(|item| self.node(item)).collect::<Result<_, _>>().map(Data::List)
     }
 
     /// `!!pairs`: a list of lists of two.
-    fn pairs(&self, items: &[Rc<Composed>], at: Pos) -> Result<Data, Error> {
-        let pair = |item: &Rc<Composed>| match &item.content {
+    fn pairs(&self, items: Vec<Rc<Composed>>, at: Pos) -> Result<Data, Error> {
+        let pair = |item: Rc<Composed>| match &item.content {
             Content::Map(pairs) if pairs.len() == 1 => {
-                let (key, value) = &pairs[0];
+                let (key, value) = pairs[0].clone();
                 Ok(Node { at: item.at, data: Data::List(vec![self.node(key)?, self.node(value)?]) })
             }
             _ => self.fail("expected a list of mappings with one key each", at),
         };
-        items.iter().map(pair).collect::<Result<_, _>>().map(Data::List)
+        items.into_iter().map(pair).collect::<Result<_, _>>().map(Data::List)
     }
 
-    fn map(&self, pairs: &Pairs) -> Result<Data, Error> {
+    fn map(&self, pairs: Pairs) -> Result<Data, Error> {
         let flat = self.flattened(pairs)?;
         let mut made = Vec::with_capacity(flat.len());
-        for (key, value) in flat.iter() {
+        for (key, value) in flat {
             made.push((self.key(key)?, self.node(value)?));
         }
         match repeated(&made) {
@@ -103,7 +101,7 @@ impl Constructor<'_> {
     }
 
     /// A set is kept as a mapping to nothing.
-    fn set(&self, pairs: &Pairs) -> Result<Data, Error> {
+    fn set(&self, pairs: Pairs) -> Result<Data, Error> {
         let mut data = self.map(pairs)?;
         if let Data::Map(pairs) = &mut data {
             pairs.iter_mut().for_each(|(_, value)| value.data = Data::Null);
@@ -111,54 +109,69 @@ impl Constructor<'_> {
         Ok(data)
     }
 
-    fn key(&self, key: &Composed) -> Result<Node, Error> {
+    fn key(&self, key: Rc<Composed>) -> Result<Node, Error> {
+        let at = key.at;
         if let (Tag::Value, Content::Scalar(text)) = (&key.tag, &key.content) {
-            return Ok(Node { at: key.at, data: Data::Str(text.clone()) });
+            return Ok(Node { at, data: Data::Str(text.clone()) });
         }
         let made = self.node(key)?;
         if matches!(made.data, Data::List(_) | Data::Map(_)) {
-            return self.fail("found unacceptable key: a list or mapping cannot be a key", key.at);
+            return self.fail("found unacceptable key: a list or mapping cannot be a key", at);
         }
         Ok(made)
     }
 
     /// A mapping with its merge keys replaced by what they stand for, which comes first. What the mapping says itself
     /// wins; two sources that say the same are duplicates, as in Salt.
-    fn flattened<'p>(&self, pairs: &'p Pairs) -> Result<Cow<'p, Pairs>, Error> {
+    fn flattened(&self, pairs: Pairs) -> Result<Pairs, Error> {
         if !pairs.iter().any(|(key, _)| key.tag == Tag::Merge) {
-            return Ok(Cow::Borrowed(pairs));
+            return Ok(pairs);
         }
         let mut merged = Vec::new();
         let mut own = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
             match (&key.tag, &value.content) {
-                (Tag::Merge, Content::Map(pairs)) => merged.extend(self.flattened(pairs)?.into_owned()),
+                (Tag::Merge, Content::Map(pairs)) => merged.extend(self.flattened(pairs.clone())?),
                 (Tag::Merge, Content::Seq(items)) => {
                     for item in items.iter().rev() {
                         let Content::Map(pairs) = &item.content else {
                             return self.fail(expected("a mapping for merging", &item.content), value.at);
                         };
-                        merged.extend(self.flattened(pairs)?.into_owned());
+                        merged.extend(self.flattened(pairs.clone())?);
                     }
                 }
                 (Tag::Merge, content) => {
                     return self
                         .fail(expected("a mapping or list of mappings for merging", content), value.at);
                 }
-                _ => own.push((key.clone(), value.clone())),
+                _ => own.push((key, value)),
             }
         }
         // Keys are compared as they are written.
-        let said: HashSet<String> = own.iter().filter_map(|(k, _)| text_of(k).map(str::to_owned)).collect();
+        let said: HashSet<&str> = own.iter().filter_map(|(k, _)| text_of(k)).collect();
         merged.retain(|(k, _)| text_of(k).is_none_or(|k| !said.contains(k)));
+        drop(said);
         merged.append(&mut own);
-        Ok(Cow::Owned(merged))
+        Ok(merged)
+    }
+}
+
+/// Place, tag and content of a node, taken out of it unless something else means it too.
+fn parts(node: Rc<Composed>) -> (Pos, Tag, Content) {
+    let at = node.at;
+    match Rc::try_unwrap(node) {
+        Ok(Composed { tag, content, .. }) => (at, tag, content),
+        Err(shared) => (at, shared.tag.clone(), shared.content.clone()),
     }
 }
 
 /// The first key that is there a second time, by Python's equality.
 fn repeated(pairs: &[(Node, Node)]) -> Option<&Node> {
     if pairs.len() < 2 {
+        return None;
+    }
+    let mut texts = HashSet::with_capacity(pairs.len());
+    if pairs.iter().all(|(key, _)| key.as_str().is_some_and(|text| texts.insert(text))) {
         return None;
     }
     // Keys of nodes are scalars: nothing in them can change.

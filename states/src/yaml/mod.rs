@@ -21,6 +21,8 @@ pub(crate) use complaint::{colon_without_space, dash_without_space};
 pub(crate) use construct::load;
 pub(crate) use dump::{double_quoted, dump, dump_compact};
 
+use std::sync::Arc;
+
 use crate::jinja::{Dict, Key, Py};
 use crate::low::Origin;
 use crate::value::{Map, Value};
@@ -34,8 +36,8 @@ pub(crate) struct Pos {
 
 impl Pos {
     /// The place in a file.
-    pub(crate) fn in_file(self, file: &str) -> Origin {
-        Origin { file: file.to_owned(), line: self.line, column: self.column }
+    pub(crate) fn in_file(self, file: impl Into<Arc<str>>) -> Origin {
+        Origin { file: file.into(), line: self.line, column: self.column }
     }
 }
 

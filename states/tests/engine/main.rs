@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod accounts;
+mod ahead;
 mod archives;
 mod bench;
 mod beside;

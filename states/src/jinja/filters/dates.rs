@@ -12,6 +12,8 @@ use super::Call;
 pub(super) const NAMES: &[&str] = &["date_format", "strftime"];
 
 pub(super) fn apply(call: Call<'_, '_>) -> Res<Py> {
+    // The clock, and the time zone of the machine.
+    crate::kept::volatile();
     let [format] = call.args.bind(call.name, ["format"])?;
     let format = format.map_or_else(|| "%Y-%m-%d".to_owned(), |f| text(&f));
     let Some(date) = date(&call.subject) else {
