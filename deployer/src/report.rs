@@ -126,8 +126,23 @@ fn lines(event: &Event) -> Vec<String> {
         Event::Finished { outcome, deployment, cause, left, seconds, .. } => {
             let cause = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
             let head = format!("{deployment}: {outcome} after {seconds:.1} s{cause}");
-            std::iter::once(head).chain(left.iter().map(|line| format!("  left: {line}"))).collect()
+            let left = left.iter().map(|line| format!("  left: {line}"));
+            let next = next(outcome).map(|line| format!("  next: {line}"));
+            std::iter::once(head).chain(left).chain(next).collect()
         }
+    }
+}
+
+/// What there is to do after an end that asks for something. What is left says itself how it is finished.
+fn next(outcome: &str) -> Option<&'static str> {
+    match outcome {
+        "canary" | "partial" => Some("`mayfly promote` goes on with the rest, `mayfly abort` takes it back"),
+        "rolled-back" => Some(
+            "nothing; all is as it was before (`mayfly history` lists this one, `mayfly diff` shows what it brought)",
+        ),
+        "locked" => Some("wait for it, or `mayfly unlock` once its holder is gone"),
+        "refused" => Some("nothing was changed; mend the cause and ask again"),
+        _ => None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Desired against live, for one environment after the other. Pure but for [`look`], which reads.
 
 use crate::cloud::{Answer, Cloud, CloudError, Health, Instance, Member};
-use crate::lock::{self, LockError};
-use crate::naming;
+use crate::lock::{self, Holder, LockError};
 use crate::snapshot::Snapshot;
 use crate::spec::Spec;
+use crate::{naming, system};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -78,7 +78,14 @@ pub struct Row {
 pub async fn look(cloud: &dyn Cloud, spec: &Spec) -> Result<Environment, LockError> {
     let snapshot = Snapshot::read(cloud, spec).await?;
     let holder = lock::holder_of(cloud, spec).await?;
-    Ok(environment(spec, &snapshot, holder.map(|held| held.holder.to_string())))
+    Ok(environment(spec, &snapshot, holder.map(|held| locked(&held.holder))))
+}
+
+/// Who holds the lock, and what to do where the holder is provably gone.
+fn locked(holder: &Holder) -> String {
+    let is_gone = holder.is_stale(&system::holder(), system::now(), &system::is_alive);
+    let next = if is_gone { "; it is gone, and `mayfly recover` finishes its work" } else { "" };
+    format!("{holder}{next}")
 }
 
 /// The commit of the last deployment that succeeded, by the record's default version.

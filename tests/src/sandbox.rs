@@ -73,6 +73,11 @@ impl Cloud {
         format!("{}/states.git", self.handle.instance_git_url().expect("git is served"))
     }
 
+    /// `http://…` of the state repository, as this machine sees it.
+    pub fn remote_url(&self) -> String {
+        format!("{}/states.git", self.handle.git_url().expect("git is served"))
+    }
+
     /// Where the deployer asks for the same repository.
     pub fn deploy_url(&self) -> String {
         format!("file://{}", self.folder.path().join("git/states.git").display())

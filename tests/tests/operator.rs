@@ -104,9 +104,23 @@ fn a_deployment_is_recorded_compared_told_and_listed() {
         assert!(diff.contains(line), "{line}: {diff}");
     }
     assert!(!diff.contains("hunter2"), "{diff}");
+    a_log_without_a_clone(&cloud);
 
     listed(&cloud);
     watched(&cloud);
+}
+
+/// The repository is asked over HTTP, where there is no path to it; what cannot be reached is said.
+fn a_log_without_a_clone(cloud: &Cloud) {
+    let file = cloud.folder.path().join("mayfly.yaml");
+    let spec = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, spec.replace(&cloud.deploy_url(), &cloud.remote_url())).unwrap();
+    let diff = run_ok(&mut cloud.mayfly(&["diff", "1"]));
+    assert!(diff.contains("say something (Test)"), "{diff}");
+    std::fs::write(&file, spec.replace(&cloud.deploy_url(), "http://127.0.0.1:9/states.git")).unwrap();
+    let diff = run_ok(&mut cloud.mayfly(&["diff", "1"]));
+    assert!(diff.contains("states: no log: http://127.0.0.1:9/states.git gives no log: "), "{diff}");
+    std::fs::write(&file, spec).unwrap();
 }
 
 fn listed(cloud: &Cloud) {
@@ -206,6 +220,36 @@ fn schedules_deploy_skip_what_overlaps_and_end_in_order() {
     assert_eq!(outcomes, ["done", "rolled-back"], "{kinds:?}");
     assert_eq!(cloud.live().len(), 2);
     assert_eq!(json(&cloud, &["history", "1"])["parameters"]["greeter.version"], "night");
+}
+
+#[test]
+fn a_schedule_tells_of_what_fails_before_it_is_planned() {
+    let cloud = Cloud::start();
+    cloud.create_balancer("greeter");
+    let (url, told) = receiver();
+    let keys = format!("notify: [{{webhook: \"{url}\"}}]\nschedules: [{{cron: '* * * * * *'}}]\n");
+    cloud.write_spec(&keys);
+    let file = cloud.folder.path().join("mayfly.yaml");
+    let spec = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, spec.replace(&cloud.deploy_url(), "http://127.0.0.1:9/states.git")).unwrap();
+    let mut command = cloud.mayfly(&["schedule"]);
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let said = |word: &str| {
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        let mut last = Value::Null;
+        while !last["cause"].as_str().is_some_and(|cause| cause.contains(word)) {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            last = told.recv_timeout(left).unwrap_or_else(|_| panic!("no {word:?}; last {last:#}"));
+            assert_eq!((&last["notice"], &last["deployment"]), (&"failure".into(), &Value::Null), "{last:#}");
+        }
+    };
+    said("cannot ask http://127.0.0.1:9/states.git");
+    // Whom to tell is known from the start.
+    std::fs::write(&file, "service: greeter\nnotfy: []\n").unwrap();
+    said("unknown key `notfy`");
+    signal(&child, Signal::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(cloud.live().is_empty(), "{:#?}", cloud.live());
 }
 
 #[test]

@@ -58,6 +58,8 @@ impl Service {
     fn killed_and_recovered(&self) {
         let status = run(self.mayfly(&["deploy", "--yes"]).env("MAYFLY_KILL_AT", "after-launch")).status;
         assert!(!status.success(), "{status}");
+        let status = self.ok(&["status"]);
+        assert!(status.contains("it is gone, and `mayfly recover` finishes its work"), "{status}");
         self.ok(&["recover", "--yes"]);
     }
 

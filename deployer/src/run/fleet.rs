@@ -76,7 +76,15 @@ impl Run<'_> {
         if have.len() >= batch.count as usize {
             return Ok(());
         }
-        let what = format!("only {} of {} instances could be launched", have.len(), batch.count);
+        let last = refusals.last().map(|last| format!("; {last}")).unwrap_or_default();
+        let what = format!(
+            "only {} of {} instances of one request could be launched{last}",
+            have.len(),
+            batch.count
+        );
+        if plan.instance_types.len() == 1 {
+            refusals.push("`instance_type` takes a list of types, which are tried in order".to_owned());
+        }
         Err(Failure::Hopeless { what, evidence: refusals })
     }
 

@@ -125,7 +125,7 @@ impl Outcome {
         match self {
             Self::Done | Self::Partial | Self::Canary => None,
             Self::RolledBack(cause) | Self::Refused(cause) | Self::Dirty { cause, .. } => {
-                Some(cause.to_string())
+                Some(cause.summary())
             }
             Self::Locked(holder) => Some(holder.to_string()),
             Self::Killed(point) => Some(format!("killed at {point}")),

@@ -32,7 +32,7 @@ impl Run<'_> {
         let what = format!("{} instances to be in service with {names}", ids.len());
         let wait = self.wait(what, self.order.spec.timeouts.in_service + slow_start, true);
         let mut since: Option<Instant> = None;
-        poll(wait, async || {
+        let waited = poll(wait, async || {
             let waiting = self.not_in_service(&ids).await?;
             if !waiting.is_empty() {
                 since = None;
@@ -46,8 +46,24 @@ impl Run<'_> {
             }
             let evidence = "in service, starting slowly".to_owned();
             Ok(Look::NotYet { done: ids.len(), total: ids.len(), evidence })
-        })
-        .await
+        });
+        match waited.await {
+            Err(mut failure @ Failure::TimedOut { .. }) => {
+                failure.add_evidence(self.checks().await);
+                Err(failure)
+            }
+            other => other,
+        }
+    }
+
+    /// What the balancers ask of an instance, as evidence: it need not be what the probe asks.
+    async fn checks(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for balancer in self.balancers().unwrap_or_default() {
+            let Ok(found) = self.context.cloud.balancer(&balancer.reference).await else { continue };
+            lines.extend(found.health_check.map(|check| format!("{} checks {check}", balancer.name)));
+        }
+        lines
     }
 
     /// Who of these is not in service with every balancer, in words. Where nothing leads to a target, waiting is no use.

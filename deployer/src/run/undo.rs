@@ -226,8 +226,9 @@ impl Run<'_> {
     pub(super) fn left(&self) -> Vec<String> {
         let journal = self.journal().clone();
         let mut left = Vec::new();
-        let new = journal.all_new();
+        let new: BTreeSet<String> = journal.all_new().into_iter().collect();
         if !new.is_empty() {
+            let new: Vec<String> = new.into_iter().collect();
             left.push(format!("instances of this deployment: {}", new.join(", ")));
         } else if journal.launch_unsure {
             left.push(format!("perhaps instances tagged {}={}", naming::DEPLOYMENT, self.deployment()));
