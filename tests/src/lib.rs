@@ -6,6 +6,7 @@
 
 pub mod bucket;
 pub mod iam;
+pub mod load;
 pub mod programs;
 pub mod repo;
 pub mod sandbox;

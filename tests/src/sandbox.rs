@@ -142,9 +142,9 @@ impl Cloud {
         format!("http://{}:{PORT}/", tag(&answer, "DNSName"))
     }
 
-    /// A target group for the starter's web service behind a load balancer of its own, `application` or `network`. Targets
-    /// leave it after a second.
-    pub fn create_target_group(&self, name: &str, kind: &str) {
+    /// A target group for the starter's web service behind a load balancer of its own, `application` or `network`; the
+    /// address of its listener. Targets leave it after a second.
+    pub fn create_target_group(&self, name: &str, kind: &str) -> String {
         let protocol = if kind == "network" { "TCP" } else { "HTTP" };
         let (port, vpc) = (PORT.to_string(), mayfly_sandbox::world::VPC);
         let made = self.elbv2(
@@ -192,6 +192,7 @@ impl Cloud {
                 ("DefaultActions.member.1.TargetGroupArn", &group),
             ],
         );
+        format!("http://{}:{PORT}/", tag(&made, "DNSName"))
     }
 
     /// Puts delays, faults and limits in place, as `docs/sandbox-api.md` has them.
