@@ -2,6 +2,7 @@
 // Effects: reads a repository.
 #![allow(clippy::disallowed_methods)]
 
+use crate::clean;
 use crate::diff::Log;
 use git2::{Oid, Repository};
 use std::path::{Path, PathBuf};
@@ -68,7 +69,8 @@ fn walk(repository: &Repository, of: Oid, without: Oid) -> Result<Vec<String>, g
         let short: String = commit.id().to_string().chars().take(12).collect();
         let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
         let author = String::from_utf8_lossy(commit.author().name_bytes()).into_owned();
-        lines.push(format!("{short} {} ({author})", message.lines().next().unwrap_or_default()));
+        let subject = message.lines().next().unwrap_or_default();
+        lines.push(clean::line(&format!("{short} {subject} ({author})")));
     }
     Ok(lines)
 }

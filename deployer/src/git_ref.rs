@@ -5,6 +5,8 @@
 // Effects: the network, the `ssh` program, repositories on disk.
 #![allow(clippy::disallowed_methods)]
 
+use crate::clean;
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -107,6 +109,14 @@ async fn http(url: &str, token: Option<&str>) -> Result<Vec<u8>, String> {
 pub(crate) fn client() -> Result<reqwest::Client, String> {
     reqwest::Client::builder()
         .timeout(DEADLINE)
+        // A token that one server gets is not for another, nor for the same one in clear.
+        .redirect(reqwest::redirect::Policy::custom(|attempt| {
+            let from = attempt.previous().last();
+            let same = from.is_some_and(|from| {
+                from.scheme() == attempt.url().scheme() && from.host_str() == attempt.url().host_str()
+            });
+            if same && attempt.previous().len() < 5 { attempt.follow() } else { attempt.stop() }
+        }))
         .user_agent(concat!("git/2.0 (mayfly ", env!("CARGO_PKG_VERSION"), ")"))
         .build()
         .map_err(|error| error.to_string())
@@ -246,22 +256,21 @@ fn is_complete(bytes: &[u8]) -> bool {
 
 /// References by name. A peeled tag (`refs/tags/v1^{}`) takes the place of the tag object itself.
 fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
-    let mut refs: Vec<(String, String)> = Vec::new();
+    let mut refs = BTreeMap::new();
     for line in packets(bytes)?.into_iter().flatten() {
         let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end();
         if let Some(message) = line.strip_prefix("ERR ") {
-            return Err(message.to_owned());
+            return Err(clean::line(message));
         }
         let Some((commit, name)) = line.split_once(' ').filter(|(commit, _)| is_commit(commit)) else {
             continue;
         };
         let name = name.strip_suffix("^{}").unwrap_or(name);
-        refs.retain(|(have, _)| have != name);
-        refs.push((name.to_owned(), commit.to_owned()));
+        refs.insert(name.to_owned(), commit.to_owned());
     }
-    Ok(refs)
+    Ok(refs.into_iter().collect())
 }
 
 /// A branch before a tag of the same name, as `git clone --branch` does; a full `refs/…` is taken as it is.

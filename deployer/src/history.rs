@@ -166,14 +166,24 @@ fn entry(record: &Template, version: &Version, user_data: Option<&Value>) -> Ent
 
 /// Parameters for people: those whose name speaks of a secret are hidden.
 fn shown_parameters(set: &Map<String, Value>) -> Map<String, Value> {
-    let shown = |key: &String, value: &Value| if is_secret(key) { json!(HIDDEN) } else { value.clone() };
-    set.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect()
+    set.iter().map(|(key, value)| (key.clone(), shown_parameter(key, value))).collect()
+}
+
+fn shown_parameter(key: &str, value: &Value) -> Value {
+    match value {
+        _ if is_secret(key) => json!(HIDDEN),
+        Value::Object(inner) => Value::Object(shown_parameters(inner)),
+        // What a list holds has no names to go by.
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => json!(HIDDEN),
+        value => value.clone(),
+    }
 }
 
 /// Whether a key's name speaks of a secret.
 #[must_use]
 pub fn is_secret(key: &str) -> bool {
-    const WORDS: [&str; 7] = ["password", "passwd", "secret", "token", "key", "credential", "private"];
+    const WORDS: [&str; 11] =
+        ["pass", "pwd", "secret", "token", "key", "credential", "private", "auth", "dsn", "cert", "salt"];
     let key = key.to_ascii_lowercase();
     WORDS.iter().any(|word| key.contains(word))
 }
@@ -221,6 +231,9 @@ fn shown(told: &Value, secrets: bool) -> Value {
     let mut told = told.clone();
     if let Some(object) = told.as_object_mut() {
         object.remove("record");
+        if let Some(Value::String(url)) = object.get_mut("states").and_then(|states| states.get_mut("url")) {
+            *url = crate::git_ref::redact(url);
+        }
         if !secrets && let Some(pillar) = object.get_mut("pillar") {
             hide(pillar);
         }

@@ -1,5 +1,6 @@
 //! Live instances for other tools: JSON, a hosts file, HAProxy servers, or an Ansible inventory. Pure.
 
+use crate::clean;
 use crate::cloud::{Instance, InstanceState};
 use crate::naming;
 use crate::report::Output;
@@ -59,7 +60,8 @@ pub fn hosts(instances: &[Instance], wanted: &Wanted) -> Vec<Host> {
 }
 
 fn host(instance: &Instance, address: Address) -> Host {
-    let tag = |key: &str| instance.tags.get(key).cloned();
+    // A tag that somebody else wrote must not make lines of its own in a hosts file.
+    let tag = |key: &str| instance.tags.get(key).map(|text| clean::line(text));
     Host {
         id: instance.id.clone(),
         address: match address {

@@ -9,6 +9,7 @@
 //! operator's command line.
 
 pub mod bake;
+pub mod clean;
 pub mod cli;
 pub mod cloud;
 pub mod demo;

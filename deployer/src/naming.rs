@@ -17,6 +17,8 @@ pub const ROLE: &str = "mayfly:role";
 pub const SLOT: &str = "mayfly:slot";
 /// Tag of an image: what it was seeded with, a role or `bare`; `mayfly bake` writes it.
 pub const RECIPE: &str = "mayfly:recipe";
+/// The recipe that has no role.
+pub const BARE: &str = "bare";
 /// Tag of the record: the id of the last deployment that succeeded.
 pub const CURRENT: &str = "mayfly:current";
 /// Tag of the record: the version numbers that succeeded, as ranges.

@@ -1,5 +1,6 @@
 //! Sinks of events: bars on a terminal, plain lines elsewhere, or one JSON object a line.
 
+use crate::clean;
 use crate::run::{Event, Sink};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
@@ -98,7 +99,7 @@ impl Sink for Bars {
                 return;
             }
             Event::Waiting { done, total, evidence, .. } => {
-                self.bar.set_message(format!("{step}: {done}/{total} {}", clip(evidence)));
+                self.bar.set_message(clean::line(&format!("{step}: {done}/{total} {}", clip(evidence))));
                 return;
             }
             Event::Finished { .. } => self.bar.finish_and_clear(),
@@ -110,8 +111,12 @@ impl Sink for Bars {
     }
 }
 
-/// An event in lines for people.
+/// An event in lines for people. Much of it is what others wrote.
 fn lines(event: &Event) -> Vec<String> {
+    told(event).iter().map(|line| clean::line(line)).collect()
+}
+
+fn told(event: &Event) -> Vec<String> {
     match event {
         Event::Planned { text, .. } => text.lines().map(str::to_owned).collect(),
         Event::StepStarted { step, what, .. } => vec![format!("{}: {what}", step.name())],

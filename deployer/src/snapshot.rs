@@ -2,7 +2,7 @@
 
 use crate::cloud::{
     Answer, Balancer, BalancerRef, Cloud, CloudError, Image, ImageFilter, Instance, Kind, Member, Subnet,
-    Template, Version, name_members,
+    Tags, Template, Version, name_members,
 };
 use crate::naming;
 use crate::plan::{Description, Task, candidate};
@@ -49,7 +49,11 @@ impl Snapshot {
         let tags = naming::ownership(&spec.service, &spec.environment);
         let (image, subnets, seen, balancers, (record, versions)) = futures::try_join!(
             async {
-                if task == Task::Deploy { Self::image(cloud, &spec.image).await } else { Ok(String::new()) }
+                if task == Task::Deploy {
+                    Self::image(cloud, &spec.image, &spec.service).await
+                } else {
+                    Ok(String::new())
+                }
             },
             cloud.subnets(&spec.subnets),
             cloud.instances_tagged(&tags),
@@ -65,7 +69,8 @@ impl Snapshot {
         if let Task::Rollback(number) = task
             && let Ok(version) = candidate(&snapshot, number)
         {
-            snapshot.image = Self::image(cloud, &ImageRef::Id(version.data.image.clone())).await?;
+            snapshot.image =
+                Self::image(cloud, &ImageRef::Id(version.data.image.clone()), &spec.service).await?;
         }
         Ok(snapshot)
     }
@@ -111,7 +116,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`CloudError`]; [`Kind::NotFound`] when no available image is meant.
-    pub async fn image(cloud: &dyn Cloud, wanted: &ImageRef) -> Answer<String> {
+    pub async fn image(cloud: &dyn Cloud, wanted: &ImageRef, service: &str) -> Answer<String> {
         let filter = match wanted {
             ImageRef::Id(id) => ImageFilter::Id(id.clone()),
             ImageRef::Newest { name, owner } => {
@@ -119,7 +124,12 @@ impl Snapshot {
             }
             ImageRef::Parameter(name) => ImageFilter::Id(held_by(cloud, name).await?),
             ImageRef::Baked(role) => {
-                ImageFilter::Tagged { key: naming::RECIPE.to_owned(), value: role.clone() }
+                let mut tags = Tags::from([(naming::RECIPE.to_owned(), role.clone())]);
+                // An image with a role in it holds what its own service put there; a bare one is everybody's.
+                if role != naming::BARE {
+                    tags.insert(naming::SERVICE.to_owned(), service.to_owned());
+                }
+                ImageFilter::Tagged(tags)
             }
         };
         newest(cloud.images(&filter).await?).ok_or_else(|| {
@@ -213,12 +223,14 @@ mod tests {
     #[tokio::test]
     async fn an_image_is_found_by_each_way_the_spec_knows() {
         let cloud = Memory::new();
-        let image = async |wanted| Snapshot::image(&cloud, &wanted).await.map_err(|error| error.to_string());
+        let image =
+            async |wanted| Snapshot::image(&cloud, &wanted, "shop").await.map_err(|error| error.to_string());
         let parameter = |name: &str| ImageRef::Parameter(name.to_owned());
         assert_eq!(image(ImageRef::Id("ami-1".into())).await.as_deref(), Ok("ami-1"));
         assert_eq!(image(parameter("/plain")).await.as_deref(), Ok("ami-plain"));
         assert_eq!(image(parameter("/nested")).await.as_deref(), Ok("ami-nested"));
-        assert_eq!(image(ImageRef::Baked("web".into())).await.as_deref(), Ok("ami-of-web"));
+        assert_eq!(image(ImageRef::Baked("web".into())).await.as_deref(), Ok("ami-of-web-of-shop"));
+        assert_eq!(image(ImageRef::Baked("bare".into())).await.as_deref(), Ok("ami-of-bare"));
         let refused = image(parameter("/odd")).await.expect_err("it holds no id");
         assert_eq!(refused, "GetParameter: the SSM parameter /odd holds no image id");
     }

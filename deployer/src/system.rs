@@ -52,7 +52,16 @@ pub fn holder() -> Holder {
 #[must_use]
 pub fn is_alive(process_text: &str) -> bool {
     let pid = process_text.split('/').next().and_then(|pid| pid.parse().ok());
-    pid.is_some_and(|pid| process(pid).as_deref() == Some(process_text))
+    pid.is_some_and(|pid| match process(pid) {
+        Some(found) => found == process_text,
+        None => is_hidden(pid),
+    })
+}
+
+/// Whether a process is there that we may not look at: `/proc` can hide other users' processes.
+fn is_hidden(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::PERM))
 }
 
 /// `pid/start time` of a process that lives; nothing for one that is gone or only waits to be reaped.

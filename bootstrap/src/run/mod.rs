@@ -173,6 +173,8 @@ impl Resident {
     fn power_off(&self, instance: &mut Instance<'_>) -> Result<Exit, Stopped> {
         say("finished; stopping services and powering off");
         instance.shutdown();
+        // An image is shared and copied; what user-data and pillar said to the machine that made it is nobody else's.
+        crate::converge::keeper(self.root(), "run").forget();
         if let Err(error) = poweroff::poweroff(self.root()) {
             say(format!("failed: cannot power off: {error}"));
         }

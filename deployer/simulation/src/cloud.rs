@@ -227,9 +227,10 @@ impl Cloud for SimulatedCloud {
                 body.describe.filters.push(filter("name", [name]));
                 body.describe.filters.push(filter("state", ["available"]));
             }
-            ImageFilter::Tagged { key, value } => {
+            ImageFilter::Tagged(tags) => {
                 body.owners.push("self".to_owned());
-                body.describe.filters.push(filter(&format!("tag:{key}"), [value]));
+                let tagged = tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [value]));
+                body.describe.filters.extend(tagged);
                 body.describe.filters.push(filter("state", ["available"]));
             }
         }

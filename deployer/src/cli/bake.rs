@@ -24,7 +24,7 @@ pub(super) async fn bake(args: &BakeArgs, output: Output) -> Result<ExitCode, Cl
     let cloud = cloud(&spec).await;
     let wish = Wish {
         recipe,
-        base_image: Snapshot::image(cloud.as_ref(), &spec.image).await?,
+        base_image: Snapshot::image(cloud.as_ref(), &spec.image, &spec.service).await?,
         instance_type: spec.instance_types.first().cloned().unwrap_or_default(),
         stamp: naming::stamp(system::now()),
         nonce: format!("{:04x}", rand::random::<u16>()),

@@ -17,6 +17,7 @@ mod status;
 pub use args::{Cli, Command};
 pub use error::CliError;
 
+use crate::clean;
 use crate::exit::ExitCode;
 use crate::plan::Task;
 use crate::report::Output;
@@ -28,7 +29,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match dispatch(cli, json).await {
         Ok(exit) => exit,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "mayfly: {error}");
+            let _ = writeln!(std::io::stderr(), "mayfly: {}", clean::block(&error.to_string()));
             let exit = error.exit();
             if json {
                 print(&format!("{}\n", serde_json::json!({"error": error.to_string(), "exit": exit.code()})));
@@ -71,5 +72,5 @@ async fn dispatch(cli: Cli, json: bool) -> Result<ExitCode, CliError> {
 /// Writes a result to standard output. A reader that hung up is not an error of the command.
 fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _ = stdout.write_all(clean::block(text).as_bytes()).and_then(|()| stdout.flush());
 }

@@ -375,7 +375,9 @@ impl Cloud for Memory {
         let id = match filter {
             ImageFilter::Id(id) => id.clone(),
             ImageFilter::Named { .. } => "ami-named".to_owned(),
-            ImageFilter::Tagged { value, .. } => format!("ami-of-{value}"),
+            ImageFilter::Tagged(tags) => {
+                format!("ami-of-{}", tags.values().cloned().collect::<Vec<_>>().join("-of-"))
+            }
         };
         let image =
             Image { name: id.clone(), id, state: "available".into(), reason: None, created: "2026".into() };

@@ -110,13 +110,8 @@ pub enum ImageFilter {
         /// `self`, `amazon`, or an account id.
         owner: String,
     },
-    /// Available ones of one's own account that carry this tag.
-    Tagged {
-        /// The tag.
-        key: String,
-        /// Its value.
-        value: String,
-    },
+    /// Available ones of one's own account that carry all these tags.
+    Tagged(Tags),
 }
 
 /// What a launch template tells EC2.

@@ -6,6 +6,11 @@ pub(super) fn text(answers: &Answers) -> String {
     let region = answers.region.as_deref().unwrap_or("us-east-1");
     let account = answers.account.as_deref().unwrap_or("ACCOUNT");
     let role = deployer_role(answers);
+    // GitHub's own token is for GitHub alone.
+    let git_token = match answers.states.starts_with("https://github.com/") {
+        true => "secrets.MAYFLY_GIT_TOKEN || secrets.GITHUB_TOKEN",
+        false => "secrets.MAYFLY_GIT_TOKEN",
+    };
     format!(
         "\
 # Deploys: a push to master or main goes to production, one to staging to staging.
@@ -36,7 +41,7 @@ jobs:
         env:
           GITHUB_TOKEN: ${{{{ secrets.GITHUB_TOKEN }}}}
           # A token that may read the state repository, where that is another one.
-          MAYFLY_GIT_TOKEN: ${{{{ secrets.MAYFLY_GIT_TOKEN || secrets.GITHUB_TOKEN }}}}
+          MAYFLY_GIT_TOKEN: ${{{{ {git_token} }}}}
           MAYFLY_WEBHOOK: ${{{{ secrets.MAYFLY_WEBHOOK }}}}
 "
     )

@@ -97,8 +97,9 @@ impl Post {
 
 /// Plain http is for a server on this machine.
 fn may_have_token(api: &str) -> bool {
-    let host = api.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
-    api.starts_with("https://") || matches!(host, Some("127.0.0.1" | "localhost"))
+    let Ok(url) = reqwest::Url::parse(api) else { return false };
+    let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -92,7 +92,7 @@ impl Failure {
     }
 }
 
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     if text.chars().count() <= SEEN {
         return text.to_owned();
     }

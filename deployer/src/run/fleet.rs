@@ -1,5 +1,6 @@
 //! Launching, watching and ending instances.
 
+use super::failure::clip;
 use super::{Failure, Look, ProbeAnswer, Run, few, poll};
 use crate::cloud::{Instance, InstanceState, Kind, Launch, Tags};
 use crate::naming;
@@ -411,7 +412,7 @@ impl Run<'_> {
 /// What an instance says on its console of its failed converge, unless it has healed since.
 fn last_failure(id: &str, console: &str) -> Option<String> {
     match verdict(console) {
-        Verdict::Failed(line) => Some(format!("{id} says {line}")),
+        Verdict::Failed(line) => Some(format!("{id} says {}", clip(&line))),
         Verdict::Ready | Verdict::Unproven => None,
     }
 }

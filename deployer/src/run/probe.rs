@@ -1,6 +1,7 @@
 //! Asks an instance whether it is ready.
 // Effects: HTTP requests to instances.
 
+use crate::clean;
 use async_trait::async_trait;
 use std::error::Error;
 use std::time::Duration;
@@ -90,5 +91,5 @@ fn root_cause(error: &reqwest::Error) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    clean::line(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }

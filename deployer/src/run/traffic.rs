@@ -15,6 +15,7 @@ const NOT_IN_USE: &str = "Target.NotInUse";
 impl Run<'_> {
     pub(super) async fn register_new(&self, wave: u32) -> Result<(), Failure> {
         let ids = self.journal().new_of(wave);
+        self.still_ours().await?;
         self.journal().registered_new = true;
         let found = self.context.cloud.instances(&ids).await?;
         self.learn(&found);

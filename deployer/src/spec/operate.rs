@@ -122,12 +122,12 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// The hook in one line.
+    /// The hook in one line: its program alone, for arguments may be secrets and this is told to others.
     #[must_use]
     pub fn words(&self) -> String {
         let what = match &self.command {
-            Command::Program(words) => words.join(" "),
-            Command::Shell(line) => line.clone(),
+            Command::Program(words) => words.first().map_or("nothing", String::as_str),
+            Command::Shell(_) => "a line for the shell",
         };
         let side = if self.when == When::Before { "before" } else { "after" };
         format!("hook {side} {}: {what}", self.steps.join(", "))

@@ -149,8 +149,10 @@ fn service(top: &Table<'_>) -> Read<String> {
             top.value("service", "lower-case letters, digits and `-`, at most 32, not starting with `-`")
         );
     }
-    if name.starts_with("lock-") {
-        return Err(top.value("service", "names that start with `lock-` are those of Mayfly's locks"));
+    if name == "lock" || name.starts_with("lock-") {
+        return Err(
+            top.value("service", "`lock` and names that start with `lock-` are those of Mayfly's locks")
+        );
     }
     Ok(name)
 }

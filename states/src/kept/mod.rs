@@ -73,7 +73,12 @@ impl Keeper {
             return Ok((low, Source::Kept));
         }
         let session = Session { tree, minion, functions, states: &Registry };
-        let (low, seen) = compile::witnessed(&session, names)?;
+        let compiled = compile::witnessed(&session, names);
+        if self.write && !matches!(&compiled, Ok((_, Some(_)))) {
+            // It will not be used again, and the pillar in it may have been changed because it was known.
+            place::remove(&self.file);
+        }
+        let (low, seen) = compiled?;
         let seen = seen.filter(|_| self.write);
         let written = key.zip(seen).and_then(|(key, seen)| form::encoded(&key, &seen, &low));
         let source = match written.is_some_and(|bytes| place::write(&self.file, &bytes).is_some()) {
@@ -81,6 +86,11 @@ impl Keeper {
             false => Source::Passing,
         };
         Ok((low, source))
+    }
+
+    /// Takes away what is kept.
+    pub fn forget(&self) {
+        place::remove(&self.file);
     }
 
     /// What is kept, where a compile would give the same.

@@ -45,6 +45,13 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Option<()> {
     fsys::replace(path, bytes, owner(MODES.1)).ok()
 }
 
+/// Takes the file away, where it is ours alone.
+pub(super) fn remove(path: &Path) {
+    if path.parent().is_some_and(is_private) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 /// A directory itself, no link to one, which is ours and which nobody else can look into.
 fn is_private(directory: &Path) -> bool {
     let stat = fsys::stat(directory);

@@ -4,11 +4,13 @@ use super::convert::{
     filter, image, instance, sdk_tags, sdk_template_data, subnet, tag_specification, template, version,
 };
 use super::{Aws, failed, incomplete};
+use crate::clean;
 use crate::cloud::{
     Answer, BuilderLaunch, CloudError, Image, ImageFilter, Instance, Kind, Launch, Subnet, Tags, Template,
     TemplateData, Version,
 };
 use aws_sdk_ec2::config::retry::RetryConfig;
+use aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuilder;
 use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
     HttpTokensState, IamInstanceProfileSpecification, InstanceMetadataOptionsRequest,
@@ -33,12 +35,14 @@ impl Aws {
                 .owners(owner)
                 .filters(filter("name", [name]))
                 .filters(filter("state", ["available"])),
-            ImageFilter::Tagged { key, value } => self
-                .ec2
-                .describe_images()
-                .owners("self")
-                .filters(filter(&format!("tag:{key}"), [value]))
-                .filters(filter("state", ["available"])),
+            ImageFilter::Tagged(tags) => {
+                let request =
+                    self.ec2.describe_images().owners("self").filters(filter("state", ["available"]));
+                let with = |request: DescribeImagesFluentBuilder, (key, value): (&String, &String)| {
+                    request.filters(filter(&format!("tag:{key}"), [value]))
+                };
+                tags.iter().fold(request, with)
+            }
         };
         let mut pages = request.into_paginator().items().send();
         let mut images = Vec::new();
@@ -183,7 +187,8 @@ impl Aws {
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(&encoded)
             .unwrap_or_else(|_| encoded.into_bytes());
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        // Whatever an instance writes there comes to terminals and logs.
+        Ok(clean::block(&String::from_utf8_lossy(&bytes).replace('\r', "")))
     }
 
     pub(super) async fn create_tags(&self, id: &str, tags: &Tags) -> Answer<()> {
