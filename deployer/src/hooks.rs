@@ -175,14 +175,14 @@ impl Group {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
-    /// Asks them to end, and then makes them.
+    /// Asks them to end, and then makes those that did not.
     async fn end(&mut self, child: &mut Child) {
         let Some(group) = self.0.take() else { return };
         let _ = kill_process_group(group, Signal::TERM);
-        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
-            let _ = kill_process_group(group, Signal::KILL);
-            let _ = child.wait().await;
-        }
+        let _ = tokio::time::timeout(GRACE, child.wait()).await;
+        // The command's own end is not that of its children.
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = child.wait().await;
     }
 
     /// The command has ended by itself: what it left in the background is its own affair.
@@ -297,7 +297,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let fifo = folder.path().join("fifo");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).expect("a named pipe");
-        let line = format!("(echo began; exec sleep 600) > {} & wait", fifo.display());
+        let line = format!("(trap '' TERM; echo began; exec sleep 600) > {} & wait", fifo.display());
         let mut heard = String::new();
         // On a busy machine it may be ended before it began.
         for seconds in [1, 5, 30] {

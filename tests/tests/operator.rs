@@ -222,6 +222,16 @@ fn schedules_deploy_skip_what_overlaps_and_end_in_order() {
     assert_eq!(json(&cloud, &["history", "1"])["parameters"]["greeter.version"], "night");
 }
 
+/// Ends with the test, however that ends.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_schedule_tells_of_what_fails_before_it_is_planned() {
     let cloud = Cloud::start();
@@ -233,7 +243,7 @@ fn a_schedule_tells_of_what_fails_before_it_is_planned() {
     let spec = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, spec.replace(&cloud.deploy_url(), "http://127.0.0.1:9/states.git")).unwrap();
     let mut command = cloud.mayfly(&["schedule"]);
-    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = Guarded(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let said = |word: &str| {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let mut last = Value::Null;
@@ -247,8 +257,8 @@ fn a_schedule_tells_of_what_fails_before_it_is_planned() {
     // Whom to tell is known from the start.
     std::fs::write(&file, "service: greeter\nnotfy: []\n").unwrap();
     said("unknown key `notfy`");
-    signal(&child, Signal::SIGTERM);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    signal(&child.0, Signal::SIGTERM);
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
     assert!(cloud.live().is_empty(), "{:#?}", cloud.live());
 }
 
