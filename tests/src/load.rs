@@ -1,5 +1,6 @@
 //! Open-loop traffic: so many requests a second by the clock, however long the answers take. What is late is made up for,
-//! so that none is left out because the service, or the machine, was slow.
+//! so that none is left out because the service, or the machine, was slow. Some requests ask for an answer that takes its
+//! time, so that there always are some in flight.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,6 +12,8 @@ use tokio::runtime::Runtime;
 
 /// Requests in flight at most; far more than it takes.
 const WORKERS: u32 = 64;
+/// One in so many asks for `slow`.
+const SLOW_EVERY: u64 = 25;
 /// A request that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle connections go before the balancer closes them, which could cross a request on its way.
@@ -54,7 +57,7 @@ pub struct Moment {
 }
 
 impl Load {
-    /// Asks `url` from now on.
+    /// Asks `url` from now on, and `slow` below it, which has to say the same.
     pub fn start(url: &str, per_second: u32) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -145,7 +148,8 @@ async fn ask_on(shared: Arc<Shared>, client: Client) {
         let number = shared.taken.fetch_add(1, Ordering::SeqCst);
         let after = Duration::from_secs(number) / shared.per_second;
         tokio::time::sleep_until((shared.began + after).into()).await;
-        let answer = ask(&client, &shared.url).await;
+        let path = if number.is_multiple_of(SLOW_EVERY) { "slow" } else { "" };
+        let answer = ask(&client, &format!("{}{path}", shared.url)).await;
         let mut tally = shared.tally();
         tally.answered += 1;
         match answer {

@@ -131,15 +131,38 @@ impl Cloud {
                 ("HealthCheck.HealthyThreshold", "2"),
             ],
         );
+        self.drain_members_for(name, 1);
+        format!("http://{}:{PORT}/", tag(&answer, "DNSName"))
+    }
+
+    /// How long a classic balancer's members may go on answering what they have in hand; it waits no longer than they need.
+    pub fn drain_members_for(&self, name: &str, seconds: u32) {
         self.elb(
             "ModifyLoadBalancerAttributes",
             &[
                 ("LoadBalancerName", name),
                 ("LoadBalancerAttributes.ConnectionDraining.Enabled", "true"),
-                ("LoadBalancerAttributes.ConnectionDraining.Timeout", "1"),
+                ("LoadBalancerAttributes.ConnectionDraining.Timeout", &seconds.to_string()),
             ],
         );
-        format!("http://{}:{PORT}/", tag(&answer, "DNSName"))
+    }
+
+    /// A target group's deregistration delay; it is waited out.
+    fn drain_targets_for(&self, arn: &str, seconds: u32) {
+        self.elbv2(
+            "ModifyTargetGroupAttributes",
+            &[
+                ("TargetGroupArn", arn),
+                ("Attributes.member.1.Key", "deregistration_delay.timeout_seconds"),
+                ("Attributes.member.1.Value", &seconds.to_string()),
+            ],
+        );
+    }
+
+    /// The same for one that is known by name.
+    pub fn drain_group_for(&self, name: &str, seconds: u32) {
+        let found = self.elbv2("DescribeTargetGroups", &[("Names.member.1", name)]);
+        self.drain_targets_for(&tag(&found, "TargetGroupArn"), seconds);
     }
 
     /// A target group for the starter's web service behind a load balancer of its own, `application` or `network`; the
@@ -163,15 +186,7 @@ impl Cloud {
             ],
         );
         let group = tag(&made, "TargetGroupArn");
-        let delay = "deregistration_delay.timeout_seconds";
-        self.elbv2(
-            "ModifyTargetGroupAttributes",
-            &[
-                ("TargetGroupArn", &group),
-                ("Attributes.member.1.Key", delay),
-                ("Attributes.member.1.Value", "1"),
-            ],
-        );
+        self.drain_targets_for(&group, 1);
         let made = self.elbv2(
             "CreateLoadBalancer",
             &[

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -36,6 +36,7 @@ static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 /// It ends when this process does: its standard input is then closed.
 struct Server {
     endpoint: String,
+    _process: Child,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
 }
 
@@ -55,7 +56,7 @@ impl Server {
         let mut output = BufReader::new(child.stdout.take().expect("piped"));
         let mut endpoint = String::new();
         output.read_line(&mut endpoint).expect("moto says where it listens");
-        Self { endpoint: endpoint.trim().to_owned(), pipes: Mutex::new((input, output)) }
+        Self { endpoint: endpoint.trim().to_owned(), _process: child, pipes: Mutex::new((input, output)) }
     }
 
     fn ask(&self, region: &str, code: &str) -> Value {
