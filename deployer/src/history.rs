@@ -64,6 +64,9 @@ pub struct Entry {
     pub image: String,
     /// The state commit.
     pub commit: Option<String>,
+    /// The number of the deployment that it repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_of: Option<i64>,
     /// What was set on the command line.
     pub parameters: Map<String, Value>,
     /// How it ended.
@@ -158,6 +161,7 @@ fn entry(record: &Template, version: &Version, user_data: Option<&Value>) -> Ent
         seconds: times.iter().find(|t| t.number == version.number).map(|times| u64::from(times.seconds)),
         image: version.data.image.clone(),
         commit: word("commit").filter(|commit| commit != "-"),
+        rollback_of: word("rollback-of").and_then(|number| number.parse().ok()),
         parameters: set.map(shown_parameters).unwrap_or_default(),
         deployment,
         ending,

@@ -305,7 +305,7 @@ mod tests {
         assert_eq!((spec.notify[0].on.as_slice(), spec.notify[1].on.len()), (&[Notice::Failure][..], 4));
         let github = spec.github.expect("GitHub");
         assert_eq!(github.api.as_deref(), Some("https://git.example/api/v3"));
-        assert_eq!(spec.hooks[0].words(), "hook before register: a b c");
+        assert_eq!(spec.hooks[0].words(), "hook before register: a");
         assert_eq!(spec.hooks[0].timeout, Duration::from_secs(90));
         assert_eq!(spec.hooks[1].command, Command::Shell("x | y".into()));
         let paths: Vec<String> = spec.schedules[0].settings.iter().map(|set| set.path.join(".")).collect();
