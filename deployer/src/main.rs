@@ -26,5 +26,8 @@ fn main() -> anyhow::Result<std::process::ExitCode> {
         .init();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    Ok(runtime.block_on(cli::run(cli)).into())
+    let exit = runtime.block_on(cli::run(cli));
+    // Whatever still waits for a slow server on a thread of its own is not waited for.
+    runtime.shutdown_background();
+    Ok(exit.into())
 }

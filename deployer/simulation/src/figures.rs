@@ -6,6 +6,7 @@ use crate::scenario::{Behind, Course, Scenario};
 use crate::stage;
 use mayfly_deployer::plan::Action;
 use mayfly_deployer::run::{Event, Outcome};
+use mayfly_deployer::spec::{Share, Strategy};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,7 +35,11 @@ pub struct Figure {
 #[must_use]
 pub fn measure(scenario: Scenario) -> Figure {
     let stage = stage::set(&scenario, 1);
-    let spec = scenario.spec(scenario.new, 2, Temper::Fit);
+    let mut spec = scenario.spec(scenario.new, 2, Temper::Fit);
+    if scenario.course == Course::Rolling {
+        // One by one is no way to replace a thousand.
+        spec.strategy = Strategy::Rolling { batch: Share::Part(1, 10), minimum: None };
+    }
     let ran = Deployer::new(&scenario, spec, scenario.course.intent(), 3).deploy(stage, &[], 1);
     assert_eq!(ran.ending, Ending::Ended(Outcome::Done), "{scenario}");
     let mut by_action = BTreeMap::new();
@@ -62,9 +67,7 @@ fn waits_for_the_cloud(step: Action) -> bool {
 pub fn table() -> impl Iterator<Item = String> {
     let head = ["| strategy | instances | calls | whole | beyond its waits |", "|---|---|---|---|---|"];
     let courses = [Course::BlueGreen, Course::Canary, Course::Rolling];
-    // One by one is no way to replace a thousand.
-    let sizes = |course| SIZES.into_iter().filter(move |size| course != Course::Rolling || *size <= 100);
-    let all = courses.into_iter().flat_map(move |course| sizes(course).map(move |size| (course, size)));
+    let all = courses.into_iter().flat_map(|course| SIZES.map(|size| (course, size)));
     head.into_iter().map(str::to_owned).chain(all.map(|(course, size)| row(course, size)))
 }
 

@@ -106,8 +106,10 @@ impl Message {
     /// The body of a webhook: Slack and its kin read `text`, programs the rest.
     #[must_use]
     pub fn webhook(&self) -> Value {
+        // What an instance said is in it: nothing in it is a mention or a link.
+        let text = self.text().replace('<', "‹").replace('>', "›");
         json!({
-            "text": self.text(),
+            "text": text,
             "notice": self.notice,
             "service": self.about.service,
             "environment": self.about.environment,
