@@ -3,16 +3,19 @@
 use crate::bench::Bench;
 
 const PREPARE: &str = "
-def bake(recipe):
+def bake(recipe, service='greeter'):
     builder = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType='t3.micro')['Instances'][0]
-    tags = [{'ResourceType': 'image', 'Tags': [{'Key': 'mayfly:recipe', 'Value': recipe}]}]
-    return ec2.create_image(InstanceId=builder['InstanceId'], Name=recipe, TagSpecifications=tags)['ImageId']
+    tags = [{'Key': 'mayfly:recipe', 'Value': recipe}, {'Key': 'mayfly:service', 'Value': service}]
+    tags = [{'ResourceType': 'image', 'Tags': tags}]
+    name = f'{service}-{recipe}'
+    return ec2.create_image(InstanceId=builder['InstanceId'], Name=name, TagSpecifications=tags)['ImageId']
 put = lambda name, value: ssm.put_parameter(Name=name, Value=value, Type='String')
 put('/acme/image', image)
 put('/acme/nested', json.dumps({'image_id': image, 'os': 'x'}))
 put('/acme/odd', 'nothing of use')
-print(json.dumps({'base': image, 'web': bake('web'), 'bare': bake('bare')}))";
+print(json.dumps({'base': image, 'web': bake('web'), 'bare': bake('bare', 'images'), 'foreign': bake('web', 'other')}))";
 
+/// A role's image of another service, newer than our own, is not taken; a bare one is anybody's.
 #[test]
 fn an_image_is_found_by_parameter_and_by_what_was_baked() {
     let bench = Bench::with("");
