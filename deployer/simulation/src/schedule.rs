@@ -10,7 +10,7 @@ use crate::stage;
 use crate::universe::Universe;
 use chrono::TimeDelta;
 use mayfly_deployer::plan::{Intent, Task};
-use mayfly_deployer::run::Outcome;
+use mayfly_deployer::run::{Failure, Outcome};
 use mayfly_deployer::spec::{Spec, Strategy};
 use std::fmt;
 use std::str::FromStr;
@@ -99,8 +99,17 @@ impl Schedule {
         if matches!(ran.ending, Ending::Ended(Outcome::Refused(_))) {
             return Vec::new();
         }
-        // One that fell ill is kept and waited for; that it does not heal is said, and a deployment replaces it.
-        if matches!(ran.ending, Ending::Ended(Outcome::Dirty { .. })) && self.met(Fault::NewSicken) > 0 {
+        // One that is ill, or never was well, is kept and waited for; that it does not heal is said, and the deployment
+        // behind this replaces it.
+        let fell_ill = self.met(Fault::NewSicken) > 0;
+        let waited = match &ran.ending {
+            Ending::Ended(Outcome::Dirty { .. }) => fell_ill,
+            Ending::Ended(Outcome::RolledBack(Failure::TimedOut { .. } | Failure::Hopeless { .. })) => {
+                fell_ill || self.scenario.temper != Temper::Fit
+            }
+            _ => false,
+        };
+        if waited {
             return prefixed("recover", ran.breaches);
         }
         let mut wrong = faults_of("recover", &ran);
