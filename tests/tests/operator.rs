@@ -193,7 +193,14 @@ fn a_hook_that_fails_undoes_the_deployment_and_the_notice_says_so() {
 fn schedules_deploy_skip_what_overlaps_and_end_in_order() {
     let cloud = Cloud::start();
     cloud.create_balancer("greeter");
-    cloud.write_spec("schedules: [{cron: '* * * * * *', set: {greeter.version: night}}]\n");
+    // Once one deployment has ended, the next stands still where it can be undone.
+    let once = cloud.folder.path().join("once");
+    let (shell, once) = (format!("test ! -e {0} || sleep 600", once.display()), once.display());
+    let hooks = format!(
+        "hooks:\n  - {{before: register, shell: '{shell}', timeout: 10m}}\n  - {{after: deployment, shell: 'touch {once}'}}\n"
+    );
+    let schedules = "schedules: [{cron: '* * * * * *', set: {greeter.version: night}}]\n";
+    cloud.write_spec(&format!("{schedules}{hooks}"));
     let mut command = cloud.mayfly(&["schedule", "--output", "json"]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
