@@ -250,13 +250,22 @@ pub(super) fn recover(spec: &Spec, snapshot: &Snapshot) -> Result<Plan, PlanErro
     }
     let replaced = snapshot.last_success().is_none() || missing(spec, snapshot) > 0;
     let is_partial = snapshot.marked(naming::PARTIAL).contains(&latest.number);
-    match is_held(snapshot, latest) && !its.is_empty() {
+    match is_held(snapshot, latest) && !its.is_empty() && !is_torn(snapshot) {
         true if is_partial || !(serves && replaced) => Ok(held(spec, snapshot, latest)),
         _ if serves && replaced && !is_over(snapshot, latest) => {
             Ok(toward(spec, snapshot, completed(spec, snapshot, latest, Task::Recover)))
         }
         _ => undone(spec, snapshot, latest, Task::Recover),
     }
+}
+
+/// Whether some instance is out of one balancer and not yet out of another: a change of traffic was cut off. A balancer that
+/// the spec names since then has none of them, and tears nothing.
+fn is_torn(snapshot: &Snapshot) -> bool {
+    let all = existing(snapshot);
+    let mut sets = all.iter().filter(|one| one.is_registered()).map(|one| &one.registered);
+    let Some(first) = sets.next() else { return false };
+    sets.any(|set| set.len() != first.len() || set.iter().any(|balancer| !first.contains(balancer)))
 }
 
 /// What a new deployment says of a part that was left on purpose.
