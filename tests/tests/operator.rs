@@ -7,6 +7,7 @@ use mayfly_tests::wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -153,6 +154,35 @@ fn watched(cloud: &Cloud) {
     assert!(changed);
     signal(&child, Signal::SIGINT);
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// The steps' texts without the deployment's id, which is a new one each time.
+fn steps<'a>(of: impl Iterator<Item = &'a Value>, deployment: &Value) -> Vec<String> {
+    let id = deployment.as_str().unwrap();
+    of.map(|step| step["what"].as_str().unwrap().replace(id, "ID")).collect()
+}
+
+#[test]
+fn a_plan_reads_only_and_its_steps_are_those_that_run() {
+    let cloud = Cloud::start();
+    cloud.write_spec("strategy: {rolling: {batch: 1}}\n");
+    cloud.create_balancer("greeter");
+    run_ok(&mut cloud.mayfly(&["deploy", "--yes"]));
+    let before = cloud.calls().len();
+    let plan = json(&cloud, &["plan"]);
+    let asked: BTreeSet<String> =
+        cloud.calls().split_off(before).into_iter().map(|call| call.action).collect();
+    let writes: Vec<&String> =
+        asked.iter().filter(|action| !action.contains(":Describe") && !action.contains(":Get")).collect();
+    assert!(asked.contains("ec2:DescribeInstances") && writes.is_empty(), "{asked:?}");
+
+    let planned = steps(plan["steps"].as_array().unwrap().iter(), &plan["deployment"]);
+    let output = run_ok(cloud.mayfly(&["deploy", "--yes"]).args(["--output", "json"]));
+    let events: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let deployment = &events.iter().find(|event| event["event"] == "planned").unwrap()["plan"]["deployment"];
+    let ran = steps(events.iter().filter(|event| event["event"] == "step-started"), deployment);
+    assert!(planned.len() > 10, "{planned:#?}");
+    assert_eq!(planned, ran);
 }
 
 #[test]

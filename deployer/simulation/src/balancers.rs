@@ -147,6 +147,7 @@ fn member(health: InstanceHealth) -> Member {
         health: match health.state {
             _ if is_draining => Health::Draining,
             "InService" => Health::InService,
+            _ if health.description.contains("registration is still in progress") => Health::Initial,
             "OutOfService" => Health::OutOfService,
             _ => Health::Unknown,
         },

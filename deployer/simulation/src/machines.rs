@@ -257,6 +257,12 @@ impl Machines {
         self.machines.get(id).map_or("", |machine| &machine.release)
     }
 
+    /// Whether an instance will never serve as it should, however long one waits.
+    #[must_use]
+    pub fn is_ill(&self, id: &str) -> bool {
+        self.machines.get(id).is_some_and(|machine| machine.temper != Temper::Fit)
+    }
+
     /// Makes an instance fail its checks from now on.
     pub fn sicken(&mut self, id: &str) {
         if let Some(machine) = self.machines.get_mut(id) {

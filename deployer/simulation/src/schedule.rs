@@ -99,17 +99,15 @@ impl Schedule {
         if matches!(ran.ending, Ending::Ended(Outcome::Refused(_))) {
             return Vec::new();
         }
-        // One that is ill, or never was well, is kept and waited for; that it does not heal is said, and the deployment
-        // behind this replaces it.
-        let fell_ill = self.met(Fault::NewSicken) > 0;
-        let waited = match &ran.ending {
-            Ending::Ended(Outcome::Dirty { .. }) => fell_ill,
-            Ending::Ended(Outcome::RolledBack(Failure::TimedOut { .. } | Failure::Hopeless { .. })) => {
-                fell_ill || self.scenario.temper != Temper::Fit
-            }
-            _ => false,
-        };
-        if waited {
+        // One that is ill is kept and waited for; that it does not heal is said, and the deployment behind this replaces it.
+        let waited = matches!(
+            &ran.ending,
+            Ending::Ended(
+                Outcome::Dirty { cause: Failure::TimedOut { .. } | Failure::Hopeless { .. }, .. }
+                    | Outcome::RolledBack(Failure::TimedOut { .. } | Failure::Hopeless { .. })
+            )
+        );
+        if waited && settled::is_anyone_ill(&first.universe) {
             return prefixed("recover", ran.breaches);
         }
         let mut wrong = faults_of("recover", &ran);

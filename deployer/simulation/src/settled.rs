@@ -80,6 +80,13 @@ fn members(universe: &Universe, name: &str, live: &[&Instance], expected: &Expec
     wrong
 }
 
+/// Whether one of the live ones will never serve as it should.
+#[must_use]
+pub fn is_anyone_ill(universe: &Universe) -> bool {
+    let ours = naming::ownership(SERVICE, ENVIRONMENT);
+    universe.live(&ours).any(|instance| universe.machines.is_ill(&instance.id))
+}
+
 /// Whether somebody holds the service's lock.
 #[must_use]
 pub fn is_locked(universe: &Universe) -> bool {

@@ -182,13 +182,25 @@ fn sort(spec: &Spec, snapshot: &Snapshot, goal: &Goal) -> Sorted {
     let (mine, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|i| own(i) && fit.contains(i.id.as_str()));
     let takes_back = matches!(goal.ending, Ending::Aborted(_));
-    let is_sick =
-        |i: &Existing| takes_back && i.is_registered() && !i.is_in_service() && is_older(snapshot, i);
-    let (sick, mut have): (Vec<_>, Vec<_>) = mine.into_iter().partition(is_sick);
+    let is_sick = |i: &Existing| takes_back && fails_its_check(snapshot, i) && is_older(snapshot, i);
+    let (mut sick, mut have): (Vec<_>, Vec<_>) = mine.into_iter().partition(is_sick);
     have.sort_by_key(|instance| !instance.is_in_service());
     let (leftovers, mut old): (Vec<_>, Vec<_>) = others.into_iter().partition(is_leftover);
+    if anything_serves {
+        // One at least has to be well before what serves goes: it is launched in the place of a sick one.
+        let spared = (goal.count.saturating_sub(1) as usize).min(sick.len());
+        old.extend(sick.split_off(spared));
+    }
     old.sort_by_key(Existing::is_in_service);
     Sorted { have, sick, old, leftovers }
+}
+
+/// Whether a balancer has checked an instance and found it ill. One that was just registered is only not checked yet: it is
+/// waited for.
+fn fails_its_check(snapshot: &Snapshot, existing: &Existing) -> bool {
+    let members = snapshot.balancers.iter().flat_map(|(_, members)| members);
+    let mut its = members.filter(|member| member.instance == existing.id);
+    its.any(|member| matches!(member.health, Health::OutOfService | Health::Unused))
 }
 
 /// Whether an instance was there before the newest deployment: one that came after it may only not be in service yet.
@@ -213,7 +225,7 @@ pub(super) fn existing(snapshot: &Snapshot) -> Vec<Existing> {
 }
 
 fn one(instance: &Instance, lists: &[(&BalancerRef, BTreeMap<&str, Health>)]) -> Existing {
-    let those = |wanted: fn(Health) -> bool| {
+    let those = |wanted: fn(Health) -> bool| -> Vec<BalancerRef> {
         let is = |healths: &BTreeMap<&str, Health>| {
             healths.get(instance.id.as_str()).is_some_and(|health| wanted(*health))
         };
@@ -226,6 +238,7 @@ fn one(instance: &Instance, lists: &[(&BalancerRef, BTreeMap<&str, Health>)]) ->
         address: instance.private_ip.clone(),
         registered: those(|health| health != Health::Draining),
         serving: those(|health| health == Health::InService),
+        draining: !those(|health| health == Health::Draining).is_empty(),
     }
 }
 

@@ -261,6 +261,8 @@ pub struct Existing {
     pub registered: Vec<BalancerRef>,
     /// The balancers that send it requests.
     pub serving: Vec<BalancerRef>,
+    /// Whether a balancer is letting it go: what it has begun still has its time.
+    pub draining: bool,
 }
 
 impl Existing {

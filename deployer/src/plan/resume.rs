@@ -10,8 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 
-/// The record that a rollback repeats: that number's, or the last success that is not what runs now. What was itself
-/// rolled back from is not gone back to: its successor repeats an older one, and going back goes on from there.
+/// The record that a rollback repeats: that number's, or the last success that is not what runs now. Where nothing runs and
+/// nothing was tried since, the last success is what ran until it died, and is not gone back to. What was itself rolled
+/// back from is not gone back to: its successor repeats an older one, and going back goes on from there.
 ///
 /// # Errors
 /// [`PlanError`] when there is none, or it never succeeded.
@@ -32,7 +33,8 @@ pub fn candidate(snapshot: &Snapshot, number: Option<i64>) -> Result<&Version, P
         snapshot.instances.iter().any(|i| i.tags.get(naming::DEPLOYMENT) == Some(&deployment))
     };
     let Some(last) = newest.first().copied() else { return Err(PlanError::NothingToRollBackTo) };
-    if !runs(last) {
+    let tried_since = snapshot.latest().is_some_and(|latest| latest.number > last.number);
+    if !runs(last) && (tried_since || !snapshot.instances.is_empty()) {
         return Ok(last);
     }
     let mut before = last.number;

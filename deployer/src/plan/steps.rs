@@ -94,10 +94,13 @@ fn arrive(plan: &Plan, wave: &Wave, so_far: u32, add: &mut impl FnMut(Action, Un
 }
 
 fn leave(plan: &Plan, wave: &Wave, add: &mut impl FnMut(Action, Undo, String)) {
-    if wave.old.iter().any(Existing::is_registered) {
+    let is_registered = wave.old.iter().any(Existing::is_registered);
+    if is_registered {
+        add(Action::DeregisterOld, Undo::PutOldBack, format!("deregister {}", ids(&wave.old)));
+    }
+    if is_registered || wave.old.iter().any(|old| old.draining) {
         let drain = plan.balancers.iter().map(|balancer| balancer.drain).max().unwrap_or_default();
         let drain = short(drain + plan.timeouts.drain);
-        add(Action::DeregisterOld, Undo::PutOldBack, format!("deregister {}", ids(&wave.old)));
         add(Action::DrainOld, Undo::Nothing, format!("wait until they have drained, at most {drain}"));
     }
     if !wave.old.is_empty() {

@@ -1,8 +1,8 @@
 //! Plans by exact text, and who counts as old or left over.
 
 use super::{
-    Batch, DateTime, Description, Duration, Ending, Existing, Identity, Intent, Plan, PlanError, Recording,
-    Step, Task, candidate,
+    Action, Batch, DateTime, Description, Duration, Ending, Existing, Identity, Intent, Plan, PlanError,
+    Recording, Step, Task, candidate,
 };
 use crate::cloud::{
     Balancer, Check, Health, Instance, InstanceState, Member, Subnet, Template, TemplateData, Version,
@@ -149,6 +149,16 @@ fn a_sick_instance_of_the_last_success_is_old_and_one_that_drains_is_left_over()
     let plan = build(&spec(), &snapshot(&instances, &members), &identity()).expect("a plan");
     assert_eq!((ids(plan.old()), ids(&plan.leftovers)), (vec!["i-2", "i-1"], vec!["i-3", "i-4"]));
     assert_eq!(plan.notes, ["1 of the old instance(s) are not in service now"]);
+}
+
+#[test]
+fn what_drains_already_has_its_time_before_it_goes() {
+    let snapshot = snapshot(&[("i-1", "killed")], &[("i-1", Health::Draining)]);
+    let plan = build(&spec(), &snapshot, &identity()).expect("a plan");
+    let leaving: Vec<Action> = plan.steps.iter().map(|step| step.action).collect();
+    let end = [Action::DrainOld, Action::TerminateOld, Action::MarkDefault, Action::Unlock];
+    assert!(leaving.ends_with(&end), "{leaving:?}");
+    assert!(!leaving.contains(&Action::DeregisterOld), "{leaving:?}");
 }
 
 #[test]
@@ -325,12 +335,42 @@ fn recovering_undoes_until_old_instances_have_ended_and_completes_from_then_on()
     assert_eq!(useless, (vec!["i-3".into(), "i-4".into()], Ending::Aborted(3)), "the new do not serve");
 }
 
+/// What was launched long before the deployment that is taken back.
+fn aged(mut snapshot: Snapshot, ids: &[&str]) -> Snapshot {
+    for instance in snapshot.instances.iter_mut().filter(|i| ids.contains(&i.id.as_str())) {
+        instance.launched = DateTime::from_timestamp(1_700_000_000, 0);
+    }
+    snapshot
+}
+
+#[test]
+fn what_serves_goes_only_when_something_else_does() {
+    let all = [("i-1", "good"), ("i-2", "good"), ("i-3", "new"), ("i-4", "new")];
+    let plan = |first, second| {
+        let healths = [first, second, Health::InService, Health::InService];
+        let members: Vec<_> = all.iter().zip(healths).map(|((id, _), health)| (*id, health)).collect();
+        let plan = task(Task::Abort, &aged(recorded(&all, &members), &["i-1", "i-2"])).expect("a plan");
+        let ids = |some: &[Existing]| some.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+        let adopted = ids(&plan.waves.iter().flat_map(|wave| wave.adopted.clone()).collect::<Vec<_>>());
+        (adopted, plan.launches(), ids(&plan.kept), plan.balancers[0].floor)
+    };
+    let both = vec!["i-1".to_owned(), "i-2".to_owned()];
+    let one = |id: &str| vec![id.to_owned()];
+    assert_eq!(plan(Health::Initial, Health::Initial), (both, 0, vec![], 2), "they are waited for");
+    assert_eq!(plan(Health::OutOfService, Health::InService), (one("i-2"), 0, one("i-1"), 1), "one is ill");
+    let ill = plan(Health::OutOfService, Health::OutOfService);
+    assert_eq!(ill, (vec![], 1, one("i-1"), 1), "both are ill: one is replaced before the others go");
+}
+
 #[test]
 fn a_rollback_repeats_the_last_success_that_does_not_run() {
     let runs = recorded(&[("i-1", "good")], &[("i-1", Health::InService)]);
     assert_eq!(candidate(&runs, None).map(|version| version.number), Ok(1));
     let failed = recorded(&[("i-1", "new")], &[("i-1", Health::InService)]);
     assert_eq!(candidate(&failed, None).map(|version| version.number), Ok(2), "the last success is gone");
+    let mut died = recorded(&[], &[]);
+    died.record.as_mut().expect("a record").latest_version = 2;
+    assert_eq!(candidate(&died, None).map(|version| version.number), Ok(1), "all of the last success died");
     assert_eq!(candidate(&runs, Some(3)), Err(PlanError::NeverSucceeded(3)));
     assert_eq!(candidate(&runs, Some(9)), Err(PlanError::NoSuchNumber(9)));
     let plan = task(Task::Rollback(None), &runs).expect("a plan");

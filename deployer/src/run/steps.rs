@@ -126,7 +126,9 @@ impl Run<'_> {
     }
 
     async fn drain_old(&self, wave: u32) -> Result<(), Failure> {
-        let ids = self.registered_old(wave)?;
+        let old = self.wave(wave)?.old.into_iter();
+        let ids: Vec<String> =
+            old.filter(|old| old.is_registered() || old.draining).map(|old| old.id).collect();
         self.wait_drained(&ids, true).await
     }
 

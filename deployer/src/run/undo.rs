@@ -115,7 +115,8 @@ impl Run<'_> {
         let plan = self.current_plan()?;
         let deployment = plan.identity.deployment.clone();
         let snapshot = self.snapshot(Task::Abort).await?;
-        let left = u32::try_from(plan.old().len()).unwrap_or(u32::MAX);
+        // What a partial deployment was to leave counts too: it is part of what was there.
+        let left = u32::try_from(plan.old().len() + plan.kept.len()).unwrap_or(u32::MAX);
         let count = left.saturating_add(plan.replaced).max(gone);
         let Some(plan) = restore(&self.order.spec, &snapshot, &deployment, count) else {
             let what = "no deployment ever succeeded, so there is none to put back".to_owned();

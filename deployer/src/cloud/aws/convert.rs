@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 
 /// The words with which classic ELB marks an instance that it lets go while still calling it `InService`.
 const DRAINING: &str = "deregistration currently in progress";
+/// The words with which it says that an instance has not been checked yet, while already calling it `OutOfService`.
+const REGISTERING: &str = "registration is still in progress";
 
 pub(super) fn time(time: &SdkTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.secs(), time.subsec_nanos())
@@ -158,6 +160,7 @@ pub(super) fn member(member: &elb::InstanceState) -> Option<Member> {
     let health = match member.state() {
         _ if draining => Health::Draining,
         Some("InService") => Health::InService,
+        _ if description.as_deref().is_some_and(|text| text.contains(REGISTERING)) => Health::Initial,
         Some("OutOfService") => Health::OutOfService,
         _ => Health::Unknown,
     };
