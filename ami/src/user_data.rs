@@ -1,5 +1,7 @@
 //! Writes the user-data document of `docs/user-data.md`: one `#mayfly` YAML document, gzipped when it would not fit.
 
+use crate::recipe::RecipeError;
+use crate::stock::{self, Boot};
 use crate::yaml;
 use flate2::{Compression, GzBuilder};
 use serde_json::{Map, Value, json};
@@ -113,6 +115,17 @@ impl UserData {
         fit(self.text().into_bytes())
     }
 
+    /// The same for a machine whose image may be a stock one: with the script that brings `mayfly-boot` onto it.
+    ///
+    /// # Errors
+    /// [`RecipeError`] when it does not fit, or the script cannot be made.
+    pub fn bytes_with(&self, boot: Option<&Boot>) -> Result<Vec<u8>, RecipeError> {
+        match boot {
+            None => Ok(self.bytes()?),
+            Some(boot) => Ok(fit(boot.with_document(&self.text())?)?),
+        }
+    }
+
     fn entries(&self) -> Vec<(&'static str, Value)> {
         let mut entries = vec![("role", json!(self.role)), ("environment", json!(self.environment))];
         push(&mut entries, "deployment", self.deployment.as_ref());
@@ -174,7 +187,8 @@ pub fn fit(bytes: Vec<u8>) -> Result<Vec<u8>, UserDataError> {
     Ok(packed)
 }
 
-/// The text of user-data as EC2 gives it back: unpacked when it is gzipped, at most 1 MiB.
+/// The document in user-data as EC2 gives it back: unpacked when it is gzipped, at most 1 MiB, without the script for
+/// stock images.
 ///
 /// # Errors
 /// Words that say why there is no text.
@@ -190,7 +204,7 @@ pub fn text_of(bytes: &[u8]) -> Result<String, String> {
     } else {
         plain.extend_from_slice(bytes);
     }
-    String::from_utf8(plain).map_err(|_| "it is not text".to_owned())
+    String::from_utf8(plain).map(stock::document_of).map_err(|_| "it is not text".to_owned())
 }
 
 fn push(entries: &mut Vec<(&'static str, Value)>, key: &'static str, value: Option<&String>) {

@@ -23,6 +23,22 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Ask the program that runs on this machine how it stands.
     Status(StatusArgs),
+    /// Clean this machine, to make an image of it: host keys, machine id, logs, histories, the state of cloud-init.
+    Seal(SealArgs),
+}
+
+/// `seal`.
+#[derive(Debug, Args)]
+pub(crate) struct SealArgs {
+    /// This machine is there to be imaged: its identity and logs may go.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Where trees and status are kept [default: /var/lib/mayfly below the root].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// The folder that is `/`.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
 }
 
 /// `run`.

@@ -14,6 +14,7 @@ mod local;
 mod progress;
 mod run;
 mod say;
+mod seal;
 mod services;
 mod show;
 mod status;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Apply(args) => apply::apply(&args),
         Command::Show(args) => show::show(&args),
         Command::Status(args) => status::status(&args),
+        Command::Seal(args) => seal::by_hand(&args),
     };
     ended.unwrap_or_else(refused).into()
 }

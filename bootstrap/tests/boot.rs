@@ -307,7 +307,12 @@ fn a_builder_powers_off_when_its_converge_has_succeeded() {
         .expect("unshare runs, as root: install util-linux");
     let console = String::from_utf8_lossy(&output.stdout);
     assert!(console.contains("mayfly: ready "), "{console}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(console.ends_with("mayfly: finished; stopping services and powering off\n"), "{console}");
+    let last = console.lines().last().unwrap_or_default();
+    assert!(last.starts_with("mayfly: sealed commit=") && last.contains(" boot="), "{console}");
+    assert!(
+        !stage.root().join("var/lib/mayfly/status.json").exists(),
+        "the builder's status is in the image"
+    );
     assert!(stage.conf().starts_with("hello from"));
 }
 

@@ -20,6 +20,8 @@ struct Inner {
     status: Status,
     asked: Option<(Arc<dyn Supervisor>, Arc<Watcher>)>,
     looked: Option<Instant>,
+    /// The file is not to be written any more.
+    retired: bool,
 }
 
 /// See the module.
@@ -33,13 +35,18 @@ impl Board {
     /// A board that is written to `file`.
     pub(crate) fn new(file: PathBuf) -> Self {
         let status = Status { version: env!("CARGO_PKG_VERSION"), ..Status::default() };
-        let mut inner = Inner { phase: Phase::Identity, status, asked: None, looked: None };
+        let mut inner = Inner { phase: Phase::Identity, status, asked: None, looked: None, retired: false };
         inner.status.settle(&inner.phase);
         Self { inner: Mutex::new(inner), file, started: Instant::now() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the file no more: the machine is about to become an image, which is to have none.
+    pub(crate) fn retire(&self) {
+        self.lock().retired = true;
     }
 
     /// Seconds since the program started.
@@ -137,6 +144,9 @@ impl Board {
 
     /// Replaces `status.json`. A disk that refuses is told and is no reason to stop.
     pub(crate) fn write(&self) {
+        if self.lock().retired {
+            return;
+        }
         let status = self.snapshot();
         let Ok(mut text) = serde_json::to_vec_pretty(&status) else { return };
         text.push(b'\n');

@@ -111,6 +111,11 @@ impl<'r> Instance<'r> {
         matches!(self.resident.board.phase(), super::phase::Phase::Ready { .. })
     }
 
+    /// The commit that was last applied without a failure.
+    pub(super) fn good_commit(&self) -> Option<String> {
+        self.store.linked(Link::Good)
+    }
+
     /// Gets the first tree, however long that takes, and converges it.
     pub(super) fn boot(&mut self) -> Result<(), Stopped> {
         let fetched = self.first_tree()?;

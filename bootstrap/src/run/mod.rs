@@ -19,6 +19,7 @@ mod watches;
 use crate::exit::Exit;
 use crate::http::Cancel;
 use crate::imds::{self, Identity, Imds};
+use crate::seal;
 use crate::userdata::{self, Finish, UserData};
 use board::Board;
 use console::say;
@@ -173,15 +174,30 @@ impl Resident {
     fn power_off(&self, instance: &mut Instance<'_>) -> Result<Exit, Stopped> {
         say("finished; stopping services and powering off");
         instance.shutdown();
-        // An image is shared and copied; what user-data and pillar said to the machine that made it is nobody else's.
-        crate::converge::keeper(self.root(), "run").forget();
-        if let Err(error) = poweroff::poweroff(self.root()) {
-            say(format!("failed: cannot power off: {error}"));
+        self.board.retire();
+        match self.seal(instance.good_commit().as_deref()) {
+            Err(problems) => say(format!("failed: not fit to be an image: {}", problems.join("; "))),
+            Ok(()) => {
+                if let Err(error) = poweroff::poweroff(self.root()) {
+                    say(format!("failed: cannot power off: {error}"));
+                }
+            }
         }
         // Somebody is about to take the power; nothing else is to be done.
         loop {
             self.wait_until(None)?;
         }
+    }
+
+    /// An image is shared and copied: what belongs to the machine that made it is nobody else's.
+    fn seal(&self, commit: Option<&str>) -> Result<(), Vec<String>> {
+        let program =
+            std::env::current_exe().map_err(|error| vec![format!("the program itself: {error}")])?;
+        let state_dir = &self.settings.state_dir;
+        let sealed = seal::seal(&seal::Machine { root: self.root(), state_dir, program, commit })?;
+        sealed.notes.iter().for_each(|note| say(format!("note: {note}")));
+        say(sealed.line);
+        Ok(())
     }
 
     /// Who this instance is and what it is told, however long that takes.

@@ -64,6 +64,11 @@ pub(crate) static TOP: &[Field] = &[
     key("role", Kind::Text, "Role in the user-data; the service's name when not given"),
     key("count", Kind::Whole(1, 5_000), "How many instances; 1 when not given"),
     must("image", Kind::Either(&[Kind::Text, Kind::Section(IMAGE)]), "What instances boot from"),
+    key(
+        "boot",
+        Kind::Either(&[Kind::Word(&["none"]), Kind::Section(BOOT)]),
+        "Where mayfly-boot comes from, when the image is a stock one that has not got it",
+    ),
     key("instance_type", Kind::Texts, "A type, or a list that is tried in order when capacity runs out"),
     key("subnets", Kind::Texts, "Subnet ids to spread over; the default ones when not given"),
     key("security_groups", Kind::Texts, "Security group ids; the VPC's default when not given"),
@@ -121,6 +126,12 @@ pub(crate) static IMAGE: &[Field] = &[
     key("owner", Kind::Text, "With `name`: `self`, `amazon`, or an account id; `self` when not given"),
     key("ssm", Kind::Text, "SSM parameter that holds the image's id, such as /aws/service/…"),
     key("baked", Kind::Text, "The newest image of `mayfly bake` for this role, or `bare`"),
+];
+pub(crate) static BOOT: &[Field] = &[
+    must("url", Kind::Text, "Address of the program, as instances reach it"),
+    must("sha256", Kind::Text, "Its SHA-256, 64 hex digits"),
+    key("public_key", Kind::Text, "Who must have signed it: `ssh-ed25519 AAAA…`"),
+    key("signature", Kind::Text, "Address of the signature; `url` and `.sig` when not given"),
 ];
 pub(crate) static BALANCER: &[Field] = &[
     key("classic", Kind::Text, "Name of a classic load balancer"),

@@ -108,6 +108,7 @@ fn validated(node: &Node, environment: &str) -> Read<Spec> {
         role,
         count,
         image: super::image::read(&top)?,
+        boot: super::image::boot(&top)?,
         instance_types: nonempty(&top, "instance_type", "t3.micro")?,
         subnets: top.texts("subnets")?.unwrap_or_default(),
         security_groups: top.texts("security_groups")?.unwrap_or_default(),
