@@ -138,7 +138,7 @@ impl Fetcher {
             return Ok(Fetched { commit: commit.to_owned(), path, notes: Vec::new() });
         }
         if let Remote::File(path) = self.source.remote.clone() {
-            return self.get_local(&path, want);
+            return self.get_local(&path, want).map_err(|f| self.error(f));
         }
         let access = Arc::new(self.access()?);
         let first = self.get_remote(&access, want);
@@ -158,6 +158,7 @@ impl Fetcher {
             Failure::Wire(WireError::Unreachable(cause)) => Error::Unreachable { url, cause },
             Failure::Wire(WireError::Refused(cause)) => Error::Refused { url, cause },
             Failure::Wire(WireError::Cancelled) => Error::Cancelled,
+            Failure::Wire(WireError::NoRoom(room)) => no_room(&self.store.objects(), room).into(),
             Failure::Store(cause) => {
                 Error::Refused { url, cause: format!("what it sent is not usable: {cause}") }
             }
@@ -166,7 +167,7 @@ impl Fetcher {
     }
 
     /// A repository on this machine is read where it is.
-    fn get_local(&self, path: &Path, want: Want<'_>) -> Result<Fetched, Error> {
+    fn get_local(&self, path: &Path, want: Want<'_>) -> Result<Fetched, Failure> {
         let away =
             |e: git2::Error| Error::Unreachable { url: self.url.clone(), cause: e.message().to_owned() };
         let repository = Repository::open(path).map_err(away)?;
@@ -174,7 +175,8 @@ impl Fetcher {
             Want::Commit { commit, .. } => commit.to_owned(),
             Want::Tip(name) => self.local_tip(&repository, name)?,
         };
-        self.release(&repository, &commit)?.ok_or(Error::NoCommit { url: self.url.clone(), commit })
+        let found = self.release(&repository, &commit)?;
+        found.ok_or_else(|| Error::NoCommit { url: self.url.clone(), commit }.into())
     }
 
     fn local_tip(&self, repository: &Repository, name: &str) -> Result<String, Error> {
@@ -289,17 +291,21 @@ impl Fetcher {
         access: &Arc<Access>,
         work: impl FnOnce() -> Result<T, git2::Error>,
     ) -> Result<T, Failure> {
-        let (result, failure) = wire::speaking(access.clone(), work);
+        let room = room(&self.store.objects());
+        let (result, failure) = wire::speaking(access.clone(), room, work);
         match (result, failure) {
             _ if self.cancel.is_set() => Err(Failure::Wire(WireError::Cancelled)),
             (Ok(value), _) => Ok(value),
             (Err(_), Some(failure)) => Err(Failure::Wire(failure)),
+            (Err(error), None) if error.class() == git2::ErrorClass::Os => {
+                Err(Error::Disk(std::io::Error::other(error.message().to_owned())).into())
+            }
             (Err(error), None) => Err(Failure::Store(error.message().to_owned())),
         }
     }
 
     /// Writes the release of a commit whose objects are at hand; `None` when they are not.
-    fn release(&self, repository: &Repository, commit: &str) -> Result<Option<Fetched>, Error> {
+    fn release(&self, repository: &Repository, commit: &str) -> Result<Option<Fetched>, Failure> {
         let refused = |cause: String| Error::Tree { commit: commit.to_owned(), cause };
         let Ok(found) = Oid::from_str(commit).and_then(|oid| repository.find_commit(oid)) else {
             return Ok(None);
@@ -313,12 +319,15 @@ impl Fetcher {
             let _ = std::fs::remove_dir_all(&prepared);
             match error {
                 ExportError::Io { path, source } => {
-                    std::io::Error::new(source.kind(), format!("{}: {source}", path.display())).into()
+                    let said = std::io::Error::new(source.kind(), format!("{}: {source}", path.display()));
+                    Failure::from(Error::Disk(said))
                 }
-                other => refused(other.to_string()),
+                // What was kept between fetches is damaged: worth another download.
+                ExportError::Git(error) => Failure::Store(error.message().to_owned()),
+                other => refused(other.to_string()).into(),
             }
         })?;
-        let path = self.store.finish(&prepared, commit)?;
+        let path = self.store.finish(&prepared, commit).map_err(Error::Disk)?;
         Ok(Some(Fetched { commit: commit.to_owned(), path, notes }))
     }
 
@@ -351,6 +360,19 @@ impl Fetcher {
         self.http = Some(http.clone());
         Ok(http)
     }
+}
+
+/// How much may come to the disk that holds `path`: what is free but for a reserve, which the release and the status need.
+fn room(path: &Path) -> u64 {
+    const RESERVE: u64 = 1024 * 1024;
+    let free = rustix::fs::statvfs(path).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    free.map_or(u64::MAX, |free| free.saturating_sub(RESERVE))
+}
+
+fn no_room(path: &Path, room: u64) -> std::io::Error {
+    let text =
+        format!("{}: the disk is full: the remote sends more than {} KiB", path.display(), room / 1024);
+    std::io::Error::new(std::io::ErrorKind::StorageFull, text)
 }
 
 #[derive(Debug)]

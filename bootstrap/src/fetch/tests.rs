@@ -318,3 +318,105 @@ fn what_was_fetched_is_for_its_owner_alone() {
         assert_eq!(mode & 0o777, 0o700, "{folder}");
     }
 }
+
+/// A file system of its own, of a size, below a folder; unmounted with the value.
+struct Tmpfs(std::path::PathBuf);
+
+impl Tmpfs {
+    fn mount(at: &Path, size: &str) -> Self {
+        fs::create_dir_all(at).unwrap();
+        let options = format!("size={size}");
+        let status = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "none"])
+            .arg(at)
+            .status()
+            .unwrap();
+        assert!(status.success(), "mounts a tmpfs, as root");
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Text that no compression makes smaller.
+fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{state:016x}")
+    })
+    .take(bytes / 16)
+    .collect()
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_last_tree_stays_current() {
+    let p = place();
+    let disk = Tmpfs::mount(&p.dir.path().join("state"), "4m");
+    p.repo.write("top.sls", "one");
+    let good = p.repo.push("one");
+    let mut fetcher = p.fetcher();
+    fetcher.get(Want::Tip("main")).unwrap();
+    p.store().flip(Link::Current, &good).unwrap();
+    // A pack that there is no room for; one that there is room for, and then none for the files in it.
+    for size in [12_000_000, 3_200_000] {
+        p.repo.write("big", &noise(size));
+        let big = p.repo.push("big");
+        let error = fetcher.get(Want::Tip("main")).unwrap_err();
+        assert!(matches!(error, Error::Disk(_)), "{error}");
+        let store = p.store();
+        assert_eq!(store.linked(Link::Current), Some(good.clone()));
+        assert_eq!(store.release(&big), None, "a half-written release");
+    }
+    p.repo.write("big", "small");
+    let small = p.repo.push("small again");
+    assert_eq!(fetcher.get(Want::Tip("main")).unwrap().commit, small);
+    drop(disk);
+}
+
+#[test]
+fn a_branch_that_was_deleted_leaves_what_there_is() {
+    let p = place();
+    p.repo.write("top.sls", "one");
+    let good = p.repo.push("one");
+    let mut fetcher = p.fetcher();
+    fetcher.get(Want::Tip("main")).unwrap();
+    p.store().flip(Link::Current, &good).unwrap();
+    p.repo.git(&["push", "-q", "origin", "HEAD:other"]);
+    p.repo.git(&["--git-dir", p.repo.bare.to_str().unwrap(), "update-ref", "-d", "refs/heads/main"]);
+    let error = fetcher.get(Want::Tip("main")).unwrap_err();
+    assert!(matches!(error, Error::NoReference { .. }), "{error}");
+    assert_eq!(p.store().linked(Link::Current), Some(good));
+}
+
+#[test]
+fn objects_that_arrive_or_lie_there_damaged_are_never_a_release() {
+    let p = place();
+    p.repo.write("top.sls", "one");
+    p.repo.push("one");
+    p.server.set(Fault::Corrupt);
+    let mut fetcher = p.fetcher();
+    let error = fetcher.get(Want::Tip("main")).unwrap_err();
+    assert!(error.to_string().contains("what it sent is not usable"), "{error}");
+    assert_eq!(fs::read_dir(p.dir.path().join("state/releases")).unwrap().count(), 0);
+    p.server.set(Fault::None);
+    fetcher.get(Want::Tip("main")).unwrap();
+    // The cache of objects is damaged on disk: it is only a cache.
+    for entry in fs::read_dir(p.store().objects().join("objects/pack")).unwrap().flatten() {
+        let mut bytes = fs::read(entry.path()).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..].fill(0);
+        fs::remove_file(entry.path()).unwrap();
+        fs::write(entry.path(), bytes).unwrap();
+    }
+    p.repo.write("top.sls", "two");
+    let second = p.repo.push("two");
+    let fetched = fetcher.get(Want::Tip("main")).unwrap();
+    assert_eq!((fetched.commit.as_str(), content(&fetched, "top.sls").as_str()), (second.as_str(), "two"));
+}

@@ -2,6 +2,7 @@
 // Effects: the clock, the state directory, and everything that a converge does.
 #![allow(clippy::disallowed_methods)]
 
+use super::backoff::Away;
 use super::board::epoch;
 use super::console::say;
 use super::phase::short;
@@ -15,7 +16,7 @@ use crate::identity;
 use crate::imds::Identity;
 use crate::services::SupervisedServices;
 use crate::supervise;
-use crate::userdata::{Finish, UserData, rules_from_pillar, splay_of};
+use crate::userdata::{Finish, UserData, default_splay, rules_from_pillar, splay_of};
 use crate::web::{Environment, Web};
 use mayfly_states::engine::{Observer, Options};
 use mayfly_states::fsys::lock::ConvergeLock;
@@ -50,6 +51,7 @@ pub(super) struct Instance<'r> {
     /// Failed converges in a row, and when to try again.
     failed: Option<(u32, Instant)>,
     remote_said: Option<String>,
+    away: Away,
 }
 
 impl<'r> Instance<'r> {
@@ -63,12 +65,14 @@ impl<'r> Instance<'r> {
         let watcher = Watcher::start(supervisor.clone(), Arc::new(move |event: &Event| heard(&board, event)))
             .map_err(|e| Error::Services(e.to_string()))?;
         let services = Arc::new(SupervisedServices::new(watcher.supervisor()));
+        let splay = user.splay.unwrap_or_else(|| default_splay(&user.schedule, chrono::Utc::now()));
         let instance = Self {
             fetcher: Fetcher::new(user.states.clone(), store.clone(), resident.cancel.clone()),
             pin: Pin::load(state_dir, &identity.instance_id, &user.states),
-            splay: splay_of(&identity.instance_id, user.splay),
+            splay: splay_of(&identity.instance_id, splay),
             failed: None,
             remote_said: None,
+            away: Away::default(),
             resident,
             user,
             identity,
@@ -121,7 +125,32 @@ impl<'r> Instance<'r> {
         let fetched = self.first_tree()?;
         let uptime = self.resident.board.uptime();
         self.resident.board.note(|status| status.boot.fetched_after = Some(uptime));
-        self.converge(&fetched)
+        self.converge(&fetched)?;
+        self.stand_by(&fetched.commit)
+    }
+
+    /// A machine that booted into a tree that cannot be compiled would serve nothing: its services come from the last
+    /// good tree meanwhile. What was asked for has failed all the same, and that is what `/ready` goes on saying.
+    fn stand_by(&mut self, wanted: &str) -> Result<(), Stopped> {
+        let uncompiled = self.resident.board.snapshot().converge.is_some_and(|last| last.error.is_some());
+        let good = self.store.linked(Link::Good).filter(|good| uncompiled && good != wanted);
+        let Some((commit, path)) = good.and_then(|good| Some((good.clone(), self.store.release(&good)?)))
+        else {
+            return Ok(());
+        };
+        say(format!(
+            "{} cannot be used: running what the last good tree {} says",
+            short(wanted),
+            short(&commit)
+        ));
+        let _lock = self.lock()?;
+        match self.apply(&Fetched { commit: commit.clone(), path, notes: Vec::new() }) {
+            Ok(_) => self.note_restarts(&commit),
+            Err(error) => {
+                say(format!("nor can {}: {}", short(&commit), error.lines().next().unwrap_or_default()))
+            }
+        }
+        if self.resident.cancel.is_set() { Err(Stopped) } else { Ok(()) }
     }
 
     fn first_tree(&mut self) -> Result<Fetched, Stopped> {
@@ -167,6 +196,10 @@ impl<'r> Instance<'r> {
             Err(error) => Some(error.to_string()),
             Ok(_) => None,
         };
+        match error {
+            None => self.away.answered(),
+            Some(_) => self.away.failed(Instant::now(), rand::random()),
+        }
         let answered = self.resident.board.snapshot().remote.ok;
         self.resident.board.remark(|status| {
             let counter = if error.is_none() {
@@ -194,6 +227,7 @@ impl<'r> Instance<'r> {
             .board
             .remark(|status| status.next_tick = tick.map(|t| t.timestamp_millis() as f64 / 1000.0));
         let tick = tick.map(|t| Instant::now() + (t - now).to_std().unwrap_or_default());
+        let tick = tick.map(|tick| self.away.not_before(tick));
         let retry = self.failed.map(|(_, at)| at);
         [tick, retry].into_iter().flatten().min()
     }
@@ -243,7 +277,8 @@ impl<'r> Instance<'r> {
         }
         let (commit, started, clock) = (fetched.commit.clone(), epoch(), Instant::now());
         self.resident.board.step(|p| p.tree(&commit), |status| status.commit = Some(commit.clone()));
-        let ended = self.apply(fetched);
+        let linked = self.store.flip(Link::Current, &fetched.commit).map_err(|e| e.to_string());
+        let ended = linked.and_then(|()| self.apply(fetched));
         let mut summary = Summary {
             commit,
             started,
@@ -314,7 +349,6 @@ impl<'r> Instance<'r> {
 
     /// Compiles, arms the rules, and walks the steps while the watcher holds its hand. The error is for people.
     fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
-        self.store.flip(Link::Current, &fetched.commit).map_err(|e| e.to_string())?;
         let root = self.resident.root();
         let cancel = &self.resident.cancel;
         let web = Web::new(&self.resident.settings.imds, Environment::read(), cancel.clone());

@@ -12,7 +12,7 @@ mod validate;
 
 pub(crate) use remote::{Remote, SshAddress};
 pub(crate) use rule::rules_from_pillar;
-pub(crate) use schedule::{Schedule, splay_of};
+pub(crate) use schedule::{Schedule, default_splay, splay_of};
 
 use mayfly_states::options::Options;
 use mayfly_states::tree::Roots;
@@ -45,8 +45,8 @@ pub(crate) struct UserData {
     pub(crate) options: Options,
     /// When to ask the remote again.
     pub(crate) schedule: Schedule,
-    /// A delay up to this long, fixed for each instance id.
-    pub(crate) splay: Duration,
+    /// A delay up to this long, fixed for each instance id; `None`: what suits the schedule.
+    pub(crate) splay: Option<Duration>,
     /// Where `/ready`, `/status` and `/metrics` answer.
     pub(crate) listen: SocketAddr,
     /// Which supervisor runs the services.

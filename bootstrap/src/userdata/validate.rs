@@ -64,7 +64,7 @@ pub(super) fn user_data(raw: RawUserData, source_name: &str) -> Result<UserData,
         saltenv: p.check(raw.saltenv, name("saltenv"))?.unwrap_or_default(),
         options: options(raw.options.unwrap_or_default(), raw.nodegroups, &p)?,
         schedule: p.check(raw.schedule, |s| Schedule::parse(&s))?.map_or_else(every_minute, Ok)?,
-        splay: p.check(raw.splay, |s| duration("splay", &s, MAX_SPLAY))?.unwrap_or(Duration::ZERO),
+        splay: p.check(raw.splay, |s| duration("splay", &s, MAX_SPLAY))?,
         listen: p.check(raw.listen, |s| listen(&s))?.unwrap_or_else(|| SocketAddr::from(DEFAULT_LISTEN)),
         supervisor: p.check(raw.supervisor, |s| supervisor(&s))?.unwrap_or(Supervisor::Auto),
         watch: rules(raw.watch.unwrap_or_default(), &p)?,
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(data.states.file_roots["base"], [PathBuf::from("salt/base")]);
         assert_eq!(data.pillar["greeter"].as_map().unwrap()["version"], Value::Str("2".into()));
         assert_eq!(data.pillar["greeter"].as_map().unwrap()["n"], Value::Int(3));
-        assert_eq!((data.splay, data.finish), (Duration::from_secs(30), Finish::Poweroff));
+        assert_eq!((data.splay, data.finish), (Some(Duration::from_secs(30)), Finish::Poweroff));
         assert_eq!(data.watch.len(), 1);
         assert!(!data.states.follow);
     }

@@ -45,15 +45,22 @@ impl Boot {
 
     /// Waits for the next console line that contains `part`; lines before it are passed over.
     pub fn line(&mut self, part: &str) -> String {
+        self.line_of(&[part])
+    }
+
+    /// The same for any of several.
+    pub fn line_of(&mut self, parts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.console.lines.lock().unwrap();
         loop {
-            if let Some(at) = lines[self.read..].iter().position(|l| l.contains(part)) {
+            if let Some(at) =
+                lines[self.read..].iter().position(|l| parts.iter().any(|part| l.contains(part)))
+            {
                 self.read += at + 1;
                 return lines[self.read - 1].clone();
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no line with {part:?} on the console:\n{}", lines.join("\n"));
+            assert!(!left.is_zero(), "no line with {parts:?} on the console:\n{}", lines.join("\n"));
             lines = self.console.more.wait_timeout(lines, left).unwrap().0;
         }
     }
