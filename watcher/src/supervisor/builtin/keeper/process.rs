@@ -3,8 +3,10 @@
 // Effects: signals and reaps processes, reads the clock.
 #![allow(clippy::disallowed_methods)]
 
+use super::adopt::await_stranger;
 use super::{Ask, Keeper, Message};
 use crate::supervisor::builtin::decide::Ended;
+use crate::supervisor::builtin::record::Identified;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
@@ -80,11 +82,19 @@ impl Keeper {
 
     /// Have a thread tell us when the child ends. It does not reap: until we do, the process id is nobody else's, so
     /// that a signal never meets a stranger. Only this child is waited for; others are somebody else's.
-    pub(super) fn await_end_of(&self, pid: Pid) {
+    pub(super) fn await_end_of(&self, process: Identified) {
         let to_self = self.to_self.clone();
+        let pid = Pid::from_raw(process.pid);
         let watch = move || {
-            while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR)
-            {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            let waited = loop {
+                match waitid(Id::Pid(pid), flags) {
+                    Err(nix::Error::EINTR) => {}
+                    other => break other,
+                }
+            };
+            if waited == Err(nix::Error::ECHILD) {
+                await_stranger(process);
             }
             let _ = to_self.send(Message::Ended(pid));
         };
@@ -92,6 +102,15 @@ impl Keeper {
         if let Err(error) = thread.spawn(watch) {
             tracing::error!(service = self.service, "no thread to await process {pid}: {error}");
         }
+    }
+
+    /// The same for a child that was just started.
+    pub(super) fn await_child(&self, pid: Pid) -> Identified {
+        // Until it is reaped, a child is there, if only as a zombie.
+        let unseen = Identified { pid: pid.as_raw(), started: 0 };
+        let process = Identified::of(pid.as_raw()).unwrap_or(unseen);
+        self.await_end_of(process);
+        process
     }
 
     pub(super) fn reap(&self, pid: Pid) -> Ended {
