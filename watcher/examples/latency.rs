@@ -104,9 +104,8 @@ fn measure(supervisor: Arc<dyn Supervisor>, dir: &Path, runs: usize) -> Vec<Dura
         name: "bench".into(),
         paths: vec![configuration.clone()],
         service: "bench".into(),
-        action: Action::Restart,
         debounce: DEBOUNCE,
-        check: None,
+        ..Rule::default()
     };
     watcher.set_rules(vec![rule]).unwrap();
     let one = |run: usize| {

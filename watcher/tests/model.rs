@@ -123,7 +123,7 @@ fn rule(name: &str, path: PathBuf, action: Action) -> Rule {
         service: name.into(),
         action,
         debounce: DEBOUNCE,
-        check: None,
+        ..Rule::default()
     }
 }
 

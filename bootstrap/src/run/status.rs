@@ -35,6 +35,8 @@ pub(crate) struct Status {
     pub(crate) services: Vec<Service>,
     /// The rules that are armed.
     pub(crate) watches: Vec<serde_json::Value>,
+    /// How the watcher fares: kernel watches in use, why some paths are polled, events that the kernel threw away.
+    pub(crate) watching: serde_json::Value,
     /// The last restarts, newest last.
     pub(crate) restarts: Vec<Restart>,
     /// The repository.
@@ -151,6 +153,8 @@ pub(crate) struct Totals {
     pub(crate) converge_restarts: u64,
     /// Checks that kept a watch from acting.
     pub(crate) checks_failed: u64,
+    /// Files edited by hand that were put back.
+    pub(crate) edits_reverted: u64,
 }
 
 const KEPT_RESTARTS: usize = 50;
@@ -179,6 +183,10 @@ impl Status {
             None => format!("ready {} {}\n", self.id, self.commit.as_deref().unwrap_or("-")),
             Some(reason) => format!("{reason}\n"),
         }
+    }
+
+    fn edited(&self) -> usize {
+        self.watches.iter().filter_map(|rule| rule["edited"].as_array()).map(Vec::len).sum()
     }
 
     /// Prometheus' text format.
@@ -222,6 +230,17 @@ impl Status {
             "Checks that kept a watch from acting.",
             &plain(t.checks_failed as f64),
         );
+        let reverted = plain(t.edits_reverted as f64);
+        family("edits_reverted_total", "counter", "Files edited by hand that were put back.", &reverted);
+        let edited = plain(self.edited() as f64);
+        family(
+            "watch_edited_files",
+            "gauge",
+            "Files of the states that are as somebody edited them.",
+            &edited,
+        );
+        let held = self.watches.iter().filter(|rule| rule["state"] == "held").count();
+        family("watch_held", "gauge", "Changes that wait for their rule's rate.", &plain(held as f64));
         if let Some(c) = &self.converge {
             family(
                 "converge_duration_seconds",
