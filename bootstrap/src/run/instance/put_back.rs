@@ -29,7 +29,7 @@ impl Instance<'_> {
         let current = self.store.linked(Link::Current).and_then(|commit| self.store.release(&commit));
         let (converge, low) = self.compiled(&current.ok_or("there is no tree")?)?;
         let steps = revert::steps(&low, paths, self.resident.root());
-        Ok(self.apply_steps(&converge, &low, &steps)?)
+        self.apply_steps(&converge, &low, &steps)
     }
 
     fn apply_steps(&self, converge: &Converge, low: &LowState, steps: &LowState) -> Result<Report, String> {
