@@ -142,7 +142,13 @@ impl Arms {
         stale.iter().for_each(|path| self.disarm(path));
     }
 
-    /// A directory was moved, or events were lost: kernel watches follow the inode, ours the name. Trust none.
+    /// A directory was moved: the kernel's watches follow it, and our names do not.
+    pub(crate) fn distrust_below(&mut self, path: &Path) {
+        let below: Vec<_> = self.armed.keys().filter(|armed| armed.starts_with(path)).cloned().collect();
+        below.iter().for_each(|path| self.disarm(path));
+    }
+
+    /// Events were lost, that of a move perhaps among them.
     pub(crate) fn distrust(&mut self) {
         let all: Vec<_> = self.armed.keys().cloned().collect();
         all.iter().for_each(|path| self.disarm(path));

@@ -277,13 +277,14 @@ impl Engine {
     fn on_events(&mut self) {
         let happened = self.arms.happened();
         let now = self.now();
-        // Watches follow a directory that moves, and their names do not: arm anew, and look at everything.
-        let moved = happened.paths.iter().any(|(path, touch)| touch.moved && self.arms.is_armed(path));
-        if happened.rescan || moved {
+        if happened.rescan {
             self.arms.distrust();
-            self.touch_all(now);
-            return;
+            return self.touch_all(now);
         }
+        // Watches follow a directory that moves, and their names do not: those who know it arm anew.
+        let moved = happened.paths.iter().filter(|(path, touch)| touch.moved && self.arms.is_armed(path));
+        let moved: Vec<_> = moved.map(|(path, _)| path.clone()).collect();
+        moved.iter().for_each(|path| self.arms.distrust_below(path));
         let mut reshaped = Vec::new();
         for (name, ground) in &self.ground {
             let mine = |(path, touch): &(&PathBuf, &Touch)| ground.survey.concerns(path, touch.structural);
@@ -339,8 +340,19 @@ impl Engine {
     }
 
     fn begin_jobs(&mut self) {
-        for service in self.board.due(self.now()) {
+        let now = self.now();
+        if self.board.due(now).is_empty() {
+            return;
+        }
+        // Whatever has happened by now begins its debounce anew, though we have not been woken for it yet.
+        self.on_events();
+        for service in self.board.due(now) {
             let prints = self.prints(&service);
+            // What happened while we looked may be half of something: it has its own debounce.
+            self.on_events();
+            if !self.board.due(now).contains(&service) {
+                continue;
+            }
             let now = self.now();
             let decision = self.board.decide(&service, &prints, now);
             self.tell_edits(decision.edits);

@@ -121,9 +121,13 @@ impl Queue {
         let _ = remove_watch(&*self.descriptor, number);
     }
 
-    /// Take what was noted.
+    /// Take what has happened until now, whether or not the thread has come to it.
     pub(crate) fn take(&self) -> Noted {
-        std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        let mut reader = Reader::new(&*self.descriptor, &mut buffer);
+        while note_buffer(&mut reader, &mut noted) {}
+        std::mem::take(&mut noted)
     }
 }
 
@@ -140,39 +144,35 @@ fn empty(descriptor: &OwnedFd, end: &PipeReader, noted: &Mutex<Noted>, wake: &im
             Ok(_) if both[1].any() != Some(false) => return,
             Ok(_) => {}
         }
-        while let Some(first) = note_buffer(&mut reader, noted) {
-            if first {
-                wake();
-            }
+        // Read under the lock: what left the kernel's queue has been noted for whoever has the lock next.
+        let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet = noted.is_empty();
+        note_buffer(&mut reader, &mut noted);
+        if quiet && !noted.is_empty() {
+            wake();
         }
     }
 }
 
-/// Read once and note all of it: whether it is the first that is noted, or `None` when there is nothing more.
-fn note_buffer(reader: &mut Reader<'_, &OwnedFd>, noted: &Mutex<Noted>) -> Option<bool> {
-    let mut event = reader.next();
-    if matches!(event, Err(Errno::WOULDBLOCK)) {
-        return None;
-    }
-    let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-    let quiet = noted.is_empty();
+/// Read once and note all of it. False when there was nothing.
+fn note_buffer(reader: &mut Reader<'_, &OwnedFd>, noted: &mut Noted) -> bool {
     loop {
-        match event {
+        match reader.next() {
             Ok(event) => {
                 let name = event.file_name().map_or(&[][..], |name| name.to_bytes());
                 noted.note(event.wd(), event.events(), OsStr::from_bytes(name));
             }
-            Err(Errno::INTR) => return Some(false),
+            Err(Errno::WOULDBLOCK) => return false,
+            Err(Errno::INTR) => continue,
             Err(error) => {
                 tracing::error!("reading inotify events: {error}");
                 noted.lost = true;
-                return None;
+                return false;
             }
         }
         if reader.is_buffer_empty() {
-            return Some(quiet);
+            return true;
         }
-        event = reader.next();
     }
 }
 
