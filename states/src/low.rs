@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::requisites::is_requisite;
 use crate::kept::form;
 pub use crate::lines::Lines;
 use crate::value::{Map, Value};
@@ -108,6 +109,17 @@ pub struct LowState {
 }
 
 impl LowState {
+    /// The steps that are wanted, in their order, without what they require of others or others of them.
+    #[must_use]
+    pub fn alone(&self, wanted: impl Fn(&Chunk) -> bool) -> Self {
+        let mut chunks: Vec<Chunk> = self.chunks.iter().filter(|chunk| wanted(chunk)).cloned().collect();
+        for chunk in &mut chunks {
+            chunk.listens.clear();
+            chunk.args.retain(|key, _| !is_requisite(key));
+        }
+        Self { listing: (0..chunks.len()).collect(), chunks, ..self.clone() }
+    }
+
     /// Where the chunk's id was declared in the file as it is written: [`Chunk::origin`] is a place of the rendered text.
     pub fn origin(&self, chunk: &Chunk) -> Origin {
         self.lines.origin(&chunk.origin)

@@ -8,7 +8,7 @@ mod daemon;
 use common::{alive, lines, until};
 use daemon::Daemon;
 use mayfly_watcher::supervisor::{Error, Kind, Status, Supervisor, Supervisord, detect};
-use mayfly_watcher::{Action, Event, Rule, Watcher};
+use mayfly_watcher::{Event, Rule, Watcher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -130,9 +130,8 @@ fn a_changed_file_restarts_a_program_once() {
         name: "web".into(),
         paths: vec![file.clone()],
         service: "web".into(),
-        action: Action::Restart,
         debounce: Duration::from_millis(20),
-        check: None,
+        ..Rule::default()
     };
     watcher.set_rules(vec![rule]).unwrap();
     std::fs::write(&file, "two\n").unwrap();

@@ -136,9 +136,8 @@ fn watching(machine: &Machine, file: &std::path::Path) -> (Watcher, Receiver<Eve
         name: "web".into(),
         paths: vec![file.to_owned()],
         service: "web".into(),
-        action: Action::Restart,
         debounce: Duration::from_millis(20),
-        check: None,
+        ..Rule::default()
     };
     watcher.set_rules(vec![rule]).unwrap();
     (watcher, told)

@@ -83,9 +83,8 @@ fn rule(name: &str, service: &str, paths: &[PathBuf]) -> Rule {
         name: name.into(),
         paths: paths.to_vec(),
         service: service.into(),
-        action: Action::Restart,
         debounce: DEBOUNCE,
-        check: None,
+        ..Rule::default()
     }
 }
 

@@ -2,11 +2,14 @@
 // Effects: the clock, the state directory, and everything that a converge does.
 #![allow(clippy::disallowed_methods)]
 
+mod put_back;
+
 use super::backoff::Away;
 use super::board::epoch;
 use super::console::say;
 use super::phase::short;
 use super::pin::Pin;
+use super::revert::Edits;
 use super::status::{Converge as Summary, FailedStep, Remote, Restart};
 use super::watches;
 use super::{Error, Resident, Stopped};
@@ -16,7 +19,7 @@ use crate::identity;
 use crate::imds::Identity;
 use crate::services::SupervisedServices;
 use crate::supervise;
-use crate::userdata::{Finish, UserData, default_splay, rules_from_pillar, splay_of};
+use crate::userdata::{Finish, UserData, WatchRule, default_splay, rules_from_pillar, splay_of};
 use crate::web::{Environment, Web};
 use mayfly_states::engine::{Observer, Options};
 use mayfly_states::fsys::lock::ConvergeLock;
@@ -27,6 +30,7 @@ use mayfly_states::report::{Report, StepReport};
 use mayfly_states::tree::{Roots, Tree};
 use mayfly_watcher::supervisor::Supervisor;
 use mayfly_watcher::watch::{Event, Watcher};
+use put_back::{Approve, listed};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,9 +65,10 @@ impl<'r> Instance<'r> {
         let store =
             Store::open(state_dir).map_err(|source| Error::Disk { path: state_dir.clone(), source })?;
         let supervisor = supervise::choose(user.supervisor, resident.root());
-        let board = resident.board.clone();
-        let watcher = Watcher::start(supervisor.clone(), Arc::new(move |event: &Event| heard(&board, event)))
-            .map_err(|e| Error::Services(e.to_string()))?;
+        let (board, edits) = (resident.board.clone(), resident.edits.clone());
+        let listener = Arc::new(move |event: &Event| heard(&board, &edits, event));
+        let watcher =
+            Watcher::start(supervisor.clone(), listener).map_err(|e| Error::Services(e.to_string()))?;
         let services = Arc::new(SupervisedServices::new(watcher.supervisor()));
         let splay = user.splay.unwrap_or_else(|| default_splay(&user.schedule, chrono::Utc::now()));
         let instance = Self {
@@ -349,6 +354,23 @@ impl<'r> Instance<'r> {
 
     /// Compiles, arms the rules, and walks the steps while the watcher holds its hand. The error is for people.
     fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
+        let (converge, low) = self.compiled(&fetched.path)?;
+        low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
+        let declared = self.declared(&low)?;
+        watches::idle(&low, &declared).iter().for_each(|warning| say(format!("warning: {warning}")));
+        let rules = watches::rules(&low, &declared, self.resident.root());
+        let mut announce = Announce { approve: Approve::new(&self.watcher, &rules, self.resident.root()) };
+        let paused = self.watcher.pause();
+        self.watcher.set_rules(rules).map_err(|e| e.to_string())?;
+        self.resident.board.keep(&kept_services(&low));
+        self.services.take_touched();
+        let report = converge.apply(&low, Options::default(), &mut announce);
+        drop(paused);
+        Ok(report)
+    }
+
+    /// A tree's steps for this instance, and what carries them out.
+    fn compiled(&self, release: &Path) -> Result<(Converge, LowState), String> {
         let root = self.resident.root();
         let cancel = &self.resident.cancel;
         let web = Web::new(&self.resident.settings.imds, Environment::read(), cancel.clone());
@@ -359,19 +381,11 @@ impl<'r> Instance<'r> {
         let facts = Facts::read(root);
         facts.complaints.iter().for_each(say);
         let minion = identity::minion(&facts, &self.user, &self.identity);
-        let converge = Converge::new(self.tree(&fetched.path), minion, Arc::new(machine));
+        let converge = Converge::new(self.tree(release), minion, Arc::new(machine));
         let low = converge
             .compile(&[], &crate::converge::keeper(root, "run"))
             .map_err(|errors| errors.to_string())?;
-        low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
-        let rules = self.rules(&low)?;
-        let paused = self.watcher.pause();
-        self.watcher.set_rules(rules).map_err(|e| e.to_string())?;
-        self.resident.board.keep(&kept_services(&low));
-        self.services.take_touched();
-        let report = converge.apply(&low, Options::default(), &mut Announce);
-        drop(paused);
-        Ok(report)
+        Ok((converge, low))
     }
 
     fn tree(&self, release: &Path) -> Tree {
@@ -386,10 +400,9 @@ impl<'r> Instance<'r> {
         }
     }
 
-    fn rules(&self, low: &LowState) -> Result<Vec<mayfly_watcher::rule::Rule>, String> {
-        let states = mayfly_states::watches::watches(low);
-        let explicit = self.user.watch.iter().cloned().chain(rules_from_pillar(&low.pillar)?);
-        Ok(watches::rules(&states, explicit, self.resident.root()))
+    /// The rules of user-data, then those of the tree.
+    fn declared(&self, low: &LowState) -> Result<Vec<WatchRule>, String> {
+        Ok(self.user.watch.iter().cloned().chain(rules_from_pillar(&low.pillar)?).collect())
     }
 
     /// The converge lock, waiting for whoever has it (`mayfly-boot apply`).
@@ -486,11 +499,14 @@ fn failed_line(reason: &str) -> String {
     format!("failed: {}", reason.lines().next().unwrap_or_default())
 }
 
-/// A line for every step that changed something or failed.
-struct Announce;
+/// A line for every step that changed something or failed; and what a step keeps is as it should be from its end on.
+struct Announce<'a> {
+    approve: Approve<'a>,
+}
 
-impl Observer for Announce {
+impl Observer for Announce<'_> {
     fn on_step_end(&mut self, step: &StepReport, total: usize) {
+        self.approve.step(step);
         let place =
             format!("[{}/{total}] {} {} ({})", step.run_num + 1, function_of(step), step.name, step.origin);
         match step.outcome {
@@ -505,7 +521,7 @@ impl Observer for Announce {
 }
 
 /// The watcher's events, on the console and on the board.
-fn heard(board: &super::board::Board, event: &Event) {
+fn heard(board: &super::board::Board, edits: &Edits, event: &Event) {
     match event {
         Event::Restarted { service, path, action, .. } => {
             say(format!("{action} {service}: {} changed", path.display()));
@@ -529,6 +545,20 @@ fn heard(board: &super::board::Board, event: &Event) {
         }
         Event::ActionFailed { service, path, reason, .. } => {
             say(format!("{} changed but {service} could not be told: {reason}", path.display()));
+        }
+        Event::Held { service, path, wait, .. } => {
+            let wait = wait.as_secs_f64().ceil();
+            say(format!(
+                "{} changed, {service} has to wait {wait}s for it by the rule's rate",
+                path.display()
+            ));
+        }
+        Event::Edited { service, paths, revert: false, .. } => {
+            say(format!("{} edited by hand, {service} is kept as it runs", listed(paths)));
+        }
+        Event::Edited { paths, revert: true, .. } => {
+            say(format!("{} edited by hand, to be put back", listed(paths)));
+            edits.note(paths);
         }
         Event::Degraded { reason } => say(format!("watching: {reason}")),
     }

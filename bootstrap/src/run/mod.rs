@@ -12,6 +12,7 @@ mod instance;
 mod phase;
 mod pin;
 mod poweroff;
+mod revert;
 mod server;
 mod status;
 mod watches;
@@ -25,6 +26,7 @@ use board::Board;
 use console::say;
 use instance::Instance;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
+use revert::Edits;
 use server::{Asked, Server};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -98,6 +100,8 @@ enum Woken {
     Time,
     /// SIGHUP.
     Now,
+    /// Files were edited that are to be put back.
+    Edited,
 }
 
 /// What the phases share.
@@ -107,6 +111,7 @@ struct Resident {
     asked: Receiver<Asked>,
     server: Server,
     board: Arc<Board>,
+    edits: Arc<Edits>,
     listening: Mutex<bool>,
 }
 
@@ -123,6 +128,7 @@ pub(crate) fn run(settings: Settings) -> Result<Exit, Error> {
     let cancel = Cancel::default();
     let (tell, asked) = channel();
     let stop = cancel.clone();
+    let edits = Arc::new(Edits::new(tell.clone()));
     let server = Server::start(move |what| {
         if what == Asked::Stop {
             stop.set();
@@ -131,7 +137,7 @@ pub(crate) fn run(settings: Settings) -> Result<Exit, Error> {
     });
     let board = Arc::new(Board::new(settings.state_dir.join("status.json")));
     let server = server.map_err(Error::Start)?;
-    let resident = Resident { settings, cancel, asked, server, board, listening: Mutex::new(false) };
+    let resident = Resident { settings, cancel, asked, server, board, edits, listening: Mutex::new(false) };
     say(format!("mayfly-boot {} starts", env!("CARGO_PKG_VERSION")));
     match resident.live()? {
         Ok(exit) => Ok(exit),
@@ -167,7 +173,9 @@ impl Resident {
                     say("SIGHUP: fetching and converging now");
                     instance.tick(true)?;
                 }
+                Woken::Edited => {}
             }
+            instance.put_back()?;
         }
     }
 
@@ -274,6 +282,7 @@ impl Resident {
         match asked {
             _ if self.cancel.is_set() => Err(Stopped),
             Ok(Asked::Now) => Ok(Woken::Now),
+            Ok(Asked::Edited) => Ok(Woken::Edited),
             Err(RecvTimeoutError::Timeout) => Ok(Woken::Time),
             Ok(Asked::Stop) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
         }

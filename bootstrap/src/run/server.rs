@@ -19,6 +19,8 @@ pub(crate) enum Asked {
     Stop,
     /// SIGHUP: fetch and converge now.
     Now,
+    /// No signal, but the watcher: kept files are to be put back.
+    Edited,
 }
 
 /// The runtime that serves and listens for signals until the program ends.
@@ -85,7 +87,7 @@ const TEXT: Text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
 /// Services are looked at by asking the supervisor, which may take a moment: never on the runtime's own thread.
 async fn fresh(board: Arc<Board>) -> super::status::Status {
     let looked = board.clone();
-    let _ = tokio::task::spawn_blocking(move || looked.refresh_services()).await;
+    let _ = tokio::task::spawn_blocking(move || looked.refresh()).await;
     board.snapshot()
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Status {
     pub(crate) services: Vec<Service>,
     /// The rules that are armed.
     pub(crate) watches: Vec<serde_json::Value>,
+    /// How the watcher fares: kernel watches in use, why some paths are polled, events that the kernel threw away.
+    pub(crate) watching: serde_json::Value,
     /// The last restarts, newest last.
     pub(crate) restarts: Vec<Restart>,
     /// The repository.
@@ -151,6 +153,8 @@ pub(crate) struct Totals {
     pub(crate) converge_restarts: u64,
     /// Checks that kept a watch from acting.
     pub(crate) checks_failed: u64,
+    /// Files edited by hand that were put back.
+    pub(crate) edits_reverted: u64,
 }
 
 const KEPT_RESTARTS: usize = 50;
@@ -179,6 +183,25 @@ impl Status {
             None => format!("ready {} {}\n", self.id, self.commit.as_deref().unwrap_or("-")),
             Some(reason) => format!("{reason}\n"),
         }
+    }
+
+    /// Name, kind, help and value of what is to be said of watches.
+    fn of_watches(&self) -> [(&'static str, &'static str, &'static str, f64); 4] {
+        let edited: usize =
+            self.watches.iter().filter_map(|rule| rule["edited"].as_array()).map(Vec::len).sum();
+        let held = self.watches.iter().filter(|rule| rule["state"] == "held").count();
+        let (failed, reverted) = (self.totals.checks_failed, self.totals.edits_reverted);
+        [
+            ("watch_checks_failed_total", "counter", "Checks that kept a watch from acting.", failed as f64),
+            ("edits_reverted_total", "counter", "Files edited by hand that were put back.", reverted as f64),
+            (
+                "watch_edited_files",
+                "gauge",
+                "Files of the states that are as somebody edited them.",
+                edited as f64,
+            ),
+            ("watch_held", "gauge", "Changes that wait for their rule's rate.", held as f64),
+        ]
     }
 
     /// Prometheus' text format.
@@ -216,12 +239,9 @@ impl Status {
         family("fetches_total", "counter", "Questions to the remote by result.", &results);
         let causes = two("cause", ("watch", t.watch_restarts), ("converge", t.converge_restarts));
         family("restarts_total", "counter", "Service restarts by cause.", &causes);
-        family(
-            "watch_checks_failed_total",
-            "counter",
-            "Checks that kept a watch from acting.",
-            &plain(t.checks_failed as f64),
-        );
+        for (name, kind, help, value) in self.of_watches() {
+            family(name, kind, help, &plain(value));
+        }
         if let Some(c) = &self.converge {
             family(
                 "converge_duration_seconds",

@@ -11,13 +11,12 @@ mod schedule;
 mod validate;
 
 pub(crate) use remote::{Remote, SshAddress};
-pub(crate) use rule::rules_from_pillar;
+pub(crate) use rule::{How, WatchRule, rules_from_pillar};
 pub(crate) use schedule::{Schedule, default_splay, splay_of};
 
 use mayfly_states::options::Options;
 use mayfly_states::tree::Roots;
 use mayfly_states::value::Map;
-use mayfly_watcher::rule::Rule;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,7 +51,7 @@ pub(crate) struct UserData {
     /// Which supervisor runs the services.
     pub(crate) supervisor: Supervisor,
     /// Rules beside those of the states.
-    pub(crate) watch: Vec<Rule>,
+    pub(crate) watch: Vec<WatchRule>,
     /// What to do after the first converge.
     pub(crate) finish: Finish,
 }

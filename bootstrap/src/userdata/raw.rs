@@ -56,11 +56,13 @@ pub(super) struct RawStates {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRule {
     pub(super) name: Option<String>,
-    pub(super) paths: Vec<String>,
+    pub(super) paths: Option<Vec<String>>,
     pub(super) service: Option<String>,
     pub(super) action: Option<String>,
     pub(super) debounce: Option<String>,
     pub(super) check: Option<String>,
+    pub(super) rate: Option<String>,
+    pub(super) on_edit: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

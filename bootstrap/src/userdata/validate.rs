@@ -1,12 +1,12 @@
 //! From user-data as written to user-data checked: every value, with the place of the first that is wrong. Pure.
 
 use super::raw::{RawRule, RawStates, RawUserData};
+use super::rule::WatchRule;
 use super::{Error, Finish, Remote, Schedule, Source, Supervisor, UserData};
 use crate::convert;
 use mayfly_states::options::Options;
 use mayfly_states::tree::Roots;
 use mayfly_states::value::{Map, Value};
-use mayfly_watcher::rule::Rule;
 use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -149,7 +149,7 @@ fn options(
     Ok(options)
 }
 
-fn rules(raw: Vec<Spanned<RawRule>>, p: &Places<'_>) -> Result<Vec<Rule>, Error> {
+fn rules(raw: Vec<Spanned<RawRule>>, p: &Places<'_>) -> Result<Vec<WatchRule>, Error> {
     let mut names = BTreeSet::new();
     let mut rules = Vec::new();
     for one in raw {

@@ -170,11 +170,21 @@ pub(crate) static STATES: &[Field] = &[
 ];
 pub(crate) static WATCH: &[Field] = &[
     key("name", Kind::Text, "Name of the rule"),
-    must("paths", Kind::Texts, "Shell patterns"),
+    key(
+        "paths",
+        Kind::Texts,
+        "Shell patterns; without any, it is about what the states let the service watch",
+    ),
     must("service", Kind::Text, "The service that is restarted"),
     key("action", Kind::Text, "restart, reload, signal NAME or run COMMAND"),
     key("debounce", Kind::Duration, "How long changes are gathered"),
     key("check", Kind::Text, "Command that must pass before"),
+    key("rate", Kind::Text, "How often at most, such as 3/1m"),
+    key(
+        "on_edit",
+        Kind::Word(&["restart", "revert", "report"]),
+        "When a file of the states is edited by hand",
+    ),
 ];
 pub(crate) static PROBE: &[Field] = &[
     must("port", Kind::Whole(1, 65_535), "Port"),

@@ -208,7 +208,7 @@ fn states(top: &Table<'_>) -> Read<StatesSpec> {
 fn watch(top: &Table<'_>) -> Read<Vec<serde_json::Value>> {
     let rules = top.sections("watch")?;
     for table in &rules {
-        table.texts("paths")?.ok_or_else(|| table.missing("paths"))?;
+        table.texts("paths")?;
         table.text("service")?.ok_or_else(|| table.missing("service"))?;
         table.duration("debounce")?;
     }

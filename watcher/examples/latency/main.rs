@@ -190,9 +190,8 @@ fn mayfly(
         name: "bench".into(),
         paths: vec![configuration.to_owned()],
         service: "bench".into(),
-        action: Action::Restart,
         debounce,
-        check: None,
+        ..Rule::default()
     };
     watcher.set_rules(vec![rule]).unwrap();
     Watching::Mayfly { _watcher: watcher, acted }

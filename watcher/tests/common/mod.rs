@@ -7,6 +7,8 @@
     clippy::new_without_default
 )]
 
+pub mod storm;
+
 use mayfly_watcher::supervisor::builtin::{Builtin, Options};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
