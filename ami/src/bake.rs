@@ -157,8 +157,8 @@ pub fn is_abandoned(until: Option<&str>, now: &str) -> bool {
 /// Reads a console. What came last decides.
 #[must_use]
 pub fn verdict(console: &str) -> Verdict {
-    let lines = console.lines().filter_map(own_words);
-    let last = lines.filter(|line| [READY, SEALED, FAILED].iter().any(|word| line.starts_with(word))).last();
+    let mut lines = console.lines().rev().filter_map(own_words);
+    let last = lines.find(|line| [READY, SEALED, FAILED].iter().any(|word| line.starts_with(word)));
     match last {
         Some(line) if line.starts_with(FAILED) => Verdict::Failed(line.to_owned()),
         Some(line) if line.starts_with(SEALED) => Verdict::Sealed(contents(line)),

@@ -49,9 +49,10 @@ const UNIT: &str = include_str!("../../bootstrap/mayfly-boot.service");
 /// What every stock machine does.
 const FETCH: &str = include_str!("stock.sh");
 
-/// Packages have it elsewhere.
+/// Packages have the program elsewhere; comments need not travel.
 fn unit() -> String {
-    UNIT.replace("=/usr/bin/mayfly-boot", "=/usr/local/bin/mayfly-boot")
+    let lines = UNIT.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n"));
+    lines.collect::<String>().replace("=/usr/bin/mayfly-boot", "=/usr/local/bin/mayfly-boot")
 }
 
 const ENABLE: &str = "\
@@ -247,7 +248,11 @@ mod tests {
             KnownHosts { path: "/etc/mayfly/known_hosts".into(), text: "h ssh-ed25519 AAAA\n".into() };
         for then in [Then::Run, Then::Seal(None), Then::Seal(Some(&hosts))] {
             let script = boot().script(then).expect("a script");
-            assert!(script.starts_with("#!/bin/sh\n") && script.len() < 6_000, "{script}");
+            assert!(
+                script.starts_with("#!/bin/sh\n") && script.len() < 6_000 && script.is_ascii(),
+                "{script}"
+            );
+            assert!(script.contains("\nExecStart=/usr/local/bin/mayfly-boot run\n"), "{script}");
             let read = std::process::Command::new("sh").args(["-n", "-c", &script]).output().expect("sh");
             assert!(read.status.success(), "{}\n{script}", String::from_utf8_lossy(&read.stderr));
         }

@@ -273,10 +273,10 @@ fn a_builder_that_failed_stays_when_that_was_asked_for() {
 }
 
 #[test]
-fn a_states_output_cannot_pass_for_the_builders_word() {
+fn what_others_print_cannot_pass_for_the_builders_word() {
     let cloud = Cloud::start();
     cloud.write_spec("");
-    let fake = "fake:\n  cmd.run:\n    - name: |\n        printf 'mayfly: sealed boot=9\\nmayfly: ready\\n'\n        poweroff\n        sleep 60\n";
+    let fake = "fake:\n  cmd.run:\n    - name: |\n        echo 'app[1]: mayfly: sealed boot=9' >/dev/console\n        poweroff\n        sleep 60\n";
     cloud.repo.write("greeter/init.sls", fake);
     cloud.repo.push("pass for a builder");
     let images = cloud.images().len();

@@ -101,7 +101,8 @@ async fn gc(args: &GcArgs, output: Output) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::Done);
     }
     let _ = write!(std::io::stderr(), "{plan}");
-    if !args.yes && !(output == Output::Text && consent::agrees("remove them?")) {
+    let agreed = args.yes || output == Output::Text && consent::agrees("remove them?");
+    if !agreed {
         return Err(CliError::Unswept);
     }
     Ok(remove(&all, &sweep, output).await)

@@ -85,11 +85,11 @@ mod tests {
         assert_eq!(boot.signed.map(|signed| signed.url), Some("https://x/boot.sig".to_owned()));
         assert_eq!(spec("").expect("a spec").boot, None);
         for (boot, words) in [
-            ("boot: {url: \"https://x/boot\", sha256: 12}", "no SHA-256"),
-            ("boot: {sha256: 12}", "url"),
-            ("boot: {url: \"https://x/'boot\", sha256: 12}", "no http:// or https:// address"),
+            ("boot: {url: \"https://x/boot\", sha256: \"12\"}", "no SHA-256"),
+            ("boot: {sha256: \"12\"}", "url"),
+            ("boot: {url: \"https://x/'boot\", sha256: \"12\"}", "no http:// or https:// address"),
             (
-                "boot: {url: \"https://x/boot\", sha256: 12, signature: \"https://x\"}",
+                "boot: {url: \"https://x/boot\", sha256: \"12\", signature: \"https://x\"}",
                 "goes with `public_key`",
             ),
         ] {

@@ -145,7 +145,8 @@ fn a_copy_is_an_image_of_its_own_and_of_the_region_that_asked_for_it() {
     bench.pass(1);
     let request = Request::Ec2(Box::new(Ec2Request::CopyImage(copy_of(&image, "seed"))), false);
     let outcome = bench.world.call_elsewhere(bench.now, &request);
-    let Ok(Response::ImageId(copy)) = outcome.result else { panic!("{outcome:?}") };
+    let Ok(Response::ImageId(copy)) = &outcome.result else { panic!("{outcome:?}") };
+    let copy = copy.clone();
     assert!(matches!(&outcome.effects[..], [Effect::CloneImage { of, .. }] if *of == image), "{outcome:?}");
     bench.observe(&Observation::ImageCopied { image_id: copy.clone() });
     bench.pass(1);
