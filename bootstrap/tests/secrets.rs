@@ -51,7 +51,7 @@ fn tokens_are_read_with_the_role_of_the_instance() {
     let server = GitHttp::start(stage.dir.path(), Some("Basic eC1hY2Nlc3MtdG9rZW46aHVzaA=="));
     let url = server.url("states.git");
     stage.imds.set_role(moto.role.to_string());
-    let env = [("AWS_ENDPOINT_URL", Path::new(&moto.endpoint)), ("MAYFLY_LOG", Path::new("trace"))];
+    let env = [("AWS_ENDPOINT_URL", Path::new(&moto.endpoint))];
     for kept in ["{ssm: /git/token}", "{secret: git, key: token}"] {
         stage.imds.set_user_data(support::user_data(&url, &format!("  token: {kept}\n")));
         let mut boot = Boot::start(&stage.root(), &stage.imds.url, &env);

@@ -96,7 +96,7 @@ fn describe(secret: &Secret) -> String {
     match secret {
         Secret::File(path) => format!("file {}", path.display()),
         Secret::Parameter(name) => format!("SSM parameter {name}"),
-        Secret::Secret(id, _) => format!("secret {id}"),
+        Secret::Managed(id, _) => format!("secret {id}"),
     }
 }
 
@@ -109,12 +109,12 @@ fn read(vault: &Vault, secret: &Secret, kept: &mut Option<(String, Instant)>) ->
     }
     let answer = match secret {
         Secret::Parameter(name) => vault.parameter(name),
-        Secret::Secret(id, _) => vault.secret(id),
+        Secret::Managed(id, _) => vault.secret(id),
         Secret::File(_) => Ok(String::new()),
     };
     let value = answer.map_err(|error| Error::secret(&describe(secret), error.to_string()))?;
     let value = match secret {
-        Secret::Secret(_, Some(key)) => {
+        Secret::Managed(_, Some(key)) => {
             inner(&value, key).map_err(|e| Error::secret(&describe(secret), e))?
         }
         _ => value,

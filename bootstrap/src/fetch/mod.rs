@@ -28,8 +28,6 @@ use crate::userdata::{Remote, Source};
 use export::ExportError;
 use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Repository};
 use login::Logins;
-use mayfly_states::tree::Roots;
-use sha2::Digest;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
@@ -65,10 +63,6 @@ pub(crate) struct FormulaTree {
     /// The folder that joins the file roots.
     pub(crate) root: PathBuf,
 }
-
-/// How deep submodules may nest, and how many a tree may have.
-const MAX_NESTING: usize = 3;
-const MAX_SUBMODULES: usize = 64;
 
 /// Fetches one repository, from the first of its remotes that gives it, into one store.
 #[derive(Debug)]
@@ -371,63 +365,6 @@ impl Fetcher {
         let notes = self.fill(prepared, &submodules)?;
         export::sync(prepared).map_err(failed)?;
         Ok(notes)
-    }
-
-    /// Fetches submodules into their folders of a tree that is being written.
-    fn fill(&self, prepared: &Path, wanted: &[export::Submodule]) -> Result<Vec<String>, Error> {
-        let file = prepared.join(".gitmodules");
-        let is_file = std::fs::symlink_metadata(&file).is_ok_and(|meta| meta.is_file());
-        let text = if is_file && self.source.submodules {
-            std::fs::read_to_string(&file)
-        } else {
-            Ok(String::new())
-        };
-        let text = text.unwrap_or_default();
-        let mut notes = Vec::new();
-        for (n, submodule) in wanted.iter().enumerate() {
-            let address = submodules::address(&text, &submodule.path);
-            match address.filter(|_| n < MAX_SUBMODULES && self.nesting < MAX_NESTING) {
-                None => notes.push(format!("submodule {} is not fetched", submodule.path)),
-                Some(url) => {
-                    let part = |cause: Error| match cause {
-                        Error::Cancelled => Error::Cancelled,
-                        cause => Error::Submodule { path: submodule.path.clone(), cause: Box::new(cause) },
-                    };
-                    let path = self.submodule(&url, &submodule.commit).map_err(part)?;
-                    submodules::join(&path, &prepared.join(&submodule.path)).map_err(Error::Disk)?;
-                }
-            }
-        }
-        Ok(notes)
-    }
-
-    /// The folder of a submodule's commit, in a store of its own.
-    fn submodule(&self, url: &str, commit: &str) -> Result<PathBuf, Error> {
-        let remote = self.remote.submodule(url);
-        let remote = remote.map_err(|cause| Error::Refused { url: self.url.clone(), cause })?;
-        let name: String =
-            sha2::Sha256::digest(remote.url()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let store = Store::open(&self.store.dir().join("submodules").join(name))?;
-        let login = &self.source.login;
-        let source = Source {
-            login: if remote.same_host(&self.remote) { login.clone() } else { login.elsewhere() },
-            remote,
-            mirrors: Vec::new(),
-            reference: "HEAD".to_owned(),
-            commit: None,
-            follow: false,
-            file_roots: Roots::new(),
-            pillar_roots: Roots::new(),
-            // The commit that is named by a signed one needs no signature.
-            signed_by: Vec::new(),
-            submodules: true,
-            formulas: Vec::new(),
-        };
-        let mut fetcher = Self::new(source, store.clone(), self.vault.clone(), self.cancel.clone());
-        fetcher.nesting = self.nesting + 1;
-        let fetched = fetcher.get(Want::Commit { commit, near: "HEAD" })?;
-        store.prune()?;
-        Ok(fetched.path)
     }
 
     fn access(&mut self) -> Result<Access, Error> {

@@ -738,7 +738,7 @@ fn a_deploy_key_from_a_vault_is_never_on_a_disk() {
         port: Some(sshd.port),
         path: repo.bare.display().to_string(),
     });
-    with.login.ssh_key = Some(Secret::Secret("deploy".into(), Some("key".into())));
+    with.login.ssh_key = Some(Secret::Managed("deploy".into(), Some("key".into())));
     with.login.known_hosts_file = Some(sshd.known_hosts.clone());
     let store = Store::open(&dir.path().join("state")).unwrap();
     let mut fetcher = Fetcher::new(with, store, vault(&endpoint), Cancel::default());

@@ -62,7 +62,7 @@ pub(crate) enum Secret {
     /// In SSM's Parameter Store.
     Parameter(String),
     /// In Secrets Manager; with a key, in a JSON mapping there.
-    Secret(String, Option<String>),
+    Managed(String, Option<String>),
 }
 
 /// An installation of a GitHub App.
@@ -177,7 +177,7 @@ fn secret(key: &str, value: Value) -> Result<Secret, String> {
     let found = match (file, ssm, secret, inner) {
         (Some(path), None, None, None) => Secret::File(absolute(&format!("{key}.file"), path)?),
         (None, Some(name), None, None) => Secret::Parameter(plain_id(key, name)?),
-        (None, None, Some(id), inner) => Secret::Secret(plain_id(key, id)?, inner.map(str::to_owned)),
+        (None, None, Some(id), inner) => Secret::Managed(plain_id(key, id)?, inner.map(str::to_owned)),
         _ => return Err(usage()),
     };
     let known = [file, ssm, secret, inner].iter().flatten().count();
@@ -284,7 +284,7 @@ mod tests {
     fn secrets_are_named_where_they_are_kept() {
         let login = |rest: &str| read(rest).unwrap().login;
         assert_eq!(login("  token: {ssm: /git/token}\n").token, Some(Secret::Parameter("/git/token".into())));
-        let both = Secret::Secret("git".into(), Some("token".into()));
+        let both = Secret::Managed("git".into(), Some("token".into()));
         assert_eq!(login("  token: {secret: git, key: token}\n").token, Some(both));
         assert_eq!(login("  ssh_key: {file: /k}\n").ssh_key, Some(Secret::File("/k".into())));
         let app = login("  github_app: {id: 7, installation: 9, key: {ssm: /k}}\n").app.unwrap();

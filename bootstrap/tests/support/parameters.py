@@ -6,12 +6,12 @@ import json
 import logging
 import os
 import sys
-import urllib.request
 
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
 os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "testing")
 
 import boto3  # noqa: E402
+from moto import settings  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -33,7 +33,7 @@ client("secretsmanager").create_secret(Name="git", SecretString=json.dumps({"tok
 role = client("iam").create_role(RoleName="web-role", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
 client("iam").put_role_policy(RoleName="web-role", PolicyName="p", PolicyDocument=json.dumps(allow))
 keys = client("sts").assume_role(RoleArn=role, RoleSessionName="i-1")["Credentials"]
-urllib.request.urlopen(urllib.request.Request(endpoint + "/moto-api/reset-auth", data=b"0")).read()
+settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
 print(json.dumps({"endpoint": endpoint, "role": {
     "Code": "Success", "AccessKeyId": keys["AccessKeyId"], "SecretAccessKey": keys["SecretAccessKey"],
     "Token": keys["SessionToken"], "Expiration": keys["Expiration"].strftime("%Y-%m-%dT%H:%M:%SZ")}}), flush=True)
