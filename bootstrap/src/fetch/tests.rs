@@ -380,11 +380,13 @@ fn a_full_disk_is_said_and_the_last_tree_stays_current() {
     fetcher.get(Want::Tip("main")).unwrap();
     p.store().flip(Link::Current, &good).unwrap();
     // A pack that there is no room for; one that there is room for, and then none for the files in it.
-    for size in [12_000_000, 3_200_000] {
+    for (size, part) in
+        [(12_000_000, "the disk is full: the remote sends more"), (3_200_000, "No space left")]
+    {
         p.repo.write("big", &noise(size));
         let big = p.repo.push("big");
         let error = fetcher.get(Want::Tip("main")).unwrap_err();
-        assert!(matches!(error, Error::Disk(_)), "{error}");
+        assert!(matches!(error, Error::Disk(_)) && error.to_string().contains(part), "{error}");
         let store = p.store();
         assert_eq!(store.linked(Link::Current), Some(good.clone()));
         assert_eq!(store.release(&big), None, "a half-written release");

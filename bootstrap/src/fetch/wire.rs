@@ -143,7 +143,7 @@ impl Current {
     fn check(&self, received: u64) -> io::Result<()> {
         let error = if received > self.limits.room.min(MAX_ANSWER) {
             match self.limits.room < MAX_ANSWER {
-                // libgit2 writes a pack through a mapping, and a full disk under one ends the process.
+                // libgit2 writes a pack through a mapping, and a full disk under one can end the process.
                 true => WireError::NoRoom(self.limits.room),
                 false => WireError::Refused(too_much()),
             }
