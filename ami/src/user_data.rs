@@ -35,6 +35,8 @@ pub struct States {
     pub ssh_key_file: Option<String>,
     /// The known hosts on the image.
     pub known_hosts_file: Option<String>,
+    /// What else an instance is told of its repositories, under the names of `docs/user-data.md`.
+    pub more: Map<String, Value>,
 }
 
 /// What an instance does after its first converge.
@@ -165,7 +167,8 @@ impl States {
         push(&mut entries, "token_file", self.token_file.as_ref());
         push(&mut entries, "ssh_key_file", self.ssh_key_file.as_ref());
         push(&mut entries, "known_hosts_file", self.known_hosts_file.as_ref());
-        entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+        let more = self.more.iter().map(|(k, v)| (k.clone(), v.clone()));
+        entries.into_iter().map(|(k, v)| (k.to_owned(), v)).chain(more).collect()
     }
 }
 

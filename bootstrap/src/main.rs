@@ -1,6 +1,7 @@
 //! `mayfly-boot`: the program on the instance. User-data → role → state tree → converge → watch, on a schedule.
 
 mod apply;
+mod aws;
 mod cli;
 mod converge;
 mod convert;

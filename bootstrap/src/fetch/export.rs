@@ -40,18 +40,27 @@ struct Export<'a> {
     repository: &'a Repository,
     files: usize,
     bytes: u64,
-    notes: Vec<String>,
+    submodules: Vec<Submodule>,
 }
 
-/// Writes `tree` into `into`, which must not exist. Gives notes on what was left out (submodules).
+/// A place in a tree where a commit of another repository belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Submodule {
+    /// In the tree.
+    pub(super) path: String,
+    /// 40 hex digits.
+    pub(super) commit: String,
+}
+
+/// Writes `tree` into `into`, which must not exist. Gives the submodules, whose folders are left empty.
 pub(super) fn export(
     repository: &Repository,
     tree: &Tree<'_>,
     into: &Path,
-) -> Result<Vec<String>, ExportError> {
-    let mut export = Export { repository, files: 0, bytes: 0, notes: Vec::new() };
+) -> Result<Vec<Submodule>, ExportError> {
+    let mut export = Export { repository, files: 0, bytes: 0, submodules: Vec::new() };
     export.folder(tree, into, Path::new(""))?;
-    Ok(export.notes)
+    Ok(export.submodules)
 }
 
 impl Export<'_> {
@@ -76,7 +85,8 @@ impl Export<'_> {
         match (entry.kind(), entry.filemode()) {
             (Some(ObjectType::Tree), _) => self.folder(&self.repository.find_tree(entry.id())?, path, shown),
             (Some(ObjectType::Commit), _) => {
-                self.notes.push(format!("submodule {} is not fetched", shown.display()));
+                let commit = entry.id().to_string();
+                self.submodules.push(Submodule { path: shown.display().to_string(), commit });
                 DirBuilder::new().mode(0o755).create(path).map_err(|e| io(path, e))
             }
             (_, 0o120_000) => self.symlink(entry.id(), path, shown),

@@ -6,6 +6,7 @@
 // Effects: the network, and the clock for its limits.
 #![allow(clippy::disallowed_methods)]
 
+use super::login::KeyFile;
 use super::ssh::SshSession;
 use crate::http::{self, Cancel, Http};
 use crate::userdata::SshAddress;
@@ -40,7 +41,7 @@ pub(super) enum Access {
         /// Where to.
         address: SshAddress,
         /// Private key.
-        key_file: Option<PathBuf>,
+        key: Option<KeyFile>,
         /// Known hosts.
         known_hosts_file: Option<PathBuf>,
         /// To stop by.
@@ -142,7 +143,7 @@ impl Current {
     fn check(&self, received: u64) -> io::Result<()> {
         let error = if received > self.limits.room.min(MAX_ANSWER) {
             match self.limits.room < MAX_ANSWER {
-                // libgit2 writes a pack through a mapping, and a full disk under one ends the process.
+                // libgit2 writes a pack through a mapping, and a full disk under one can end the process.
                 true => WireError::NoRoom(self.limits.room),
                 false => WireError::Refused(too_much()),
             }
@@ -159,10 +160,10 @@ impl SmartSubtransport for Subtransport {
     fn action(&self, url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let opened = match &*self.current.access {
             Access::Http { .. } => self.http(url, action),
-            Access::Ssh { address, key_file, known_hosts_file, cancel } => {
+            Access::Ssh { address, key, known_hosts_file, cancel } => {
                 let session = SshSession::open(
                     address,
-                    key_file.as_deref(),
+                    key.as_ref().map(|key| key.path.as_path()),
                     known_hosts_file.as_deref(),
                     cancel.clone(),
                 );
@@ -247,9 +248,9 @@ impl HttpStream {
             200 => Some(WireError::Refused(format!(
                 "answers with {sent}, which is not git's smart HTTP protocol"
             ))),
-            401 | 403 => {
-                Some(WireError::Refused(format!("HTTP {status}: not allowed; check `states.token_file`")))
-            }
+            401 | 403 => Some(WireError::Refused(format!(
+                "HTTP {status}: not allowed; check `states.token` or `token_file`"
+            ))),
             404 => Some(WireError::Refused("HTTP 404: no such repository, or not allowed to see it".into())),
             429 | 500.. => Some(WireError::Unreachable(format!("HTTP {status}"))),
             _ => Some(WireError::Refused(format!("HTTP {status}"))),

@@ -10,11 +10,12 @@ use super::console::say;
 use super::phase::short;
 use super::pin::Pin;
 use super::revert::Edits;
-use super::status::{Converge as Summary, FailedStep, Remote, Restart};
+use super::status::{Converge as Summary, FailedStep, Formula, Remote, Restart};
 use super::watches;
 use super::{Error, Resident, Stopped};
+use crate::aws::Vault;
 use crate::converge::Converge;
-use crate::fetch::{self, Fetched, Fetcher, Link, Store};
+use crate::fetch::{self, Fetched, Link, Trees};
 use crate::identity;
 use crate::imds::Identity;
 use crate::services::SupervisedServices;
@@ -31,7 +32,7 @@ use mayfly_states::tree::{Roots, Tree};
 use mayfly_watcher::supervisor::Supervisor;
 use mayfly_watcher::watch::{Event, Watcher};
 use put_back::{Approve, listed};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,8 +46,7 @@ pub(super) struct Instance<'r> {
     resident: &'r Resident,
     user: UserData,
     identity: Identity,
-    store: Store,
-    fetcher: Fetcher,
+    trees: Trees,
     pin: Pin,
     supervisor: Arc<dyn Supervisor>,
     services: Arc<SupervisedServices>,
@@ -62,8 +62,9 @@ impl<'r> Instance<'r> {
     /// Sets up what a role needs; nothing is contacted yet.
     pub(super) fn new(resident: &'r Resident, user: UserData, identity: Identity) -> Result<Self, Error> {
         let state_dir = &resident.settings.state_dir;
-        let store =
-            Store::open(state_dir).map_err(|source| Error::Disk { path: state_dir.clone(), source })?;
+        let vault = Vault::new(&resident.settings.imds, Environment::read(), resident.cancel.clone());
+        let trees = Trees::open(state_dir, &user.states, &Arc::new(vault), &resident.cancel)
+            .map_err(|source| Error::Disk { path: state_dir.clone(), source })?;
         let supervisor = supervise::choose(user.supervisor, resident.root());
         let (board, edits) = (resident.board.clone(), resident.edits.clone());
         let listener = Arc::new(move |event: &Event| heard(&board, &edits, event));
@@ -72,7 +73,7 @@ impl<'r> Instance<'r> {
         let services = Arc::new(SupervisedServices::new(watcher.supervisor()));
         let splay = user.splay.unwrap_or_else(|| default_splay(&user.schedule, chrono::Utc::now()));
         let instance = Self {
-            fetcher: Fetcher::new(user.states.clone(), store.clone(), resident.cancel.clone()),
+            trees,
             pin: Pin::load(state_dir, &identity.instance_id, &user.states),
             splay: splay_of(&identity.instance_id, splay),
             failed: None,
@@ -81,7 +82,6 @@ impl<'r> Instance<'r> {
             resident,
             user,
             identity,
-            store,
             supervisor,
             services,
             watcher: Arc::new(watcher),
@@ -138,21 +138,18 @@ impl<'r> Instance<'r> {
     /// good tree meanwhile. What was asked for has failed all the same, and that is what `/ready` goes on saying.
     fn stand_by(&mut self, wanted: &str) -> Result<(), Stopped> {
         let uncompiled = self.resident.board.snapshot().converge.is_some_and(|last| last.error.is_some());
-        let good = self.store.linked(Link::Good).filter(|good| uncompiled && good != wanted);
-        let Some((commit, path)) = good.and_then(|good| Some((good.clone(), self.store.release(&good)?)))
-        else {
-            return Ok(());
-        };
+        let good = self.trees.kept(Link::Good).filter(|good| uncompiled && good.commit != wanted);
+        let Some(good) = good else { return Ok(()) };
         say(format!(
             "{} cannot be used: running what the last good tree {} says",
             short(wanted),
-            short(&commit)
+            short(&good.commit)
         ));
         let _lock = self.lock()?;
-        match self.apply(&Fetched { commit: commit.clone(), path, notes: Vec::new() }) {
-            Ok(_) => self.note_restarts(&commit),
+        match self.apply(&good) {
+            Ok(_) => self.note_restarts(&good.commit),
             Err(error) => {
-                say(format!("nor can {}: {}", short(&commit), error.lines().next().unwrap_or_default()))
+                say(format!("nor can {}: {}", short(&good.commit), error.lines().next().unwrap_or_default()));
             }
         }
         if self.resident.cancel.is_set() { Err(Stopped) } else { Ok(()) }
@@ -185,17 +182,16 @@ impl<'r> Instance<'r> {
         if !self.pin.done && error.is_mistake() {
             return None;
         }
-        let commit = self.store.linked(Link::Good).or_else(|| self.store.linked(Link::Current))?;
-        let path = self.store.release(&commit)?;
-        say(format!("using the last good tree {}: {error}", short(&commit)));
+        let kept = self.trees.kept(Link::Good).or_else(|| self.trees.kept(Link::Current))?;
+        say(format!("using the last good tree {}: {error}", short(&kept.commit)));
         self.remote_said = Some(error.to_string());
-        Some(Fetched { commit, path, notes: Vec::new() })
+        Some(kept)
     }
 
     /// Asks the remote, and notes how that went.
     fn ask(&mut self) -> Result<Result<Fetched, fetch::Error>, Stopped> {
         let want = self.pin.want(&self.user.states);
-        let result = self.fetcher.get(want);
+        let result = self.trees.get(want);
         let error = match &result {
             Err(fetch::Error::Cancelled) => return Err(Stopped),
             Err(error) => Some(error.to_string()),
@@ -213,6 +209,7 @@ impl<'r> Instance<'r> {
                 &mut status.totals.fetches_failed
             };
             *counter += 1;
+            self.trees.answered().clone_into(&mut status.remote.url);
             status.remote.ok = error.is_none();
             status.remote.checked = Some(epoch());
             status.remote.error.clone_from(&error);
@@ -239,23 +236,20 @@ impl<'r> Instance<'r> {
 
     /// Asks the remote, and converges when there is something new, when it was asked for, or when the last failed.
     pub(super) fn tick(&mut self, forced: bool) -> Result<(), Stopped> {
-        let current = self.store.linked(Link::Current);
         let retry = self.failed.is_some_and(|(_, at)| Instant::now() >= at);
         let fetched = match self.ask()? {
             Ok(fetched) => {
-                self.say_remote(None, current.as_deref());
+                self.say_remote(None, None);
                 Some(fetched)
             }
             Err(error) => {
-                self.say_remote(Some(&error), current.as_deref());
-                let path = current.as_deref().and_then(|c| Some((c, self.store.release(c)?)));
-                path.map(|(commit, path)| Fetched { commit: commit.to_owned(), path, notes: Vec::new() })
+                let kept = self.trees.kept(Link::Current);
+                self.say_remote(Some(&error), kept.as_ref().map(|kept| kept.commit.as_str()));
+                kept
             }
         };
         match fetched {
-            Some(fetched) if forced || retry || current.as_deref() != Some(fetched.commit.as_str()) => {
-                self.converge(&fetched)
-            }
+            Some(fetched) if forced || retry || self.trees.is_news(&fetched) => self.converge(&fetched),
             _ => Ok(()),
         }
     }
@@ -281,8 +275,14 @@ impl<'r> Instance<'r> {
             say(format!("note: {note}"));
         }
         let (commit, started, clock) = (fetched.commit.clone(), epoch(), Instant::now());
-        self.resident.board.step(|p| p.tree(&commit), |status| status.commit = Some(commit.clone()));
-        let linked = self.store.flip(Link::Current, &fetched.commit).map_err(|e| e.to_string());
+        self.resident.board.step(
+            |p| p.tree(&commit),
+            |status| {
+                status.commit = Some(commit.clone());
+                status.formulas = fetched.formulas.iter().map(Formula::of).collect();
+            },
+        );
+        let linked = self.trees.flip(Link::Current, fetched).map_err(|e| e.to_string());
         let ended = linked.and_then(|()| self.apply(fetched));
         let mut summary = Summary {
             commit,
@@ -303,19 +303,19 @@ impl<'r> Instance<'r> {
         if self.resident.cancel.is_set() {
             return Err(Stopped);
         }
-        self.conclude(summary, failure);
+        self.conclude(fetched, summary, failure);
         Ok(())
     }
 
-    fn conclude(&mut self, mut summary: Summary, failure: Option<String>) {
+    fn conclude(&mut self, fetched: &Fetched, mut summary: Summary, failure: Option<String>) {
         summary.ok = failure.is_none();
         let commit = summary.commit.clone();
         match &failure {
             None => {
                 self.failed = None;
                 self.pin.converged(&self.user.states, &commit);
-                self.said(self.store.flip(Link::Good, &commit));
-                self.said(self.store.prune());
+                self.said(self.trees.flip(Link::Good, fetched));
+                self.said(self.trees.prune());
             }
             Some(_) => {
                 let attempt = self.failed.map_or(0, |(n, _)| n + 1);
@@ -354,7 +354,7 @@ impl<'r> Instance<'r> {
 
     /// Compiles, arms the rules, and walks the steps while the watcher holds its hand. The error is for people.
     fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
-        let (converge, low) = self.compiled(&fetched.path)?;
+        let (converge, low) = self.compiled(fetched)?;
         low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
         let declared = self.declared(&low)?;
         watches::idle(&low, &declared).iter().for_each(|warning| say(format!("warning: {warning}")));
@@ -370,7 +370,7 @@ impl<'r> Instance<'r> {
     }
 
     /// A tree's steps for this instance, and what carries them out.
-    fn compiled(&self, release: &Path) -> Result<(Converge, LowState), String> {
+    fn compiled(&self, fetched: &Fetched) -> Result<(Converge, LowState), String> {
         let root = self.resident.root();
         let cancel = &self.resident.cancel;
         let web = Web::new(&self.resident.settings.imds, Environment::read(), cancel.clone());
@@ -381,23 +381,25 @@ impl<'r> Instance<'r> {
         let facts = Facts::read(root);
         facts.complaints.iter().for_each(say);
         let minion = identity::minion(&facts, &self.user, &self.identity);
-        let converge = Converge::new(self.tree(release), minion, Arc::new(machine));
+        let converge = Converge::new(self.tree(fetched), minion, Arc::new(machine));
         let low = converge
             .compile(&[], &crate::converge::keeper(root, "run"))
             .map_err(|errors| errors.to_string())?;
         Ok((converge, low))
     }
 
-    fn tree(&self, release: &Path) -> Tree {
+    /// The folders of the states and of pillar: those of the tree, then those of the formulas in their order.
+    fn tree(&self, fetched: &Fetched) -> Tree {
         let below = |roots: &Roots, wanted: fn(&PathBuf) -> bool| -> Roots {
-            let paths = |all: &[PathBuf]| all.iter().map(|path| release.join(path)).filter(wanted).collect();
+            let paths =
+                |all: &[PathBuf]| all.iter().map(|path| fetched.path.join(path)).filter(wanted).collect();
             roots.iter().map(|(env, all)| (env.clone(), paths(all))).collect()
         };
         let states = &self.user.states;
-        Tree {
-            file_roots: below(&states.file_roots, |_| true),
-            pillar_roots: below(&states.pillar_roots, |path| path.is_dir()),
-        }
+        let mut file_roots = below(&states.file_roots, |_| true);
+        let formulas = || fetched.formulas.iter().map(|formula| formula.root.clone());
+        file_roots.values_mut().for_each(|roots: &mut Vec<PathBuf>| roots.extend(formulas()));
+        Tree { file_roots, pillar_roots: below(&states.pillar_roots, |path| path.is_dir()) }
     }
 
     /// The rules of user-data, then those of the tree.

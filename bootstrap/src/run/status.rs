@@ -1,6 +1,7 @@
 //! What the program says of itself: the document behind `/status`, `status.json`, `/ready` and `/metrics`. Pure.
 
 use super::phase::Phase;
+use crate::fetch::FormulaTree;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -41,6 +42,8 @@ pub(crate) struct Status {
     pub(crate) restarts: Vec<Restart>,
     /// The repository.
     pub(crate) remote: Remote,
+    /// The formula repositories beside the tree, as last applied.
+    pub(crate) formulas: Vec<Formula>,
     /// When the remote is asked next.
     pub(crate) next_tick: Option<f64>,
     /// The supervisor in use.
@@ -134,6 +137,20 @@ pub(crate) struct Remote {
     pub(crate) ok: bool,
     /// Why not.
     pub(crate) error: Option<String>,
+}
+
+/// A formula repository and the commit of it that is (being) applied.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Formula {
+    name: String,
+    url: String,
+    commit: String,
+}
+
+impl Formula {
+    pub(super) fn of(tree: &FormulaTree) -> Self {
+        Self { name: tree.name.clone(), url: tree.url.clone(), commit: tree.commit.clone() }
+    }
 }
 
 /// What is counted.

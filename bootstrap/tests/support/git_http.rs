@@ -149,7 +149,10 @@ fn serve(
         Fault::Slow => std::thread::sleep(std::time::Duration::from_millis(300)),
         _ => {}
     }
-    let target = request.target.strip_prefix("/moved").unwrap_or(&request.target).to_owned();
+    // As a proxy is asked.
+    let target = request.target.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+    let target = target.unwrap_or(&request.target);
+    let target = target.strip_prefix("/moved").unwrap_or(target).to_owned();
     let request = Request { target, ..request };
     if authorization.is_some_and(|a| a != auth) {
         return stream.write_all(

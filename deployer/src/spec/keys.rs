@@ -167,6 +167,34 @@ pub(crate) static STATES: &[Field] = &[
     key("token_file", Kind::Text, "File on the image with an HTTPS token"),
     key("ssh_key_file", Kind::Text, "Private key on the image"),
     key("known_hosts_file", Kind::Text, "Known hosts on the image"),
+    key("mirrors", Kind::List, "Other addresses of the repository, asked in order"),
+    key("token", Kind::Section(SECRET), "Where instances find an HTTPS token"),
+    key("ssh_key", Kind::Section(SECRET), "Where instances find a private key for SSH"),
+    key("github_app", Kind::Section(APP), "A GitHub App that gives instances their tokens"),
+    key("proxy", Kind::Text, "The HTTP proxy on the way to the repository"),
+    key("signed_by", Kind::List, "Public keys: only commits that one of them signed are applied"),
+    key("submodules", Kind::Flag, "false: submodules are not fetched"),
+    key("formulas", Kind::Sections(FORMULA), "Repositories whose folders join the file roots"),
+];
+pub(crate) static SECRET: &[Field] = &[
+    key("file", Kind::Text, "File on the image"),
+    key("ssm", Kind::Text, "SSM parameter"),
+    key("secret", Kind::Text, "Secret of Secrets Manager"),
+    key("key", Kind::Text, "With `secret`: the key of a JSON mapping in it"),
+];
+pub(crate) static APP: &[Field] = &[
+    must("id", Kind::Text, "The app's number or client id"),
+    must("installation", Kind::Whole(1, u64::MAX), "The number of the installation"),
+    must("key", Kind::Section(SECRET), "Where the app's private key is"),
+    key("api", Kind::Text, "Base of the API, for GitHub Enterprise"),
+];
+pub(crate) static FORMULA: &[Field] = &[
+    must("url", Kind::Text, "Address of the repository"),
+    key("ref", Kind::Text, "Branch or tag; main when not given"),
+    key("commit", Kind::Text, "The commit to stay on"),
+    key("root", Kind::Text, "The folder that joins the file roots; the whole when not given"),
+    key("name", Kind::Text, "Its name; that of the repository when not given"),
+    key("signed_by", Kind::List, "Public keys, as for the tree"),
 ];
 pub(crate) static WATCH: &[Field] = &[
     key("name", Kind::Text, "Name of the rule"),

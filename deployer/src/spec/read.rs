@@ -196,6 +196,7 @@ fn states(top: &Table<'_>) -> Read<StatesSpec> {
         token_file: table.text("token_file")?,
         ssh_key_file: table.text("ssh_key_file")?,
         known_hosts_file: table.text("known_hosts_file")?,
+        more: more(&table)?,
     };
     for [one, many] in [["file_root", "file_roots"], ["pillar_root", "pillar_roots"]] {
         if table.get(one).is_some() && table.get(many).is_some() {
@@ -203,6 +204,21 @@ fn states(top: &Table<'_>) -> Read<StatesSpec> {
         }
     }
     Ok(StatesSpec { tree, deploy_url: table.text("deploy_url")? })
+}
+
+/// What is handed on to instances as it is written, once its keys are known to be right.
+fn more(table: &Table<'_>) -> Read<serde_json::Map<String, serde_json::Value>> {
+    for name in ["token", "ssh_key", "github_app"] {
+        table.section(name)?;
+    }
+    table.sections("formulas")?;
+    table.text("proxy")?;
+    table.flag("submodules")?;
+    table.texts("mirrors")?;
+    table.texts("signed_by")?;
+    let names = ["mirrors", "token", "ssh_key", "github_app", "proxy", "signed_by", "submodules", "formulas"];
+    let given = names.iter().filter_map(|name| Some(((*name).to_owned(), table.get(name)?.to_json())));
+    Ok(given.collect())
 }
 
 fn watch(top: &Table<'_>) -> Read<Vec<serde_json::Value>> {

@@ -26,8 +26,8 @@ impl Instance<'_> {
     }
 
     fn apply_alone(&self, paths: &[PathBuf]) -> Result<Report, String> {
-        let current = self.store.linked(Link::Current).and_then(|commit| self.store.release(&commit));
-        let (converge, low) = self.compiled(&current.ok_or("there is no tree")?)?;
+        let current = self.trees.kept(Link::Current).ok_or("there is no tree")?;
+        let (converge, low) = self.compiled(&current)?;
         let steps = revert::steps(&low, paths, self.resident.root());
         self.apply_steps(&converge, &low, &steps)
     }
