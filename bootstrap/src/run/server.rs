@@ -19,6 +19,8 @@ pub(crate) enum Asked {
     Stop,
     /// SIGHUP: fetch and converge now.
     Now,
+    /// SIGUSR2: start again, as the program that is on the disk now.
+    Again,
 }
 
 /// The runtime that serves and listens for signals until the program ends.
@@ -43,6 +45,7 @@ impl Server {
             (SignalKind::terminate(), Asked::Stop),
             (SignalKind::interrupt(), Asked::Stop),
             (SignalKind::hangup(), Asked::Now),
+            (SignalKind::user_defined2(), Asked::Again),
         ];
         let guard = runtime.enter();
         for (kind, what) in wanted {

@@ -273,6 +273,13 @@ impl Supervisor for Systemd {
     }
 }
 
+/// What is made of any text in the place of `systemctl show`, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let shown = shown(text);
+    let _ = (status_of(&shown), enabled_of(&shown), masked_of(&shown, true), with_result(text, &shown));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -475,7 +475,7 @@ impl Keeper {
         let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else {
             return Ok(());
         };
-        let (pid, life) = (process.pid, process.life);
+        let (pid, identity, life) = (process.pid, process.identity, process.life);
         let timeout = life.timeout_stop.unwrap_or(LONGEST);
         let deadline = Instant::now() + timeout;
         let told = match life.kill_mode {
@@ -485,12 +485,12 @@ impl Keeper {
         if told.is_err() {
             tracing::debug!(service = self.service, "it had ended before it was told");
         }
-        let how = match self.wait_for_end(pid, deadline) {
+        let how = match self.wait_for_end(identity, deadline) {
             Some(how) => how,
             None => {
                 tracing::warn!(service = self.service, "still there after {timeout:?}: SIGKILL");
                 let _ = killpg(pid, Signal::SIGKILL);
-                self.wait_for_end(pid, Instant::now() + LONGEST)
+                self.wait_for_end(identity, Instant::now() + LONGEST)
                     .ok_or_else(|| self.failed(verb, "it cannot be killed"))?
             }
         };
