@@ -15,8 +15,10 @@ fn pid(stage: &Stage) -> String {
     fs::read_to_string(stage.dir.path().join("starts")).unwrap().lines().last().unwrap().to_owned()
 }
 
+/// Whether it is there, and more than a zombie: process 1 reaps those that lost their parent when it likes.
 fn runs(pid: &str) -> bool {
-    Path::new("/proc").join(pid).exists()
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 #[test]

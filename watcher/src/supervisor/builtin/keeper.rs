@@ -155,6 +155,8 @@ struct Keeper {
     fleeting: Vec<PathBuf>,
     /// What the record says.
     kept: Option<Kept>,
+    /// The process has sockets of ours that could not be taken back: nobody can have them anew before it has ended.
+    holds_ours: bool,
 }
 
 /// What a record was last written of.
@@ -183,6 +185,7 @@ impl Handle {
             ready_on: None,
             fleeting: vec![],
             kept: None,
+            holds_ours: false,
         };
         keeper.adopt();
         keeper.show();
@@ -344,6 +347,10 @@ impl Keeper {
 
     /// Everything that can fail is done before the running process is touched.
     fn restart(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.holds_ours) {
+            self.end("restart")?;
+            return self.start("restart", 0);
+        }
         let (setting, held, fd_name) = self.resolve("restart")?;
         self.end("restart")?;
         self.held = held;

@@ -40,6 +40,7 @@ impl Keeper {
             self.fleeting = unit.fleeting(&self.house.root);
         }
         self.held = Held::taken_back(process.pid, &record.sockets);
+        self.holds_ours = self.held.descriptors().len() < record.sockets.len();
         let pid = nix::unistd::Pid::from_raw(process.pid);
         self.await_end_of(process);
         tracing::info!(service = self.service, "process {pid} runs already and is kept");

@@ -105,7 +105,7 @@ impl Keeper {
             }
             let _ = to_self.send(Message::Ended(pid));
         };
-        let thread = std::thread::Builder::new().name("await".into()).stack_size(64 * 1024);
+        let thread = std::thread::Builder::new().name("await".into()).stack_size(256 * 1024);
         if let Err(error) = thread.spawn(watch) {
             tracing::error!(service = self.service, "no thread to await process {pid}: {error}");
         }
