@@ -175,7 +175,12 @@ impl Watcher {
         let mut engine =
             Engine::new(supervisor.clone(), listener, options, messages.clone(), snapshot.clone());
         let thread = std::thread::Builder::new().name("watch".into());
-        let thread = thread.spawn(move || engine.run(&inbox)).map_err(Error::Thread)?;
+        let run = move || {
+            // The kernel may be late by this; the end of a debounce should not be.
+            let _ = nix::sys::prctl::set_timerslack(1);
+            engine.run(&inbox);
+        };
+        let thread = thread.spawn(run).map_err(Error::Thread)?;
         Ok(Self { messages, snapshot, supervisor, thread: Mutex::new(Some(thread)) })
     }
 

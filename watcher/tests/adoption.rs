@@ -149,6 +149,30 @@ fn the_sockets_of_a_kept_service_are_held_on() {
     assert!(!house.path("run/web.sock").exists());
 }
 
+/// As on a kernel that lets nobody copy descriptors.
+#[test]
+fn sockets_that_cannot_be_taken_back_are_opened_anew_by_a_restart() {
+    let house = House::new();
+    std::fs::write(house.path("server.pl"), SERVER).unwrap();
+    house.unit(
+        "web.service",
+        &format!("[Service]\nExecStart=/usr/bin/perl {}\n", house.path("server.pl").display()),
+    );
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    house.unit("web.socket", &format!("[Socket]\nListenStream={port}\n"));
+    start_and_be_killed(&house);
+    let record = house.path("run/mayfly/services/web");
+    let text = std::fs::read_to_string(&record).unwrap();
+    std::fs::write(&record, text.replace(&line(&text, "socket="), &format!("socket=1 {port}"))).unwrap();
+    let second = next(&house);
+    let first = pid(&second, "web");
+    assert_eq!(ask(port), first, "it serves on");
+    second.restart("web").unwrap();
+    assert_eq!(ask(port), pid(&second, "web"));
+    assert!(!alive(first));
+    second.stop_all().unwrap();
+}
+
 #[test]
 fn a_oneshot_that_is_done_is_not_done_again() {
     let house = House::new();

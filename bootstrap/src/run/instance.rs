@@ -435,6 +435,11 @@ impl<'r> Instance<'r> {
         });
     }
 
+    /// Stops watching, and leaves every service as it is for who comes after us.
+    pub(super) fn leave(&mut self) {
+        self.watcher.stop();
+    }
+
     /// Stops watching and what lives and dies with this program.
     pub(super) fn shutdown(&mut self) {
         self.watcher.stop();

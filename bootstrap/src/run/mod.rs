@@ -5,6 +5,7 @@
 // Effects: the clock, chance, files of the state directory.
 #![allow(clippy::disallowed_methods)]
 
+mod again;
 mod backoff;
 mod board;
 mod console;
@@ -113,6 +114,7 @@ struct Resident {
     board: Arc<Board>,
     edits: Arc<Edits>,
     listening: Mutex<bool>,
+    again: again::Again,
 }
 
 /// Runs until told to stop.
@@ -124,22 +126,30 @@ pub(crate) fn run(settings: Settings) -> Result<Exit, Error> {
     for dir in [&settings.state_dir, &run_dir] {
         std::fs::create_dir_all(dir).map_err(|source| Error::Disk { path: dir.clone(), source })?;
     }
+    let again = again::Again::here();
     let _only_one = ConvergeLock::acquire(&settings.state_dir.join("resident.lock"))?;
     let cancel = Cancel::default();
     let (tell, asked) = channel();
-    let stop = cancel.clone();
+    let (stop, wanted) = (cancel.clone(), again.clone());
     let edits = Arc::new(Edits::new(tell.clone()));
     let server = Server::start(move |what| {
-        if what == Asked::Stop {
-            stop.set();
+        match what {
+            Asked::Stop => stop.set(),
+            Asked::Again => {
+                wanted.ask();
+                stop.set();
+            }
+            Asked::Now => {}
         }
         let _ = tell.send(what);
     });
     let board = Arc::new(Board::new(settings.state_dir.join("status.json")));
     let server = server.map_err(Error::Start)?;
-    let resident = Resident { settings, cancel, asked, server, board, edits, listening: Mutex::new(false) };
+    let listening = Mutex::new(false);
+    let resident = Resident { settings, cancel, asked, server, board, edits, listening, again };
     say(format!("mayfly-boot {} starts", env!("CARGO_PKG_VERSION")));
     match resident.live()? {
+        Err(Stopped) if resident.again.is_asked() => Err(Error::Start(resident.again.execute())),
         Ok(exit) => Ok(exit),
         Err(Stopped) => Ok(resident.ended()),
     }
@@ -156,7 +166,11 @@ impl Resident {
         let mut instance = Instance::new(self, user, identity)?;
         let ended = self.serve(&mut instance);
         self.board.step(|_| Ok(phase::Phase::Stopping), |_| {});
-        instance.shutdown();
+        if self.again.is_asked() {
+            instance.leave();
+        } else {
+            instance.shutdown();
+        }
         Ok(ended)
     }
 
@@ -284,7 +298,7 @@ impl Resident {
             Ok(Asked::Now) => Ok(Woken::Now),
             Ok(Asked::Edited) => Ok(Woken::Edited),
             Err(RecvTimeoutError::Timeout) => Ok(Woken::Time),
-            Ok(Asked::Stop) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
+            Ok(Asked::Stop | Asked::Again) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) enum Asked {
     Now,
     /// No signal, but the watcher: kept files are to be put back.
     Edited,
+    /// SIGUSR2: start again, as the program that is on the disk now.
+    Again,
 }
 
 /// The runtime that serves and listens for signals until the program ends.
@@ -45,6 +47,7 @@ impl Server {
             (SignalKind::terminate(), Asked::Stop),
             (SignalKind::interrupt(), Asked::Stop),
             (SignalKind::hangup(), Asked::Now),
+            (SignalKind::user_defined2(), Asked::Again),
         ];
         let guard = runtime.enter();
         for (kind, what) in wanted {

@@ -24,7 +24,12 @@ pub struct Boot {
 impl Boot {
     /// Starts it below `root`, with what its environment must say for the test.
     pub fn start(root: &Path, imds: &str, env: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"))
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, env)
+    }
+
+    /// The same of a copy of the program.
+    pub fn start_program(program: &Path, root: &Path, imds: &str, env: &[(&str, &Path)]) -> Self {
+        let mut child = Command::new(program)
             .args(["run", "--imds", imds, "--root"])
             .arg(root)
             .env("MAYFLY_LOG", "warn")

@@ -21,9 +21,15 @@ pub(super) struct House {
 
 enum Kind {
     Plain(tempfile::TempDir),
-    Daemon(Daemon, tempfile::TempDir),
+    Daemon {
+        _daemon: Daemon,
+        dir: tempfile::TempDir,
+    },
     /// The same, and a shell loop in place of our watcher.
-    ByHand(Daemon, tempfile::TempDir),
+    ByHand {
+        _daemon: Daemon,
+        dir: tempfile::TempDir,
+    },
     Machine(Machine),
 }
 
@@ -41,7 +47,7 @@ impl Drop for Daemon {
 impl House {
     pub(super) fn dir(&self) -> &Path {
         match &self.kind {
-            Kind::Plain(dir) | Kind::Daemon(_, dir) | Kind::ByHand(_, dir) => dir.path(),
+            Kind::Plain(dir) | Kind::Daemon { dir, .. } | Kind::ByHand { dir, .. } => dir.path(),
             Kind::Machine(machine) => machine.dir.path(),
         }
     }
@@ -57,7 +63,7 @@ impl House {
     /// Watch the configuration; the loop made by hand has no debounce.
     pub(super) fn watch(&self, bench: &Bench, debounce: Duration) -> (Watching, Duration) {
         match &self.kind {
-            Kind::ByHand(_, dir) => (Watching::ByHand(Loop::start(dir.path())), Duration::ZERO),
+            Kind::ByHand { dir, .. } => (Watching::ByHand(Loop::start(dir.path())), Duration::ZERO),
             _ => (mayfly(self.supervisor.clone(), &bench.configuration, debounce), debounce),
         }
     }
@@ -91,7 +97,11 @@ pub(super) fn systemd() -> Result<House, String> {
 
 pub(super) fn supervisord() -> Result<House, String> {
     let (dir, supervisor, daemon) = daemon().ok_or("supervisord: not measured: it is missing")?;
-    Ok(House { name: "supervisord", supervisor: Arc::new(supervisor), kind: Kind::Daemon(daemon, dir) })
+    Ok(House {
+        name: "supervisord",
+        supervisor: Arc::new(supervisor),
+        kind: Kind::Daemon { _daemon: daemon, dir },
+    })
 }
 
 pub(super) fn by_hand() -> Result<House, String> {
@@ -100,7 +110,7 @@ pub(super) fn by_hand() -> Result<House, String> {
         return Err(missing.into());
     }
     let (dir, supervisor, daemon) = daemon().ok_or(missing)?;
-    let (supervisor, kind) = (Arc::new(supervisor), Kind::ByHand(daemon, dir));
+    let (supervisor, kind) = (Arc::new(supervisor), Kind::ByHand { _daemon: daemon, dir });
     Ok(House { name: "inotifywait + supervisorctl", supervisor, kind })
 }
 

@@ -1,7 +1,7 @@
 //! How long from a configuration's write to the new process running, beyond the debounce, for each supervisor, beside
 //! `inotifywait` with `supervisorctl restart`; and what a burst of writes leads to.
 //!
-//! `cargo run --release -p mayfly-watcher --example latency -- [RUNS]`. The supervised service is this program itself:
+//! `cargo run --release -p mayfly-watcher --example latency -- [RUNS [BURSTS]]`. The supervised service is this program itself:
 //! at its start it reads the configuration and sends what it read to a socket, on which the clock is stopped.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
@@ -24,7 +24,6 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// For bursts, whose writes are this far apart.
 const APART: Duration = Duration::from_millis(100);
 const BURST_DEBOUNCE: Duration = Duration::from_millis(200);
-const BURSTS: usize = 5;
 const LONG: Duration = Duration::from_secs(20);
 /// After this long without a new process, none is expected any more.
 const QUIET: Duration = Duration::from_secs(6);
@@ -36,19 +35,21 @@ fn main() {
     {
         return serve(configuration, socket);
     }
-    let runs = arguments.get(1).and_then(|n| n.parse().ok()).unwrap_or(100);
+    let number = |place: usize, usual| arguments.get(place).and_then(|n| n.parse().ok()).unwrap_or(usual);
+    let (runs, bursts) = (number(1, 100), number(2, 5));
     println!("configuration write to new process running, beyond the debounce, of {runs} runs;");
     println!(
-        "then {BURSTS} bursts of 5 writes {} ms apart: restarts, and how late the last",
+        "then {bursts} bursts of 5 writes {} ms apart: restarts, and how late the last",
         APART.as_millis()
     );
     println!(
         "content ran after its write ({} ms of it are the debounce, where there is one)",
         BURST_DEBOUNCE.as_millis()
     );
+    floor(runs);
     for open in [houses::builtin, houses::supervisord, houses::systemd, houses::by_hand] {
         match open() {
-            Ok(house) => measure(&house, runs),
+            Ok(house) => measure(&house, runs, bursts),
             Err(why) => println!("{why}"),
         }
     }
@@ -106,7 +107,38 @@ impl Bench {
     }
 }
 
-fn measure(house: &House, runs: usize) {
+/// What no supervisor can do without: stop the process, start it anew, until it has read and told.
+fn floor(runs: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let mut child: Option<std::process::Child> = None;
+    let mut latencies = Vec::new();
+    for run in 0..=runs {
+        let content = run.to_string();
+        bench.write(&content);
+        let begun = Instant::now();
+        if let Some(mut old) = child.take() {
+            old.kill().unwrap();
+            old.wait().unwrap();
+        }
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.arg("serve").arg(&bench.configuration).arg(dir.path().join("told"));
+        child = Some(command.spawn().unwrap());
+        bench.until(&content);
+        latencies.push(begun.elapsed());
+    }
+    child.unwrap().kill().unwrap();
+    println!("{}", line("kill and start, no more", latencies));
+}
+
+fn line(name: &str, mut latencies: Vec<Duration>) -> String {
+    latencies.sort();
+    let at =
+        |share: f64| latencies[((latencies.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1e3;
+    format!("{name:28} median {:7.2} ms   p99 {:7.2} ms   worst {:7.2} ms", at(0.5), at(0.99), at(1.0))
+}
+
+fn measure(house: &House, runs: usize, bursts: usize) {
     let bench = Bench::new(house.dir());
     house.start();
     bench.until("0");
@@ -121,18 +153,9 @@ fn measure(house: &House, runs: usize) {
         watching.settle();
     }
     drop(watching);
-    latencies.sort();
-    let at =
-        |share: f64| latencies[((latencies.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1e3;
-    print!(
-        "{:28} median {:7.2} ms   p99 {:7.2} ms   worst {:7.2} ms",
-        house.name,
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    );
+    print!("{}", line(house.name, latencies));
     let (_watching, _) = house.watch(&bench, BURST_DEBOUNCE);
-    let bursts: Vec<String> = (1..=BURSTS).map(|number| burst(&bench, number)).collect();
+    let bursts: Vec<String> = (1..=bursts).map(|number| burst(&bench, number)).collect();
     println!("   bursts: {}", bursts.join(", "));
     house.stop();
 }

@@ -69,6 +69,25 @@ pub struct Report {
     pub listening: Vec<SocketAddr>,
 }
 
+/// What is made of any text in the place of a record or a unit, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    if let Some(record) = record::Record::parse(text) {
+        assert!(record.process.is_none_or(|process| process.pid > 1));
+    }
+    let with = text::Specifiers {
+        name: "web".into(),
+        user: "root".into(),
+        home: "/root".into(),
+        hostname: "box".into(),
+    };
+    if let Ok(all) = text::directives(Path::new("/unit"), text) {
+        let _ = unit::Service::from_directives(&all, &with).map_err(|e| e.to_string());
+        let _ = socket_unit::Sockets::from_directives(&all, &with).map_err(|e| e.to_string());
+    }
+    let _ = text::environment_file(Path::new("/env"), text);
+}
+
 /// The built-in supervisor. Dropping it leaves the services running, for the next one of the same root to keep;
 /// [`Builtin::stop_all`] ends them.
 pub struct Builtin {

@@ -97,18 +97,18 @@ impl Systemd {
             return Err(Error::Unknown { supervisor: NAME, service: service.to_owned() });
         }
         match self.systemctl(job_arguments(verb, service), service, verb) {
-            Err(Error::Failed { reason, .. }) => self.after_failure(service, verb, reason),
+            Err(Error::Failed { reason, .. }) => self.after_failure(service, verb, &reason),
             other => other.map(drop),
         }
     }
 
     /// systemd counts what we ask for among the starts in a row, and refuses more than `StartLimitBurst=` of them; then
     /// the service is down for no fault of its own. Forget the count and start it. What else failed is said.
-    fn after_failure(&self, service: &str, verb: &'static str, reason: String) -> Result<(), Error> {
+    fn after_failure(&self, service: &str, verb: &'static str, reason: &str) -> Result<(), Error> {
         let failed = |reason| Error::Failed { supervisor: NAME, service: service.to_owned(), verb, reason };
         let shown = self.show(service)?;
         if !matches!(verb, "start" | "restart") || shown.result != START_LIMIT {
-            return Err(failed(with_result(&reason, &shown)));
+            return Err(failed(with_result(reason, &shown)));
         }
         self.systemctl(job_arguments("reset-failed", service), service, verb)?;
         match self.systemctl(job_arguments("start", service), service, verb) {
@@ -271,6 +271,13 @@ impl Supervisor for Systemd {
         let verb = if masked { "mask" } else { "unmask" };
         self.systemctl(mask_arguments(verb, service, runtime), service, verb).map(drop)
     }
+}
+
+/// What is made of any text in the place of `systemctl show`, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let shown = shown(text);
+    let _ = (status_of(&shown), enabled_of(&shown), masked_of(&shown, true), with_result(text, &shown));
 }
 
 #[cfg(test)]

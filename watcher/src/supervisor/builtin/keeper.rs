@@ -4,19 +4,20 @@
 #![allow(clippy::disallowed_methods)]
 
 mod adopt;
+mod ends;
 mod process;
 mod ready;
 
-use super::decide::{Ended, delay, failures};
+use super::decide::Ended;
 use super::load::{Loaded, Units};
 use super::output::Logs;
 use super::prepare::{Setting, setting};
 use super::record::{Identified, Records};
 use super::sockets::Held;
-use super::unit::{Command, KillMode, Kind, Restart, Service};
+use super::unit::{Command, Kind};
 use crate::supervisor::{Error, Status};
+use ends::Life;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use process::Waited;
 use std::collections::VecDeque;
@@ -100,44 +101,6 @@ struct Process {
     life: Life,
 }
 
-/// How a process ends, and what follows: what the unit said when it was started.
-#[derive(Debug, Clone, Copy)]
-struct Life {
-    kill_signal: Signal,
-    kill_mode: KillMode,
-    timeout_stop: Option<Duration>,
-    restart: Restart,
-    restart_sec: Duration,
-    restart_max: Duration,
-}
-
-impl Life {
-    fn of(service: &Service) -> Self {
-        Self {
-            kill_signal: service.kill_signal,
-            kill_mode: service.kill_mode,
-            timeout_stop: service.timeout_stop,
-            restart: service.restart,
-            restart_sec: service.restart_sec,
-            restart_max: service.restart_max,
-        }
-    }
-}
-
-/// Of a process whose unit is gone or cannot be read any more.
-impl Default for Life {
-    fn default() -> Self {
-        Self {
-            kill_signal: Signal::SIGTERM,
-            kill_mode: KillMode::Group,
-            timeout_stop: Some(Duration::from_secs(90)),
-            restart: Restart::No,
-            restart_sec: Duration::ZERO,
-            restart_max: Duration::ZERO,
-        }
-    }
-}
-
 struct Keeper {
     service: String,
     house: Arc<House>,
@@ -155,6 +118,8 @@ struct Keeper {
     fleeting: Vec<PathBuf>,
     /// What the record says.
     kept: Option<Kept>,
+    /// The process has sockets of ours that could not be taken back: nobody can have them anew before it has ended.
+    holds_ours: bool,
 }
 
 /// What a record was last written of.
@@ -183,6 +148,7 @@ impl Handle {
             ready_on: None,
             fleeting: vec![],
             kept: None,
+            holds_ours: false,
         };
         keeper.adopt();
         keeper.show();
@@ -339,15 +305,19 @@ impl Keeper {
     fn start(&mut self, verb: &'static str, failures: u32) -> Result<(), Error> {
         let (setting, held, fd_name) = self.resolve(verb)?;
         self.held = held;
-        self.begin(verb, setting, &fd_name, failures)
+        self.begin(verb, &setting, &fd_name, failures)
     }
 
     /// Everything that can fail is done before the running process is touched.
     fn restart(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.holds_ours) {
+            self.end("restart")?;
+            return self.start("restart", 0);
+        }
         let (setting, held, fd_name) = self.resolve("restart")?;
         self.end("restart")?;
         self.held = held;
-        self.begin("restart", setting, &fd_name, 0)
+        self.begin("restart", &setting, &fd_name, 0)
     }
 
     fn stop(&mut self) -> Result<(), Error> {
@@ -363,7 +333,7 @@ impl Keeper {
     fn begin(
         &mut self,
         verb: &'static str,
-        setting: Setting,
+        setting: &Setting,
         fd_name: &str,
         failures: u32,
     ) -> Result<(), Error> {
@@ -385,7 +355,7 @@ impl Keeper {
     fn launch(
         &mut self,
         verb: &'static str,
-        setting: Setting,
+        setting: &Setting,
         fd_name: &str,
         failures: u32,
     ) -> Result<(), Error> {
@@ -393,14 +363,14 @@ impl Keeper {
         setting.make_directories().map_err(|e| self.failed(verb, e))?;
         let timeout = setting.service.timeout_start.unwrap_or(LONGEST);
         for command in &setting.service.start_pre {
-            self.run(verb, &setting, command, &[], timeout)?;
+            self.run(verb, setting, command, &[], timeout)?;
         }
         if setting.service.kind == Kind::Oneshot {
             let timeout = LONGEST;
-            return setting.service.start.iter().try_for_each(|c| self.run(verb, &setting, c, &[], timeout));
+            return setting.service.start.iter().try_for_each(|c| self.run(verb, setting, c, &[], timeout));
         }
         let Some(command) = setting.service.start.first() else { return Ok(()) };
-        let notify = self.notify_socket(&setting).map_err(|e| self.failed(verb, e))?;
+        let notify = self.notify_socket(setting).map_err(|e| self.failed(verb, e))?;
         self.ready_on.clone_from(&notify);
         let extra: Vec<_> = notify.iter().map(|path| ("NOTIFY_SOCKET", path.display().to_string())).collect();
         let launch = setting.launch(command, &extra, self.held.descriptors(), fd_name);
@@ -410,7 +380,7 @@ impl Keeper {
         let life = Life::of(&setting.service);
         self.state = State::Running(Process { pid, identity, since: Instant::now(), failures, life });
         self.settle();
-        self.await_ready(verb, pid, &setting, Instant::now() + timeout)
+        self.await_ready(verb, pid, setting, Instant::now() + timeout)
     }
 
     fn log(&self) -> String {
@@ -468,98 +438,6 @@ impl Keeper {
             return Err(self.failed("signal", "it is not running"));
         };
         kill(process.pid, signal).map_err(|e| self.failed("signal", e.desc()))
-    }
-
-    /// Stop the process if there is one; the sockets stay.
-    fn end(&mut self, verb: &'static str) -> Result<(), Error> {
-        let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else {
-            return Ok(());
-        };
-        let (pid, life) = (process.pid, process.life);
-        let timeout = life.timeout_stop.unwrap_or(LONGEST);
-        let deadline = Instant::now() + timeout;
-        let told = match life.kill_mode {
-            KillMode::Group => killpg(pid, life.kill_signal),
-            KillMode::Mixed | KillMode::Process => kill(pid, life.kill_signal),
-        };
-        if told.is_err() {
-            tracing::debug!(service = self.service, "it had ended before it was told");
-        }
-        let how = match self.wait_for_end(pid, deadline) {
-            Some(how) => how,
-            None => {
-                tracing::warn!(service = self.service, "still there after {timeout:?}: SIGKILL");
-                let _ = killpg(pid, Signal::SIGKILL);
-                self.wait_for_end(pid, Instant::now() + LONGEST)
-                    .ok_or_else(|| self.failed(verb, "it cannot be killed"))?
-            }
-        };
-        self.remember_end(how);
-        match life.kill_mode {
-            KillMode::Group => self.finish_group(pid, deadline.saturating_duration_since(Instant::now())),
-            KillMode::Mixed => self.finish_group(pid, Duration::ZERO),
-            KillMode::Process => {}
-        }
-        Ok(())
-    }
-
-    /// Our process ended, or one that does not matter any more did.
-    fn on_end(&mut self, pid: Pid) {
-        if !matches!(&self.state, State::Running(process) if process.pid == pid) {
-            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
-            return;
-        }
-        let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else { return };
-        let life = process.life;
-        if life.kill_mode != KillMode::Process {
-            // Before it is reaped, the group's number cannot be anybody else's.
-            let _ = killpg(pid, life.kill_signal);
-        }
-        let how = self.reap(pid);
-        self.remember_end(how);
-        tracing::warn!(service = self.service, "it {how}");
-        if life.kill_mode != KillMode::Process {
-            self.finish_group(pid, life.timeout_stop.unwrap_or(LONGEST));
-        }
-        let in_a_row = failures(process.failures, process.since.elapsed());
-        self.back_off(life, how, in_a_row);
-    }
-
-    /// A process may have ended a moment ago, with the message still on its way.
-    fn notice_end(&mut self) {
-        let State::Running(Process { pid, identity, .. }) = self.state else { return };
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-        let lives = match waitid(Id::Pid(pid), flags) {
-            Ok(status) => status == WaitStatus::StillAlive,
-            // No child of ours: one that outlived the supervisor before us.
-            Err(_) => identity.is_there(),
-        };
-        if !lives {
-            self.on_end(pid);
-        }
-    }
-
-    fn back_off(&mut self, life: Life, how: Ended, failures: u32) {
-        if let Some(pause) = delay(life.restart, how, failures, life.restart_sec, life.restart_max) {
-            tracing::info!(service = self.service, "starting again in {pause:?}");
-            self.state = State::Backoff { until: Instant::now() + pause, failures };
-        }
-    }
-
-    fn on_deadline(&mut self) {
-        let State::Backoff { failures, until } = self.state else { return self.cut_log() };
-        if Instant::now() < until {
-            return;
-        }
-        if let Err(error) = self.start("start", failures) {
-            tracing::warn!(service = self.service, "{error}");
-            if matches!(self.state, State::Backoff { until, .. } if until <= Instant::now()) {
-                // The unit or its sockets cannot be used now; look again later.
-                let (pause, failures) =
-                    (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
-                self.state = State::Backoff { until: Instant::now() + pause, failures };
-            }
-        }
     }
 
     fn cut_log(&self) {

@@ -14,6 +14,10 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+/// One wait is no longer, so that its milliseconds fit.
+const LONG: Duration = Duration::from_secs(3600);
+/// poll(2) counts in milliseconds, and must not wake before the deadline.
+const ROUNDED: Duration = Duration::from_millis(1);
 /// How often a stranger is looked at where the kernel has no pidfd (before 5.3).
 const STRANGER_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -36,6 +40,7 @@ impl Keeper {
             self.fleeting = unit.fleeting(&self.house.root);
         }
         self.held = Held::taken_back(process.pid, &record.sockets);
+        self.holds_ours = self.held.descriptors().len() < record.sockets.len();
         let pid = nix::unistd::Pid::from_raw(process.pid);
         self.await_end_of(process);
         tracing::info!(service = self.service, "process {pid} runs already and is kept");
@@ -64,17 +69,32 @@ impl Keeper {
 
 /// Wait for the end of a process that is no child of ours.
 pub(super) fn await_stranger(process: Identified) {
-    let pidfd = Pid::from_raw(process.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     while process.is_there() {
-        match &pidfd {
-            // Readable when it has ended.
-            Some(pidfd) => {
-                let mut wanted = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-                if poll(&mut wanted, PollTimeout::NONE).is_ok_and(|ready| ready > 0) {
-                    return;
-                }
-            }
+        match ended_before(process, Instant::now() + LONG) {
+            Some(true) => return,
+            Some(false) => {}
             None => std::thread::sleep(STRANGER_INTERVAL),
+        }
+    }
+}
+
+/// Whether the process, a child or not, ends before the deadline; waits until either. Nothing where the kernel has no
+/// pidfd.
+pub(super) fn ended_before(process: Identified, deadline: Instant) -> Option<bool> {
+    let pidfd = match pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => return Some(true),
+        other => other.ok()?,
+    };
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now()).min(LONG);
+        // Readable when it has ended.
+        let mut wanted = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(left + ROUNDED).unwrap_or(PollTimeout::MAX);
+        match poll(&mut wanted, timeout) {
+            Ok(0) if Instant::now() < deadline => {}
+            Ok(ready) => return Some(ready > 0),
+            Err(nix::Error::EINTR) => {}
+            Err(_) => return None,
         }
     }
 }

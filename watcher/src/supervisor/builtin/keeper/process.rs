@@ -3,7 +3,7 @@
 // Effects: signals and reaps processes, reads the clock.
 #![allow(clippy::disallowed_methods)]
 
-use super::adopt::await_stranger;
+use super::adopt::{await_stranger, ended_before};
 use super::{Ask, Keeper, Message};
 use crate::supervisor::builtin::decide::Ended;
 use crate::supervisor::builtin::record::Identified;
@@ -40,8 +40,15 @@ impl Keeper {
         }
     }
 
-    /// Wait for the end of a child, whatever else comes.
-    pub(super) fn wait_for_end(&mut self, pid: Pid, deadline: Instant) -> Option<Ended> {
+    /// Wait for the end of the process, whatever else comes: by a pidfd of our own, since the thread that awaits the end
+    /// would tell us a moment later.
+    pub(super) fn wait_for_end(&mut self, process: Identified, deadline: Instant) -> Option<Ended> {
+        let pid = Pid::from_raw(process.pid);
+        match ended_before(process, deadline) {
+            Some(true) => return Some(self.reap(pid)),
+            Some(false) => return None,
+            None => {}
+        }
         loop {
             match self.wait_until(pid, deadline, false) {
                 Waited::Ended(how) => return Some(how),
@@ -98,7 +105,7 @@ impl Keeper {
             }
             let _ = to_self.send(Message::Ended(pid));
         };
-        let thread = std::thread::Builder::new().name("await".into()).stack_size(64 * 1024);
+        let thread = std::thread::Builder::new().name("await".into()).stack_size(256 * 1024);
         if let Err(error) = thread.spawn(watch) {
             tracing::error!(service = self.service, "no thread to await process {pid}: {error}");
         }
