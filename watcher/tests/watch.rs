@@ -6,7 +6,8 @@ mod common;
 use common::until;
 use mayfly_watcher::supervisor::{Error, Status, Supervisor};
 use mayfly_watcher::watch::Options;
-use mayfly_watcher::{Action, Cause, Event, Rule, Watcher};
+use mayfly_watcher::{Action, Cause, Event, OnEdit, Rate, Rule, Watcher};
+use rustix::fs::inotify;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -462,6 +463,91 @@ fn without_watches_left_the_rest_is_polled_and_said_so() {
     bench.expect(1, "polled", |d| fs::write(d.join("a/b/web.conf"), "1").unwrap());
     let status = bench.watcher.status();
     assert!(status.degraded.is_some() && status.rules.iter().all(|r| r.polled) && status.watches == 1);
+}
+
+#[test]
+fn a_rate_holds_what_comes_beyond_it_and_does_it_in_the_end() {
+    let mut bench = Bench::on(&["web.conf"]);
+    let rate = Rate { actions: 2, window: Duration::from_secs(2) };
+    bench.rules[1].rate = Some(rate);
+    bench.watch();
+    for n in 0..2 {
+        bench.expect(1, "within the rate", |d| fs::write(d.join("web.conf"), n.to_string()).unwrap());
+    }
+    for n in 2..5 {
+        bench.write("web.conf", &n.to_string());
+        until("it is held", || bench.watcher.status().rules[1].state == "held");
+    }
+    assert_eq!(bench.restarts(), 2);
+    let held = bench.watcher.status().rules[1].clone();
+    let room = held.held_until.unwrap() - held.last_action.unwrap();
+    assert!(room > 0.0 && room <= rate.window.as_secs_f64(), "{room}");
+    until("it is done", || bench.restarts() == 3);
+    bench.settle();
+    assert_eq!((bench.restarts(), bench.watcher.status().rules[1].held_until), (3, None));
+    let held = |event: &&Event| matches!(event, Event::Held { service, wait, .. } if service == "web" && *wait <= rate.window);
+    assert_eq!(bench.events.lock().unwrap().iter().filter(held).count(), 1, "told once");
+}
+
+#[test]
+fn edits_of_kept_paths_are_told_and_what_their_keeper_writes_is_acted_on() {
+    for (on_edit, revert) in [(OnEdit::Revert, true), (OnEdit::Report, false)] {
+        let mut bench = Bench::on(&["conf.d/*.conf"]);
+        (bench.rules[1].on_edit, bench.rules[1].kept) = (on_edit, vec![bench.path("conf.d/kept.conf")]);
+        bench.write("conf.d/kept.conf", "0");
+        bench.watch();
+        let kept = bench.path("conf.d/kept.conf");
+        bench.write("conf.d/kept.conf", "by hand");
+        let edited = || bench.watcher.status().rules[1].edited.clone();
+        until("the edit is seen", || edited() == [kept.clone()]);
+        let told =
+            Event::Edited { service: "web".into(), rule: "web".into(), paths: vec![kept.clone()], revert };
+        until("the edit is told", || bench.events.lock().unwrap().contains(&told));
+        bench.write("conf.d/kept.conf", "0");
+        until("it is put back", || edited().is_empty());
+        bench.expect(1, "what nobody keeps", |d| fs::write(d.join("conf.d/other.conf"), "1").unwrap());
+        bench.expect(1, "what the keeper writes", |d| {
+            fs::write(d.join("conf.d/kept.conf"), "1").unwrap();
+            bench.watcher.approve(vec![kept.clone()]);
+        });
+        assert!(edited().is_empty());
+    }
+}
+
+#[test]
+fn a_look_at_everything_reads_no_file_that_is_as_it_was() {
+    let options = Options { rescan: Duration::from_millis(10), ..Options::default() };
+    let mut bench = Bench::new(options);
+    bench.rules.push(rule("web", "web", &[bench.path("conf.d/*.conf")]));
+    (0..100).for_each(|n| bench.write(&format!("conf.d/{n}.conf"), "x"));
+    bench.watch();
+    let looks = || bench.watcher.status().looks;
+    let quiet = || bench.watcher.status().rules.iter().all(|rule| rule.state == "quiet");
+    until("the first looks, of which one reads", || looks() > 3 && quiet());
+    let opened = Opened::new(&bench.path("conf.d"));
+    let before = looks();
+    until("more looks", || looks() > before + 10);
+    assert_eq!(opened.files(), 0);
+    fs::read(bench.path("conf.d/1.conf")).unwrap();
+    assert_eq!(opened.files(), 1, "that would have been seen");
+}
+
+/// Counts how often files of a directory are opened.
+struct Opened(rustix::fd::OwnedFd);
+
+impl Opened {
+    fn new(dir: &Path) -> Self {
+        let queue = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&queue, dir, inotify::WatchFlags::OPEN).unwrap();
+        Self(queue)
+    }
+
+    fn files(&self) -> usize {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.0, &mut buffer);
+        let opened = std::iter::from_fn(|| Some(reader.next().ok()?.events()));
+        opened.filter(|events| !events.contains(inotify::ReadFlags::ISDIR)).count()
+    }
 }
 
 #[test]
