@@ -322,19 +322,21 @@ impl Bench {
         let (before, starts) = (self.contents(), self.starts());
         // Some rounds are held as a converge holds them: one change, however slow the machine is.
         let stormy = number % 64 == 3;
-        let held = (stormy || number % 4 == 0).then(|| self.watcher.pause());
+        let held = (stormy || number % 2 == 0).then(|| self.watcher.pause());
         let mut edits = 0;
         let mut at_once = Vec::new();
         for tree in &mut self.trees {
             let began = Instant::now();
-            let burst = 1 + tree.random.below(4);
-            (0..burst).for_each(|_| tree.edit());
-            edits += burst;
-            if stormy && tree.made % 4 == 0 {
-                overflow(&tree.root, || self.watcher.status().overflows);
-                tree.edit();
-                edits += 1;
+            let burst = 1 + tree.random.below(8);
+            // Of these the kernel has no event left to tell.
+            if stormy && tree.random.below(4) == 0 {
+                let root = tree.root.clone();
+                let unseen = || (0..burst).for_each(|_| tree.edit());
+                overflow(&root, || self.watcher.status().overflows, unseen);
+            } else {
+                (0..burst).for_each(|_| tree.edit());
             }
+            edits += burst;
             at_once.push(held.is_some() || began.elapsed() < DEBOUNCE);
         }
         drop(held);

@@ -246,6 +246,11 @@ fn directories_that_appear_later_and_move_are_followed() {
     bench.expect(0, "the old place is not watched any more", |d| {
         fs::write(d.join("old/c/web.conf"), "x").unwrap()
     });
+    let watches = bench.watcher.status().watches;
+    bench.expect(1, "a parent is moved away", |d| fs::rename(d.join("a"), d.join("away")).unwrap());
+    assert_eq!(bench.watcher.status().watches, watches - 3, "nobody listens to what was moved away");
+    bench.expect(1, "and back", |d| fs::rename(d.join("away"), d.join("a")).unwrap());
+    assert_eq!(bench.watcher.status().watches, watches);
     bench.expect(1, "the new place is", |d| fs::write(d.join("a/b/c/web.conf"), "4").unwrap());
     bench.expect(1, "all gone", |d| fs::remove_dir_all(d.join("a")).unwrap());
     bench.expect(1, "and back", |d| {

@@ -11,11 +11,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Make events in a directory under watch until one more overflow is counted. What is there at the end is what was there
-/// before.
-pub fn overflow(dir: &Path, overflows: impl Fn() -> u64) {
+/// Fill the queue with events of a directory under watch, do something of which no event can be had any more, and wait
+/// until the overflow is counted.
+pub fn overflow(dir: &Path, overflows: impl Fn() -> u64, unseen: impl FnOnce()) {
     let before = overflows();
-    while_they_stand_still(|| rage(dir));
+    while_they_stand_still(|| {
+        rage(dir);
+        unseen();
+    });
     until("the overflow is told", || overflows() > before);
 }
 
