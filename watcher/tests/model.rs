@@ -7,7 +7,7 @@
 mod common;
 
 use common::storm::overflow;
-use common::{House, until};
+use common::{House, until, write_whole};
 use mayfly_watcher::{Action, Event, Rule, Watcher};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeMap;
@@ -361,7 +361,7 @@ impl Bench {
     }
 
     fn settle(&self, number: u64) {
-        fs::write(self.house.path("barrier"), number.to_string()).unwrap();
+        write_whole(&self.house.path("barrier"), &number.to_string());
         self.passed.recv_timeout(LONG).expect("the barrier");
         until("quiet", || self.watcher.status().rules.iter().all(|r| r.state == "quiet"));
     }

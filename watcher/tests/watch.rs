@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::until;
+use common::{until, write_whole};
 use mayfly_watcher::supervisor::{Error, Status, Supervisor};
 use mayfly_watcher::watch::Options;
 use mayfly_watcher::{Action, Cause, Event, OnEdit, Rate, Rule, Watcher};
@@ -128,7 +128,7 @@ impl Bench {
     fn settle(&self) {
         let mut count = self.barriers.lock().unwrap();
         *count += 1;
-        self.write("barrier", &count.to_string());
+        write_whole(&self.path("barrier"), &count.to_string());
         until("the barrier", || self.notes.count("restart barrier") == *count);
         until("quiet", || {
             self.watcher.status().rules.iter().all(|r| r.state == "quiet" || r.state == "refused")

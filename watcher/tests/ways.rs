@@ -7,7 +7,7 @@ mod common;
 mod daemon;
 
 use common::storm::overflow;
-use common::{House, until};
+use common::{House, until, write_whole};
 use daemon::Daemon;
 use mayfly_watcher::{Action, Event, Rule, Supervisor, Watcher};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -244,7 +244,7 @@ impl Bench {
     }
 
     fn settle(&self, word: &str) {
-        fs::write(self.dir.with_extension("barrier"), word).unwrap();
+        write_whole(&self.dir.with_extension("barrier"), word);
         self.passed.recv_timeout(LONG).expect("the barrier");
         until("quiet", || self.watcher.status().rules.iter().all(|rule| rule.state == "quiet"));
     }

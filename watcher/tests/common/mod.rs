@@ -24,6 +24,12 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Write a file such that nobody sees a half of it, however slow the machine is.
+pub fn write_whole(path: &Path, content: &str) {
+    std::fs::write(path.with_extension("part"), content).unwrap();
+    std::fs::rename(path.with_extension("part"), path).unwrap();
+}
+
 /// A root with unit files and a supervisor in it; everything stops and goes with it.
 pub struct House {
     pub dir: tempfile::TempDir,
