@@ -6,7 +6,7 @@
 
 use mayfly_watcher::supervisor::builtin::{Builtin, Options};
 use mayfly_watcher::supervisor::{Supervisor, Supervisord};
-use mayfly_watcher::{Action, Event, Rule, Watcher};
+use mayfly_watcher::{Event, Rule, Watcher};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
