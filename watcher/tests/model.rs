@@ -7,7 +7,7 @@
 mod common;
 
 use common::storm::overflow;
-use common::{House, until};
+use common::{House, comes_true, until, write_whole};
 use mayfly_watcher::{Action, Event, Rule, Watcher};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeMap;
@@ -46,13 +46,16 @@ struct Tree {
     root: PathBuf,
     made: u64,
     random: Random,
+    /// The ways of this round.
+    last: Vec<&'static str>,
     /// How often each way was gone.
     ways: BTreeMap<&'static str, u64>,
 }
 
 impl Tree {
     fn new(name: String, root: PathBuf, seed: u64) -> Self {
-        let mut tree = Self { name, root, made: 0, random: Random(seed), ways: BTreeMap::new() };
+        let mut tree =
+            Self { name, root, made: 0, random: Random(seed), last: Vec::new(), ways: BTreeMap::new() };
         fs::create_dir_all(tree.at("mount")).unwrap();
         tree.flip(Some("start\n"));
         tree.mount("start\n");
@@ -154,6 +157,7 @@ impl Tree {
         let choice = self.random.below(WAYS.len() as u64) as usize;
         let (way, edit) = WAYS[choice];
         *self.ways.entry(way).or_default() += 1;
+        self.last.push(way);
         if !self.file().exists() && way != "a new release" {
             // Everything is there for an edit of it.
             if !self.at("current").exists() {
@@ -313,7 +317,7 @@ impl Bench {
     }
 
     fn starts(&self) -> BTreeMap<String, u64> {
-        self.house.supervisor.report().into_iter().map(|r| (r.service, u64::from(r.starts))).collect()
+        self.house.supervisor.report().into_iter().map(|r| (r.service, r.starts)).collect()
     }
 
     /// A few edits of each tree; then wait until all has been dealt with, and judge. Gives how many edits there were,
@@ -322,19 +326,22 @@ impl Bench {
         let (before, starts) = (self.contents(), self.starts());
         // Some rounds are held as a converge holds them: one change, however slow the machine is.
         let stormy = number % 64 == 3;
-        let held = (stormy || number % 4 == 0).then(|| self.watcher.pause());
+        let held = (stormy || number.is_multiple_of(2)).then(|| self.watcher.pause());
         let mut edits = 0;
         let mut at_once = Vec::new();
         for tree in &mut self.trees {
             let began = Instant::now();
-            let burst = 1 + tree.random.below(4);
-            (0..burst).for_each(|_| tree.edit());
-            edits += burst;
-            if stormy && tree.made % 4 == 0 {
-                overflow(&tree.root, || self.watcher.status().overflows);
-                tree.edit();
-                edits += 1;
+            tree.last.clear();
+            let burst = 1 + tree.random.below(8);
+            // Of these the kernel has no event left to tell.
+            if stormy && tree.random.below(4) == 0 {
+                let root = tree.root.clone();
+                let unseen = || (0..burst).for_each(|_| tree.edit());
+                overflow(&root, || self.watcher.status().overflows, unseen);
+            } else {
+                (0..burst).for_each(|_| tree.edit());
             }
+            edits += burst;
             at_once.push(held.is_some() || began.elapsed() < DEBOUNCE);
         }
         drop(held);
@@ -345,11 +352,21 @@ impl Bench {
                 format!("seed {}, round {number}, {}: {} to {}", self.seed, tree.name, before[n], after[n]);
             if at_once[n] {
                 let more = restarts[&tree.name] - starts[&tree.name];
-                assert_eq!(more, u64::from(before[n] != after[n]), "{context}");
+                assert_eq!(more, u64::from(before[n] != after[n]), "{context}: {:?}", tree.last);
             }
             let told = self.house.path(&format!("{}.told", tree.name));
-            let runs = || fs::read_to_string(&told).is_ok_and(|line| line.trim_end() == after[n]);
-            until(&format!("the last content is read; {context}"), runs);
+            let line = || fs::read_to_string(&told).unwrap_or_default().trim_end().to_owned();
+            let runs = || line() == after[n];
+            if !comes_true(runs) {
+                let rules = self.watcher.status().rules;
+                let rule = rules.iter().find(|rule| rule.rule == tree.name);
+                let more = restarts[&tree.name] - starts[&tree.name];
+                panic!(
+                    "never read, but {:?}; {more} restarts of {:?}; {context}; {rule:?}",
+                    line(),
+                    tree.last
+                );
+            }
         }
         (edits, at_once.iter().filter(|at_once| **at_once).count() as u64)
     }
@@ -359,7 +376,7 @@ impl Bench {
     }
 
     fn settle(&self, number: u64) {
-        fs::write(self.house.path("barrier"), number.to_string()).unwrap();
+        write_whole(&self.house.path("barrier"), &number.to_string());
         self.passed.recv_timeout(LONG).expect("the barrier");
         until("quiet", || self.watcher.status().rules.iter().all(|r| r.state == "quiet"));
     }

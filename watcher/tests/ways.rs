@@ -7,7 +7,7 @@ mod common;
 mod daemon;
 
 use common::storm::overflow;
-use common::{House, until};
+use common::{House, until, write_whole};
 use daemon::Daemon;
 use mayfly_watcher::{Action, Event, Rule, Supervisor, Watcher};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -244,7 +244,7 @@ impl Bench {
     }
 
     fn settle(&self, word: &str) {
-        fs::write(self.dir.with_extension("barrier"), word).unwrap();
+        write_whole(&self.dir.with_extension("barrier"), word);
         self.passed.recv_timeout(LONG).expect("the barrier");
         until("quiet", || self.watcher.status().rules.iter().all(|rule| rule.state == "quiet"));
     }
@@ -262,13 +262,22 @@ impl Bench {
     fn overflow(&self) {
         let (before, overflows) = (self.restarts(), self.watcher.status().overflows);
         let pause = self.watcher.pause();
-        overflow(&self.dir.join("etc"), || self.watcher.status().overflows);
-        put(self.dir.join("etc/web.conf"), "behind the overflow\n");
+        overflow(
+            &self.dir.join("etc"),
+            || self.watcher.status().overflows,
+            || {
+                put(self.dir.join("etc/web.conf"), "behind the overflow\n");
+                fs::rename(self.dir.join("later"), self.dir.join("moved")).unwrap();
+                put(self.dir.join("later/a/b/web.conf"), "where all was replaced\n");
+            },
+        );
         drop(pause);
         self.settle("overflow");
         assert!(self.watcher.status().overflows > overflows);
         assert_eq!(self.restarts(), before + 1);
         self.go(&way("written after the overflow", 1, |d| put(d.join("etc/web.conf"), "after\n")));
+        self.go(&way("and where all was replaced", 1, |d| put(d.join("later/a/b/web.conf"), "after\n")));
+        self.go(&way("but not where it was moved to", 0, |d| put(d.join("moved/a/b/web.conf"), "after\n")));
     }
 }
 
