@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::kept::form;
 pub use crate::lines::Lines;
+use crate::secrets::Secrets;
 use crate::value::{Map, Value};
 
 /// Where in the tree something was written.
@@ -105,6 +106,9 @@ pub struct LowState {
     pub pillar: Map,
     /// Where the lines of rendered files came from.
     pub lines: Lines,
+    /// What was decrypted for it. A compile that decrypted something is not kept.
+    #[serde(skip)]
+    pub secrets: Secrets,
 }
 
 impl LowState {

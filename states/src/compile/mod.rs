@@ -102,12 +102,19 @@ fn low(
                 Ok(LowState { lines: lines.clone(), ..low })
             });
             let compiled = compiled.map_err(|errors| errors.without(&secrets::secrets(&plain)))?;
-            Ok(LowState { pillar: plain, ..compiled })
+            Ok(LowState { pillar: plain, secrets: session.functions.secrets(), ..compiled })
         };
         let (compiled, seen) = kept::during(run);
+        let compiled = discreet(session, compiled);
         Ok(compiled.map(|low| (low, seen)))
     });
     compiled?
+}
+
+/// The end of a compile that may have decrypted something: keys are put away, and errors do not quote it.
+pub(crate) fn discreet<T>(session: &Session<'_>, compiled: Result<T, Errors>) -> Result<T, Errors> {
+    session.functions.put_keys_away();
+    compiled.map_err(|errors| errors.without(session.functions.secrets().texts()))
 }
 
 fn compile(session: &Session<'_>, mut high: High) -> Result<LowState, Errors> {
