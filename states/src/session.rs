@@ -28,8 +28,6 @@ pub trait Functions: Send + Sync {
     fn secrets(&self) -> Secrets {
         Secrets::default()
     }
-    /// A compile is over: what was started to decrypt is ended.
-    fn put_keys_away(&self) {}
 }
 
 /// What the compiler must know of the state functions of the engine.

@@ -2,6 +2,8 @@
 // Effects: the clock, the state directory, and everything that a converge does.
 #![allow(clippy::disallowed_methods)]
 
+mod drift;
+
 use super::board::epoch;
 use super::console::say;
 use super::phase::short;
@@ -50,6 +52,9 @@ pub(super) struct Instance<'r> {
     /// Failed converges in a row, and when to try again.
     failed: Option<(u32, Instant)>,
     remote_said: Option<String>,
+    /// When the remote is asked again, and when drift is looked for.
+    tick_at: Option<Instant>,
+    drift_at: Option<Instant>,
 }
 
 impl<'r> Instance<'r> {
@@ -69,6 +74,8 @@ impl<'r> Instance<'r> {
             splay: splay_of(&identity.instance_id, user.splay),
             failed: None,
             remote_said: None,
+            tick_at: None,
+            drift_at: None,
             resident,
             user,
             identity,
@@ -181,8 +188,8 @@ impl<'r> Instance<'r> {
         Ok(result)
     }
 
-    /// When to wake: the next tick, or the next try of a failed converge.
-    pub(super) fn next_wake(&self) -> Option<Instant> {
+    /// When to wake: the next tick, the next try of a failed converge, or the next look for drift.
+    pub(super) fn next_wake(&mut self) -> Option<Instant> {
         let now = chrono::Utc::now();
         let tick = self.user.schedule.next(now, self.splay);
         self.resident
@@ -190,7 +197,19 @@ impl<'r> Instance<'r> {
             .remark(|status| status.next_tick = tick.map(|t| t.timestamp_millis() as f64 / 1000.0));
         let tick = tick.map(|t| Instant::now() + (t - now).to_std().unwrap_or_default());
         let retry = self.failed.map(|(_, at)| at);
-        [tick, retry].into_iter().flatten().min()
+        self.tick_at = [tick, retry].into_iter().flatten().min();
+        if self.drift_at.is_none() {
+            self.drift_at = self.next_drift();
+        }
+        [self.tick_at, self.drift_at].into_iter().flatten().min()
+    }
+
+    /// Does what it was woken for: two things may be due at once.
+    pub(super) fn due(&mut self) -> Result<(), Stopped> {
+        if self.tick_at.is_some_and(|at| Instant::now() >= at) {
+            self.tick(false)?;
+        }
+        self.look_for_drift()
     }
 
     /// Asks the remote, and converges when there is something new, when it was asked for, or when the last failed.
@@ -293,6 +312,8 @@ impl<'r> Instance<'r> {
                 };
                 *counter += 1;
                 if summary.ok {
+                    // What was done by hand is undone.
+                    status.drift = status.drift.take().map(super::status::Drift::mended);
                     status.boot.ready_after.get_or_insert(uptime);
                 }
                 status.converge = Some(summary);
@@ -310,19 +331,9 @@ impl<'r> Instance<'r> {
     /// Compiles, arms the rules, and walks the steps while the watcher holds its hand. The error is for people.
     fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
         self.store.flip(Link::Current, &fetched.commit).map_err(|e| e.to_string())?;
-        let root = self.resident.root();
-        let cancel = &self.resident.cancel;
-        let web = Web::new(&self.resident.settings.imds, Environment::read(), cancel.clone());
-        let machine = Machine::new(self.services.clone())
-            .with_root(root)
-            .with_network(Arc::new(web))
-            .with_cancel(cancel.flag());
-        let facts = Facts::read(root);
-        facts.complaints.iter().for_each(say);
-        let minion = identity::minion(&facts, &self.user, &self.identity);
-        let converge = Converge::new(self.tree(&fetched.path), minion, Arc::new(machine));
+        let converge = self.prepared(&fetched.path);
         let low = converge
-            .compile(&[], &crate::converge::keeper(root, "run"))
+            .compile(&[], &crate::converge::keeper(self.resident.root(), "run"))
             .map_err(|errors| errors.to_string())?;
         low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
         let rules = self.rules(&low)?;
@@ -333,6 +344,21 @@ impl<'r> Instance<'r> {
         let report = converge.apply(&low, Options::default(), &mut Announce);
         drop(paused);
         Ok(report)
+    }
+
+    /// A tree, this machine as it is now, and who it is.
+    fn prepared(&self, release: &Path) -> Converge {
+        let root = self.resident.root();
+        let cancel = &self.resident.cancel;
+        let web = Web::new(&self.resident.settings.imds, Environment::read(), cancel.clone());
+        let machine = Machine::new(self.services.clone())
+            .with_root(root)
+            .with_network(Arc::new(web))
+            .with_cancel(cancel.flag());
+        let facts = Facts::read(root);
+        facts.complaints.iter().for_each(say);
+        let minion = identity::minion(&facts, &self.user, &self.identity);
+        Converge::new(self.tree(release), minion, Arc::new(machine))
     }
 
     fn tree(&self, release: &Path) -> Tree {

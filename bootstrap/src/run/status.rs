@@ -31,6 +31,8 @@ pub(crate) struct Status {
     pub(crate) commit: Option<String>,
     /// The last converge.
     pub(crate) converge: Option<Converge>,
+    /// What differs from what was applied, as last looked for.
+    pub(crate) drift: Option<Drift>,
     /// The services that the states keep running.
     pub(crate) services: Vec<Service>,
     /// The rules that are armed.
@@ -79,6 +81,41 @@ pub(crate) struct Converge {
     pub(crate) failed: Vec<FailedStep>,
     /// The tree did not compile.
     pub(crate) error: Option<String>,
+}
+
+/// What a dry run of the applied tree would change.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Drift {
+    /// When.
+    pub(crate) checked: f64,
+    /// How many steps would change something.
+    pub(crate) count: usize,
+    /// How many could not be looked at.
+    pub(crate) failed: usize,
+    /// Why nothing, or not all, was looked at.
+    pub(crate) error: Option<String>,
+    /// The first of the steps.
+    pub(crate) states: Vec<Drifted>,
+}
+
+impl Drift {
+    /// After a converge that went well.
+    pub(crate) fn mended(self) -> Self {
+        Self { checked: self.checked, ..Self::default() }
+    }
+}
+
+/// A step that would change something.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Drifted {
+    /// `state.fun`.
+    pub(crate) function: String,
+    /// The declaration's id.
+    pub(crate) id: String,
+    /// The name it works on.
+    pub(crate) name: String,
+    /// `file:line:column`.
+    pub(crate) origin: String,
 }
 
 /// A step that failed.
@@ -233,6 +270,17 @@ impl Status {
             family("converge_steps", "gauge", "Steps of the last converge.", &plain(c.steps as f64));
             family("converge_changed", "gauge", "Steps that changed something.", &plain(c.changed as f64));
             family("converge_failed", "gauge", "Steps that failed.", &plain(c.failed.len() as f64));
+        }
+        if let Some(d) = &self.drift {
+            family(
+                "drift_states",
+                "gauge",
+                "Steps that would change something, as last looked for.",
+                &plain(d.count as f64),
+            );
+            family("drift_failed", "gauge", "Steps that could not be looked at.", &plain(d.failed as f64));
+            family("drift_timestamp_seconds", "gauge", "When drift was looked for.", &plain(d.checked));
+            family("drift_ok", "gauge", "1 when all could be looked at.", &plain(flag(d.error.is_none())));
         }
         family("remote_up", "gauge", "1 when the remote answered last time.", &plain(flag(self.remote.ok)));
         out

@@ -47,6 +47,8 @@ pub(crate) struct UserData {
     pub(crate) schedule: Schedule,
     /// A delay up to this long, fixed for each instance id.
     pub(crate) splay: Duration,
+    /// When drift is looked for, and told.
+    pub(crate) drift: Schedule,
     /// Where `/ready`, `/status` and `/metrics` answer.
     pub(crate) listen: SocketAddr,
     /// Which supervisor runs the services.

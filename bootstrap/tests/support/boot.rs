@@ -24,14 +24,24 @@ pub struct Boot {
 impl Boot {
     /// Starts it below `root`, with what its environment must say for the test.
     pub fn start(root: &Path, imds: &str, env: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"))
-            .args(["run", "--imds", imds, "--root"])
-            .arg(root)
-            .env("MAYFLY_LOG", "warn")
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Self::command(root, imds, env);
+        Self::of(command.env("MAYFLY_LOG", "warn"))
+    }
+
+    /// The same, saying everything on standard error, which is a file.
+    pub fn start_logged(root: &Path, imds: &str, env: &[(&str, &Path)], log: &Path) -> Self {
+        let mut command = Self::command(root, imds, env);
+        Self::of(command.env("MAYFLY_LOG", "trace").stderr(std::fs::File::create(log).unwrap()))
+    }
+
+    fn command(root: &Path, imds: &str, env: &[(&str, &Path)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"));
+        command.args(["run", "--imds", imds, "--root"]).arg(root).envs(env.iter().copied());
+        command
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let console = Arc::new(Console::default());
         let (stdout, shared) = (child.stdout.take().unwrap(), console.clone());
         std::thread::spawn(move || {

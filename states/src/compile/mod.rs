@@ -111,9 +111,8 @@ fn low(
     compiled?
 }
 
-/// The end of a compile that may have decrypted something: keys are put away, and errors do not quote it.
+/// What is wrong, without what was decrypted.
 pub(crate) fn discreet<T>(session: &Session<'_>, compiled: Result<T, Errors>) -> Result<T, Errors> {
-    session.functions.put_keys_away();
     compiled.map_err(|errors| errors.without(session.functions.secrets().texts()))
 }
 

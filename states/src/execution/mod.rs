@@ -76,6 +76,12 @@ impl MachineFunctions {
     }
 }
 
+impl Drop for MachineFunctions {
+    fn drop(&mut self) {
+        self.keys.close(self.host.as_ref());
+    }
+}
+
 fn find(name: &str) -> Option<Function> {
     TABLES.iter().flat_map(|table| table.iter()).find(|(known, _)| *known == name).map(|(_, f)| *f)
 }
@@ -100,10 +106,6 @@ impl Functions for MachineFunctions {
 
     fn secrets(&self) -> Secrets {
         self.keys.secrets()
-    }
-
-    fn put_keys_away(&self) {
-        self.keys.close(self.host.as_ref());
     }
 }
 
