@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use support::Stage;
 use support::boot::get;
@@ -101,10 +101,10 @@ fn bombs() -> Vec<(&'static str, String, &'static str)> {
     let a = |template: &str| format!("{template}\na:\n  test.nop\n");
     vec![
         ("billion laughs", laughs(), "limit"),
-        ("a list as deep as the stack", format!("#!yaml\na: {}\n", "[".repeat(200_000)), "deep"),
-        ("a mapping as deep as the stack", format!("#!yaml\n{}\n", "{a: ".repeat(200_000)), "deep"),
+        ("a list as deep as the stack", format!("#!yaml\na: {}\n", "[".repeat(200_000)), "limit"),
+        ("a mapping as deep as the stack", format!("#!yaml\n{}\n", "{a: ".repeat(200_000)), "limit"),
         ("a document inside of itself", text("#!yaml\na: &a [*a]\n"), "a.sls"),
-        ("a loop of a billion", a("{% for i in range(10**9) %}{% endfor %}"), "limit"),
+        ("a loop of a billion", a("{% for i in range(10**9) %}{% endfor %}"), "MAX_RANGE"),
         (
             "loops in loops",
             a("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"),
@@ -146,21 +146,24 @@ fn bombs() -> Vec<(&'static str, String, &'static str)> {
             a(
                 "{{ salt['slsutil.renderer'](string='{% for i in range(10**9) %}{% endfor %}', default_renderer='jinja') }}",
             ),
-            "limit",
+            "MAX_RANGE",
         ),
     ]
 }
 
 #[test]
 fn bombs_are_refused_within_bounds() {
+    let mut wrong = Vec::new();
     for (name, sls, word) in bombs() {
         let lair = Lair::new();
         lair.write("states/a.sls", sls);
         let output = lair.run(&[], &["show", "low"]);
         let said = said(&output);
-        assert_eq!(output.status.code(), Some(1), "{name}: {:?} {said:.400}", output.status);
-        assert!(said.contains(word) && said.len() < 4_000, "{name}: {said:.600}");
+        if output.status.code() != Some(1) || !said.contains(word) || said.len() > 4_000 {
+            wrong.push(format!("{name}: {:?} {said:.400}", output.status));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -334,7 +337,7 @@ fn documents() -> Vec<(&'static str, Vec<u8>)> {
         ("zeros, packed", gz(&vec![0; 32 << 20])),
         ("zeros, packed twice", gz(&gz(&vec![0; 256 << 20]))),
         ("spaces, packed", gz(format!("#mayfly\n{}", " ".repeat(16 << 20)).as_bytes())),
-        ("too long", vec![b'a'; 1 << 20]),
+        ("too long", vec![b'a'; 200 << 10]),
         ("no text", (0..60_000u32).map(|n| (n * 7919 >> 3) as u8).collect()),
         (
             "aliases",
@@ -367,9 +370,8 @@ fn documents() -> Vec<(&'static str, Vec<u8>)> {
         "ext::sh -c touch% OUT",
         "--upload-pack=touch OUT",
         "ssh://-oProxyCommand=touch OUT/x",
-        "file:///../../etc",
         "https://u:p@x.invalid/y",
-        "https://x.invalid/\"\\e[31m\"",
+        "\"https://x.invalid/\\e[31m\"",
         "-x@y:z",
         "a@-oProxyCommand=x:z",
     ];
@@ -399,8 +401,8 @@ fn documents() -> Vec<(&'static str, Vec<u8>)> {
 fn hostile_user_data_is_one_line_on_the_console() {
     let stage = Stage::new();
     let touched = stage.dir.path().join("touched");
-    let all = documents();
-    for (name, document) in all {
+    let mut wrong = Vec::new();
+    for (name, document) in documents() {
         let document = match String::from_utf8(document) {
             Ok(text) => text.replace("OUT", touched.to_str().unwrap()).into_bytes(),
             Err(error) => error.into_bytes(),
@@ -408,9 +410,14 @@ fn hostile_user_data_is_one_line_on_the_console() {
         let shown = String::from_utf8_lossy(&document[document.len().saturating_sub(80)..]).into_owned();
         stage.imds.set_user_data(document);
         let mut boot = stage.boot();
-        let line = boot.line("failed: ");
-        assert!(line.starts_with("mayfly: failed: user-data"), "{name} {shown:?}: {line}");
-        assert!(line.chars().count() < 600 && !line.contains(char::is_control), "{name}: {line:?}");
+        let mut line = boot.line("mayfly: ");
+        while !line.contains("failed: ") && !line.contains("waiting: ") {
+            line = boot.line("mayfly: ");
+        }
+        let is_clear = line.starts_with("mayfly: failed: user-data") && line.chars().count() < 600;
+        if !is_clear || line.contains(char::is_control) {
+            wrong.push(format!("{name} {shown:?}: {line:?}"));
+        }
         let status = fs::read_to_string(format!("/proc/{}/status", boot.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let peak: u64 = peak.trim().trim_end_matches(" kB").trim().parse().unwrap();
@@ -418,6 +425,7 @@ fn hostile_user_data_is_one_line_on_the_console() {
         assert!(boot.stop().success(), "{name}");
         assert!(!boot.all().iter().any(|line| line.starts_with("mayfly: ready")), "{name}");
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(!touched.exists());
     assert!(!stage.root().join("var/lib/mayfly/current").exists());
 }
@@ -491,14 +499,17 @@ fn hostile_commits_are_refused_and_the_last_good_tree_stays() {
     assert!(boot.stop().success());
 }
 
-/// A secret outside of the tree is not reached through a link inside of it, whoever made that link.
+/// What a link of the tree leads to is no file of the tree, whoever made that link.
 #[test]
-fn a_link_in_a_local_tree_is_followed_only_by_who_owns_the_machine() {
+fn a_link_that_leads_out_of_the_tree_is_no_source() {
     let lair = Lair::new();
     symlink(lair.path("outside"), lair.path("states/way")).unwrap();
-    lair.write("states/a.sls", "/etc/got:\n  file.managed:\n    - source: salt://way/secret\n");
-    let output = lair.run(&[], &["apply"]);
-    // As Salt does: formulas are linked into local trees. A tree from git has no such link (see above).
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(Path::new(&lair.path("root/etc/got")).exists());
+    symlink(lair.path("outside/secret"), lair.path("states/file")).unwrap();
+    for source in ["way/secret", "file"] {
+        lair.write("states/a.sls", format!("/etc/got:\n  file.managed:\n    - source: salt://{source}\n"));
+        let output = lair.run(&[], &["apply"]);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains("leads out of the tree"), "{}", said(&output));
+        assert!(!lair.path("root/etc/got").exists());
+    }
 }

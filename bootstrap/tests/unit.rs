@@ -24,7 +24,7 @@ fn systemd_has_nothing_to_say_about_it() {
     };
     assert_eq!(ours(verify().expect("systemd-analyze runs: install systemd")), "");
     std::fs::write(&unit, here.replace("KillMode=process", "KillMode=proces")).unwrap();
-    assert!(ours(verify().unwrap()).contains("KillMode"), "it would not see a mistake");
+    assert_ne!(ours(verify().unwrap()), "", "it would not see a mistake");
 }
 
 #[test]
@@ -42,9 +42,28 @@ fn its_services_outlive_it_and_it_comes_back() {
 #[test]
 fn nothing_in_it_gives_the_program_a_machine_of_its_own() {
     let kept_apart = [
-        "Protect", "Private", "ReadOnly", "ReadWrite", "Inaccessible", "NoExec", "ExecPaths", "BindPaths", "BindReadOnly",
-        "TemporaryFileSystem", "RootDirectory", "RootImage", "MountFlags", "DynamicUser", "NoNewPrivileges", "RestrictSUIDSGID",
-        "RestrictNamespaces", "MemoryDenyWriteExecute", "UMask", "CapabilityBoundingSet", "MemoryMax", "RestrictAddressFamilies",
+        "Protect",
+        "Private",
+        "ReadOnly",
+        "ReadWrite",
+        "Inaccessible",
+        "NoExec",
+        "ExecPaths",
+        "BindPaths",
+        "BindReadOnly",
+        "TemporaryFileSystem",
+        "RootDirectory",
+        "RootImage",
+        "MountFlags",
+        "DynamicUser",
+        "NoNewPrivileges",
+        "RestrictSUIDSGID",
+        "RestrictNamespaces",
+        "MemoryDenyWriteExecute",
+        "UMask",
+        "CapabilityBoundingSet",
+        "MemoryMax",
+        "RestrictAddressFamilies",
         "SystemCallFilter",
     ];
     for (key, _) in settings() {
