@@ -186,6 +186,34 @@ fn an_age_value_that_was_changed_anywhere_is_refused() {
     assert!(bench.pillar().unwrap_err().contains("cannot decrypt"));
 }
 
+/// The header is read before it is known whose it is: what it says must be what was written, to the letter.
+#[test]
+fn an_age_header_that_was_changed_is_refused_though_the_key_is_found() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let bench = Bench::new();
+    let armored = to_age(b"canary-of-the-changed");
+    let lines: Vec<&str> = armored.lines().collect();
+    let file = STANDARD.decode(lines[1..lines.len() - 1].concat()).unwrap();
+    let mark = file.windows(5).position(|window| window == b"\n--- ").unwrap();
+    let mut code = file.clone();
+    code[mark + 5] = if code[mark + 5] == b'A' { b'B' } else { b'A' };
+    let stanza = [&file[..=mark], b"-> other thing\nAAAA\n", &file[mark + 1..]].concat();
+    let open = |file: &[u8]| {
+        let body = STANDARD.encode(file);
+        let wrapped: Vec<&str> =
+            (0..body.len()).step_by(64).map(|n| &body[n..body.len().min(n + 64)]).collect();
+        let text = format!("{}\n{}\n{}", lines[0], wrapped.join("\n"), lines[lines.len() - 1]);
+        bench.pillar_file(&format!("#!yaml|age\na: |\n{}", indented(&text)));
+        bench.pillar()
+    };
+    assert_eq!(open(&file).unwrap()["a"], "canary-of-the-changed");
+    for changed in [code, stanza] {
+        let error = open(&changed).unwrap_err();
+        assert!(error.contains("its header was changed"), "{error}");
+    }
+}
+
 #[test]
 fn what_cannot_be_opened_ends_the_compile_with_the_reason() {
     let bench = Bench::new();
