@@ -99,6 +99,17 @@ pub(crate) struct Drift {
 }
 
 impl Drift {
+    /// Name, help and value of each metric.
+    fn gauges(&self) -> [(&'static str, &'static str, f64); 4] {
+        let is_whole = if self.error.is_none() { 1.0 } else { 0.0 };
+        [
+            ("drift_states", "Steps that would change something, as last looked for.", self.count as f64),
+            ("drift_failed", "Steps that could not be looked at.", self.failed as f64),
+            ("drift_ok", "1 when all could be looked at.", is_whole),
+            ("drift_timestamp_seconds", "When drift was looked for.", self.checked),
+        ]
+    }
+
     /// After a converge that went well.
     pub(crate) fn mended(self) -> Self {
         Self { checked: self.checked, ..Self::default() }
@@ -271,16 +282,8 @@ impl Status {
             family("converge_changed", "gauge", "Steps that changed something.", &plain(c.changed as f64));
             family("converge_failed", "gauge", "Steps that failed.", &plain(c.failed.len() as f64));
         }
-        if let Some(d) = &self.drift {
-            family(
-                "drift_states",
-                "gauge",
-                "Steps that would change something, as last looked for.",
-                &plain(d.count as f64),
-            );
-            family("drift_failed", "gauge", "Steps that could not be looked at.", &plain(d.failed as f64));
-            family("drift_timestamp_seconds", "gauge", "When drift was looked for.", &plain(d.checked));
-            family("drift_ok", "gauge", "1 when all could be looked at.", &plain(flag(d.error.is_none())));
+        for (name, help, value) in self.drift.iter().flat_map(Drift::gauges) {
+            family(name, "gauge", help, &plain(value));
         }
         family("remote_up", "gauge", "1 when the remote answered last time.", &plain(flag(self.remote.ok)));
         out
