@@ -74,6 +74,8 @@ pub struct UserData {
     pub schedule: Option<String>,
     /// Delay, as `30s`.
     pub splay: Option<String>,
+    /// Cron expression: when drift is looked for.
+    pub drift: Option<String>,
     /// `host:port` of `/ready`, `/status`, `/metrics`.
     pub listen: Option<String>,
     /// `auto`, `supervisord`, `systemd`, `builtin`.
@@ -139,6 +141,7 @@ impl UserData {
         push_map(&mut entries, "options", &self.options);
         push(&mut entries, "schedule", self.schedule.as_ref());
         push(&mut entries, "splay", self.splay.as_ref());
+        push(&mut entries, "drift", self.drift.as_ref());
         push(&mut entries, "listen", self.listen.as_ref());
         push(&mut entries, "supervisor", self.supervisor.as_ref());
         if !self.watch.is_empty() {

@@ -156,6 +156,9 @@ pub(crate) struct ShowArgs {
     /// SLS names; none means the highstate of top.sls.
     #[arg(value_name = "SLS")]
     pub(crate) sls: Vec<String>,
+    /// Print decrypted values too, which are hidden otherwise.
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
     /// What to print.
     #[arg(long, value_enum, default_value_t = ShowOutput::Yaml)]
     pub(crate) output: ShowOutput,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::requisites::is_requisite;
 use crate::kept::form;
 pub use crate::lines::Lines;
+use crate::secrets::Secrets;
 use crate::value::{Map, Value};
 
 /// Where in the tree something was written.
@@ -106,6 +107,9 @@ pub struct LowState {
     pub pillar: Map,
     /// Where the lines of rendered files came from.
     pub lines: Lines,
+    /// What was decrypted for it. A compile that decrypted something is not kept.
+    #[serde(skip)]
+    pub secrets: Secrets,
 }
 
 impl LowState {

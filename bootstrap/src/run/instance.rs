@@ -2,6 +2,7 @@
 // Effects: the clock, the state directory, and everything that a converge does.
 #![allow(clippy::disallowed_methods)]
 
+mod drift;
 mod put_back;
 
 use super::backoff::Away;
@@ -56,6 +57,9 @@ pub(super) struct Instance<'r> {
     failed: Option<(u32, Instant)>,
     remote_said: Option<String>,
     away: Away,
+    /// When the remote is asked again, and when drift is looked for.
+    tick_at: Option<Instant>,
+    drift_at: Option<Instant>,
 }
 
 impl<'r> Instance<'r> {
@@ -79,6 +83,8 @@ impl<'r> Instance<'r> {
             failed: None,
             remote_said: None,
             away: Away::default(),
+            tick_at: None,
+            drift_at: None,
             resident,
             user,
             identity,
@@ -221,8 +227,8 @@ impl<'r> Instance<'r> {
         Ok(result)
     }
 
-    /// When to wake: the next tick, or the next try of a failed converge.
-    pub(super) fn next_wake(&self) -> Option<Instant> {
+    /// When to wake: the next tick, the next try of a failed converge, or the next look for drift.
+    pub(super) fn next_wake(&mut self) -> Option<Instant> {
         let now = chrono::Utc::now();
         let tick = self.user.schedule.next(now, self.splay);
         self.resident
@@ -231,7 +237,19 @@ impl<'r> Instance<'r> {
         let tick = tick.map(|t| Instant::now() + (t - now).to_std().unwrap_or_default());
         let tick = tick.map(|tick| self.away.not_before(tick));
         let retry = self.failed.map(|(_, at)| at);
-        [tick, retry].into_iter().flatten().min()
+        self.tick_at = [tick, retry].into_iter().flatten().min();
+        if self.drift_at.is_none() {
+            self.drift_at = self.next_drift();
+        }
+        [self.tick_at, self.drift_at].into_iter().flatten().min()
+    }
+
+    /// Does what it was woken for: two things may be due at once.
+    pub(super) fn due(&mut self) -> Result<(), Stopped> {
+        if self.tick_at.is_some_and(|at| Instant::now() >= at) {
+            self.tick(false)?;
+        }
+        self.look_for_drift()
     }
 
     /// Asks the remote, and converges when there is something new, when it was asked for, or when the last failed.
@@ -338,6 +356,8 @@ impl<'r> Instance<'r> {
                 };
                 *counter += 1;
                 if summary.ok {
+                    // What was done by hand is undone.
+                    status.drift = status.drift.take().map(super::status::Drift::mended);
                     status.boot.ready_after.get_or_insert(uptime);
                 }
                 status.converge = Some(summary);
@@ -371,6 +391,15 @@ impl<'r> Instance<'r> {
 
     /// A tree's steps for this instance, and what carries them out.
     fn compiled(&self, fetched: &Fetched) -> Result<(Converge, LowState), String> {
+        let converge = self.prepared(fetched);
+        let low = converge
+            .compile(&[], &crate::converge::keeper(self.resident.root(), "run"))
+            .map_err(|errors| errors.to_string())?;
+        Ok((converge, low))
+    }
+
+    /// A tree, this machine as it is now, and who it is.
+    fn prepared(&self, fetched: &Fetched) -> Converge {
         let root = self.resident.root();
         let cancel = &self.resident.cancel;
         let web = Web::new(&self.resident.settings.imds, Environment::read(), cancel.clone());
@@ -381,11 +410,7 @@ impl<'r> Instance<'r> {
         let facts = Facts::read(root);
         facts.complaints.iter().for_each(say);
         let minion = identity::minion(&facts, &self.user, &self.identity);
-        let converge = Converge::new(self.tree(fetched), minion, Arc::new(machine));
-        let low = converge
-            .compile(&[], &crate::converge::keeper(root, "run"))
-            .map_err(|errors| errors.to_string())?;
-        Ok((converge, low))
+        Converge::new(self.tree(fetched), minion, Arc::new(machine))
     }
 
     /// The folders of the states and of pillar: those of the tree, then those of the formulas in their order.

@@ -182,7 +182,7 @@ impl Resident {
         }
         loop {
             match self.wait_until(instance.next_wake())? {
-                Woken::Time => instance.tick(false)?,
+                Woken::Time => instance.due()?,
                 Woken::Now => {
                     say("SIGHUP: fetching and converging now");
                     instance.tick(true)?;

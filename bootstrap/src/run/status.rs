@@ -32,6 +32,8 @@ pub(crate) struct Status {
     pub(crate) commit: Option<String>,
     /// The last converge.
     pub(crate) converge: Option<Converge>,
+    /// What differs from what was applied, as last looked for.
+    pub(crate) drift: Option<Drift>,
     /// The services that the states keep running.
     pub(crate) services: Vec<Service>,
     /// The rules that are armed.
@@ -84,6 +86,52 @@ pub(crate) struct Converge {
     pub(crate) failed: Vec<FailedStep>,
     /// The tree did not compile.
     pub(crate) error: Option<String>,
+}
+
+/// What a dry run of the applied tree would change.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Drift {
+    /// When.
+    pub(crate) checked: f64,
+    /// How many steps would change something.
+    pub(crate) count: usize,
+    /// How many could not be looked at.
+    pub(crate) failed: usize,
+    /// Why nothing, or not all, was looked at.
+    pub(crate) error: Option<String>,
+    /// The first of the steps.
+    pub(crate) states: Vec<Drifted>,
+}
+
+impl Drift {
+    /// Name, help and value of each metric.
+    fn gauges(&self) -> [(&'static str, &'static str, f64); 4] {
+        let is_whole = if self.error.is_none() { 1.0 } else { 0.0 };
+        [
+            ("drift_states", "Steps that would change something, as last looked for.", self.count as f64),
+            ("drift_failed", "Steps that could not be looked at.", self.failed as f64),
+            ("drift_ok", "1 when all could be looked at.", is_whole),
+            ("drift_timestamp_seconds", "When drift was looked for.", self.checked),
+        ]
+    }
+
+    /// After a converge that went well.
+    pub(crate) fn mended(self) -> Self {
+        Self { checked: self.checked, ..Self::default() }
+    }
+}
+
+/// A step that would change something.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Drifted {
+    /// `state.fun`.
+    pub(crate) function: String,
+    /// The declaration's id.
+    pub(crate) id: String,
+    /// The name it works on.
+    pub(crate) name: String,
+    /// `file:line:column`.
+    pub(crate) origin: String,
 }
 
 /// A step that failed.
@@ -270,6 +318,9 @@ impl Status {
             family("converge_steps", "gauge", "Steps of the last converge.", &plain(c.steps as f64));
             family("converge_changed", "gauge", "Steps that changed something.", &plain(c.changed as f64));
             family("converge_failed", "gauge", "Steps that failed.", &plain(c.failed.len() as f64));
+        }
+        for (name, help, value) in self.drift.iter().flat_map(Drift::gauges) {
+            family(name, "gauge", help, &plain(value));
         }
         family("remote_up", "gauge", "1 when the remote answered last time.", &plain(flag(self.remote.ok)));
         out

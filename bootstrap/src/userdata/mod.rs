@@ -48,6 +48,8 @@ pub(crate) struct UserData {
     pub(crate) schedule: Schedule,
     /// A delay up to this long, fixed for each instance id; `None`: what suits the schedule.
     pub(crate) splay: Option<Duration>,
+    /// When drift is looked for, and told.
+    pub(crate) drift: Schedule,
     /// Where `/ready`, `/status` and `/metrics` answer.
     pub(crate) listen: SocketAddr,
     /// Which supervisor runs the services.

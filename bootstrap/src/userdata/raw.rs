@@ -24,6 +24,7 @@ pub(super) struct RawUserData {
     pub(super) options: Option<BTreeMap<String, Spanned<serde_json::Value>>>,
     pub(super) schedule: At<String>,
     pub(super) splay: At<String>,
+    pub(super) drift: At<String>,
     pub(super) listen: At<String>,
     pub(super) supervisor: At<String>,
     pub(super) watch: Option<Vec<Spanned<RawRule>>>,

@@ -29,14 +29,24 @@ impl Boot {
 
     /// The same of a copy of the program.
     pub fn start_program(program: &Path, root: &Path, imds: &str, env: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(program)
-            .args(["run", "--imds", imds, "--root"])
-            .arg(root)
-            .env("MAYFLY_LOG", "warn")
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Self::command(program, root, imds, env);
+        Self::of(command.env("MAYFLY_LOG", "warn"))
+    }
+
+    /// The same, saying everything on standard error, which is a file.
+    pub fn start_logged(root: &Path, imds: &str, env: &[(&str, &Path)], log: &Path) -> Self {
+        let mut command = Self::command(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, env);
+        Self::of(command.env("MAYFLY_LOG", "trace").stderr(std::fs::File::create(log).unwrap()))
+    }
+
+    fn command(program: &Path, root: &Path, imds: &str, env: &[(&str, &Path)]) -> Command {
+        let mut command = Command::new(program);
+        command.args(["run", "--imds", imds, "--root"]).arg(root).envs(env.iter().copied());
+        command
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let console = Arc::new(Console::default());
         let (stdout, shared) = (child.stdout.take().unwrap(), console.clone());
         std::thread::spawn(move || {

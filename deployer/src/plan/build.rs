@@ -301,6 +301,7 @@ fn user_data(spec: &Spec, identity: &Identity) -> UserData {
         options: spec.options.clone(),
         schedule: spec.schedule.clone(),
         splay: spec.splay.clone(),
+        drift: spec.drift.clone(),
         listen: spec.listen.clone(),
         supervisor: spec.supervisor.clone(),
         watch: spec.watch.clone(),

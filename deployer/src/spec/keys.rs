@@ -98,6 +98,11 @@ pub(crate) static TOP: &[Field] = &[
     key("options", Kind::Free, "Options of the minion that change a compile"),
     key("schedule", Kind::Text, "Cron expression in UTC: when instances ask the state repository again"),
     key("splay", Kind::Duration, "A delay up to this long, fixed for each instance"),
+    key(
+        "drift",
+        Kind::Text,
+        "Cron expression in UTC: when instances look for drift, and tell it in /metrics",
+    ),
     key("listen", Kind::Text, "host:port of /ready, /status and /metrics on instances"),
     key(
         "supervisor",

@@ -71,6 +71,8 @@ pub struct Spec {
     pub schedule: Option<String>,
     /// Their splay, as written.
     pub splay: Option<String>,
+    /// Cron expression: when they look for drift.
+    pub drift: Option<String>,
     /// Where their `/ready` answers.
     pub listen: Option<String>,
     /// Their supervisor.

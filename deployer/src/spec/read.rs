@@ -125,6 +125,7 @@ fn validated(node: &Node, environment: &str) -> Read<Spec> {
         options: top.free("options")?,
         schedule: operate::cron(&top, "schedule")?.map(|(text, _)| text),
         splay: top.duration("splay")?.map(|splay| humantime::format_duration(splay).to_string()),
+        drift: operate::cron(&top, "drift")?.map(|(text, _)| text),
         listen: top.text("listen")?,
         supervisor: top.word("supervisor")?,
         watch: watch(&top)?,
