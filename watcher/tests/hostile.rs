@@ -41,10 +41,12 @@ fn an_endless_answer_is_cut_off() {
 fn an_answer_that_nests_without_end_is_refused() {
     let deep = "<array><data><value>".repeat(200_000);
     let (_dir, supervisor) = impostor(move |stream| _ = stream.write_all(http(&deep).as_bytes()));
-    assert!(matches!(supervisor.status("web").unwrap_err(), Error::Answer { .. }));
+    let error = supervisor.status("web").unwrap_err();
+    assert!(error.to_string().contains("nested deeper"), "{error}");
     let closed = "<array><data><value>".repeat(100_000) + "x" + &"</value></data></array>".repeat(100_000);
     let (_dir, supervisor) = impostor(move |stream| _ = stream.write_all(http(&closed).as_bytes()));
-    assert!(matches!(supervisor.status("web").unwrap_err(), Error::Answer { .. }));
+    let error = supervisor.status("web").unwrap_err();
+    assert!(error.to_string().contains("nested deeper"), "{error}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn understand(answer: &[u8]) -> Result<Value, CallError> {
     }
 }
 
-/// How deep the elements of a text are nested. The parser recurses, and would run out of stack.
+/// How deep the elements of a text are nested: bounded before a parser that may recurse sees it.
 fn depth(xml: &str) -> usize {
     let (mut now, mut deepest) = (0usize, 0usize);
     for piece in xml.split('<').skip(1) {
