@@ -66,7 +66,8 @@ fn idle(boot: &Path) {
     });
     // At rest is what it is some seconds later, for allocators give back by the clock.
     std::thread::sleep(Duration::from_secs(12));
-    for (what, field) in [("resident", "Rss:"), ("its own part", "Pss:"), ("of that anonymous", "Pss_Anon:")] {
+    for (what, field) in [("resident", "Rss:"), ("its own part", "Pss:"), ("of that anonymous", "Pss_Anon:")]
+    {
         let kilobytes = smaps(child.id(), field).unwrap_or_default();
         println!("| memory, {FILES} files watched, {what} | {:.1} MB | | 1 |", kilobytes / 1e3);
     }

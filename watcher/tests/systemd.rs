@@ -8,7 +8,7 @@ mod daemon;
 use common::{lines, until};
 use daemon::Machine;
 use mayfly_watcher::supervisor::{Error, Status, Supervisor};
-use mayfly_watcher::{Action, Event, Rule, Watcher};
+use mayfly_watcher::{Event, Rule, Watcher};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;

@@ -128,7 +128,7 @@ impl<'r> Instance<'r> {
 
     /// The commit that was last applied without a failure.
     pub(super) fn good_commit(&self) -> Option<String> {
-        self.store.linked(Link::Good)
+        self.trees.kept(Link::Good).map(|good| good.commit)
     }
 
     /// Gets the first tree, however long that takes, and converges it.

@@ -139,7 +139,7 @@ pub(crate) fn run(settings: Settings) -> Result<Exit, Error> {
                 wanted.ask();
                 stop.set();
             }
-            Asked::Now => {}
+            Asked::Now | Asked::Edited => {}
         }
         let _ = tell.send(what);
     });

@@ -12,7 +12,7 @@ mod houses;
 mod systemd;
 
 use houses::House;
-use mayfly_watcher::{Action, Event, Rule, Watcher};
+use mayfly_watcher::{Event, Rule, Watcher};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
