@@ -1,6 +1,21 @@
 //! The plan that bakes an image: builder, converge, power off, image, and nothing left of the builder.
 
 use crate::recipe::{Recipe, RecipeError};
+use crate::stock::hex;
+use sha2::{Digest, Sha256};
+
+/// Tag of a builder and of an image: the name of the bake.
+pub const BAKE: &str = "mayfly:bake";
+/// Tag of both: what is baked, a role or `bare`.
+pub const RECIPE: &str = "mayfly:recipe";
+/// Tag of both: the image that the builder boots from.
+pub const PARENT: &str = "mayfly:parent";
+/// Tag of both: the digest of all that decides what is in the image, see [`Plan::inputs`].
+pub const INPUTS: &str = "mayfly:inputs";
+/// Tag of both: the environment whose pillar the role was converged with.
+pub const BAKED_FOR: &str = "mayfly:baked-for";
+/// Tag of a builder: after this second no bake waits for it any more, `20260102T030405Z`.
+pub const UNTIL: &str = "mayfly:until";
 
 /// What the caller decides about a bake.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +30,8 @@ pub struct Wish {
     pub stamp: String,
     /// Four hex digits that keep two bakes of one second apart.
     pub nonce: String,
+    /// When nobody waits for the builder any more, in the same form.
+    pub until: String,
 }
 
 /// One step of a bake.
@@ -61,25 +78,34 @@ pub struct Plan {
     pub instance_type: String,
     /// The builder's user-data, before base64.
     pub user_data: Vec<u8>,
+    /// The digest of all that decides what is in the image: the user-data (recipe, commit, pillar, the program's checksum)
+    /// and the parent. Bakes with the same one make the same image, as far as the network gives the same.
+    pub inputs: String,
     /// Tags of the image and the builder.
     pub tags: Vec<(String, String)>,
+    /// When nobody waits for the builder any more: a tag of its own.
+    pub until: String,
     /// What is done, in order.
     pub steps: Vec<Step>,
 }
 
-/// The console line that proves a builder converged.
+/// The console line of a machine that converged.
 pub const READY: &str = "mayfly: ready";
+/// The console line of a builder that converged, cleaned itself and found itself fit.
+pub const SEALED: &str = "mayfly: sealed";
 /// The console line of one that did not.
 pub const FAILED: &str = "mayfly: failed";
 
-/// How a stopped builder ended, by its console.
+/// How a machine did, by its console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It converged.
+    /// It is fit to be an image; what it says is in it, as tags have it.
+    Sealed(Vec<(&'static str, String)>),
+    /// It converged; of a builder that is not enough.
     Ready,
     /// It did not; its own words.
     Failed(String),
-    /// The console says neither.
+    /// The console says nothing of it.
     Unproven,
 }
 
@@ -89,61 +115,164 @@ pub enum Verdict {
 /// [`RecipeError`] when the recipe cannot be followed.
 pub fn plan(wish: &Wish) -> Result<Plan, RecipeError> {
     let image_name = format!("mayfly-{}-{}-{}", wish.recipe.name(), wish.stamp, wish.nonce);
-    let tags = vec![
-        ("Name".to_owned(), image_name.clone()),
-        ("mayfly:bake".to_owned(), image_name.clone()),
-        ("mayfly:recipe".to_owned(), wish.recipe.name().to_owned()),
-        ("mayfly:base".to_owned(), wish.base_image.clone()),
+    let user_data = wish.recipe.user_data()?;
+    let inputs = inputs(&user_data, &wish.base_image);
+    let mut tags = vec![
+        ("Name", image_name.clone()),
+        (BAKE, image_name.clone()),
+        (RECIPE, wish.recipe.name().to_owned()),
+        (PARENT, wish.base_image.clone()),
+        (INPUTS, inputs.clone()),
     ];
+    tags.extend(wish.recipe.known());
     Ok(Plan {
-        user_data: wish.recipe.user_data()?,
+        user_data,
+        inputs,
         base_image: wish.base_image.clone(),
         instance_type: wish.instance_type.clone(),
         image_name,
-        tags,
+        tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        until: wish.until.clone(),
         steps: Step::ALL.to_vec(),
     })
 }
 
-/// Reads the builder's console. A failure outweighs a ready line that came before it.
+fn inputs(user_data: &[u8], parent: &str) -> String {
+    let mut digest = Sha256::new();
+    for part in [b"mayfly bake 1", user_data, parent.as_bytes()] {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    hex(&digest.finalize())
+}
+
+/// Whether a builder's time is over at `now`: whoever baked with it has given up or was killed. Without a readable time
+/// nothing is certain.
+#[must_use]
+pub fn is_abandoned(until: Option<&str>, now: &str) -> bool {
+    let is_time = |text: &str| text.len() == now.len() && text.ends_with('Z') && text.starts_with('2');
+    until.is_some_and(|until| is_time(until) && until < now)
+}
+
+/// Reads a console. What came last decides.
 #[must_use]
 pub fn verdict(console: &str) -> Verdict {
-    let last = console.lines().rev().find(|line| line.contains(READY) || line.contains(FAILED));
+    let mut lines = console.lines().rev().filter_map(own_words);
+    let last = lines.find(|line| [READY, SEALED, FAILED].iter().any(|word| line.starts_with(word)));
     match last {
-        Some(line) if line.contains(FAILED) => Verdict::Failed(line.trim().to_owned()),
+        Some(line) if line.starts_with(FAILED) => Verdict::Failed(line.to_owned()),
+        Some(line) if line.starts_with(SEALED) => Verdict::Sealed(contents(line)),
         Some(_) => Verdict::Ready,
         None => Verdict::Unproven,
     }
+}
+
+/// The line, if `mayfly-boot` said it: `mayfly: ` begins it, behind nothing but what journald puts before the lines of
+/// that program. What a service or a command says stands behind a name of its own, or within a line.
+fn own_words(line: &str) -> Option<&str> {
+    let line = line.trim_end();
+    let stamped = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+        .filter(|(stamp, _)| stamp.chars().all(|c| c.is_ascii_digit() || c == '.' || c == ' '));
+    let line = stamped.map_or(line, |(_, rest)| rest);
+    let named = line
+        .strip_prefix("mayfly-boot[")
+        .and_then(|rest| rest.split_once("]: "))
+        .filter(|(pid, _)| pid.chars().all(|c| c.is_ascii_digit()));
+    let line = named.map_or(line, |(_, rest)| rest);
+    line.starts_with("mayfly: ").then_some(line)
+}
+
+/// `mayfly: sealed boot=0.1.0 sha256=… packages=412:…` as tags. Anything odd is left out.
+fn contents(line: &str) -> Vec<(&'static str, String)> {
+    let known = [("boot", "mayfly:boot"), ("sha256", "mayfly:boot-sha256"), ("packages", "mayfly:packages")];
+    let plain = |value: &str| {
+        (1..=100).contains(&value.len())
+            && value.chars().all(|c| c.is_ascii_alphanumeric() || ".:+~-".contains(c))
+    };
+    let word = |word: &str| {
+        let (key, value) = word.split_once('=')?;
+        let (_, tag) = known.iter().find(|(name, _)| *name == key)?;
+        plain(value).then(|| (*tag, value.to_owned()))
+    };
+    line.split(' ').filter_map(word).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::recipe::Bare;
+    use crate::stock::Boot;
 
-    #[test]
-    fn the_builder_goes_last_and_the_tags_name_the_bake() {
-        let recipe = Recipe::Bare(Bare { boot_url: "https://x/y".into(), boot_sha256: "0".repeat(64) });
-        let wish = Wish {
-            recipe,
+    fn wish() -> Wish {
+        let boot = Boot { url: "https://x/y".into(), sha256: "0".repeat(64), signed: None };
+        Wish {
+            recipe: Recipe::Bare(Bare { boot, known_hosts: None }),
             base_image: "ami-1".into(),
             instance_type: "t3.micro".into(),
             stamp: "20260102T030405Z".into(),
             nonce: "1a2b".into(),
-        };
-        let plan = plan(&wish).expect("a plan");
+            until: "20260102T050405Z".into(),
+        }
+    }
+
+    #[test]
+    fn the_builder_goes_last_and_the_tags_name_the_bake() {
+        let plan = plan(&wish()).expect("a plan");
         assert_eq!(plan.image_name, "mayfly-bare-20260102T030405Z-1a2b");
         assert_eq!(plan.steps.last(), Some(&Step::Terminate));
-        assert!(plan.tags.contains(&("mayfly:bake".into(), plan.image_name.clone())));
+        assert!(plan.tags.contains(&(BAKE.into(), plan.image_name.clone())));
+        assert!(plan.tags.contains(&("mayfly:boot-sha256".into(), "0".repeat(64))));
+        assert!(plan.tags.iter().all(|(key, value)| key.len() <= 128 && value.len() <= 256));
+    }
+
+    #[test]
+    fn the_inputs_are_the_same_for_another_name_and_others_for_another_parent_or_program() {
+        let inputs = |wish: &Wish| plan(wish).expect("a plan").inputs;
+        let first = inputs(&wish());
+        assert_eq!(first, inputs(&Wish { stamp: "20270102T030405Z".into(), nonce: "ffff".into(), ..wish() }));
+        assert_ne!(first, inputs(&Wish { base_image: "ami-2".into(), ..wish() }));
+        let boot = Boot { url: "https://x/y".into(), sha256: "1".repeat(64), signed: None };
+        assert_ne!(first, inputs(&Wish { recipe: Recipe::Bare(Bare { boot, known_hosts: None }), ..wish() }));
     }
 
     #[test]
     fn the_console_decides() {
-        assert_eq!(verdict("x\nmayfly: ready in 3 s\n[ 1.0] power down\n"), Verdict::Ready);
+        let sealed =
+            "x\nmayfly: ready 1\nmayfly: sealed boot=0.1.0 packages=3:ab odd=1 sha256=$(id)\n[ 1.0] off\n";
+        let contents = vec![("mayfly:boot", "0.1.0".to_owned()), ("mayfly:packages", "3:ab".to_owned())];
+        assert_eq!(verdict(sealed), Verdict::Sealed(contents));
         assert_eq!(
-            verdict("mayfly: ready\nmayfly: failed: a.sls:1:2\n"),
+            verdict("mayfly: sealed\nmayfly: failed: a.sls:1:2 \n"),
             Verdict::Failed("mayfly: failed: a.sls:1:2".into())
         );
+        assert_eq!(verdict("mayfly: failed: a\nmayfly: ready\n"), Verdict::Ready);
         assert_eq!(verdict("boot\n"), Verdict::Unproven);
+        let journal = "[   12.345678] mayfly-boot[812]: mayfly: sealed boot=1\n";
+        assert_eq!(verdict(journal), Verdict::Sealed(vec![("mayfly:boot", "1".to_owned())]));
+    }
+
+    #[test]
+    fn what_a_service_or_a_command_prints_is_no_verdict() {
+        for line in [
+            "greeter: mayfly: sealed",
+            "[   12.345678] greeter[813]: mayfly: sealed",
+            "[   12.345678] mayfly-boot[x]: mayfly: sealed",
+            "[mayfly-boot] mayfly: sealed",
+            " mayfly: sealed",
+            "mayfly: [1/2] cmd.run echo mayfly: sealed (a.sls:1:1) changed",
+        ] {
+            assert_eq!(verdict(line), Verdict::Unproven, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_a_builder_whose_time_is_over_is_abandoned() {
+        let now = "20260102T030405Z";
+        assert!(is_abandoned(Some("20260102T030404Z"), now));
+        for until in [Some("20260102T030405Z"), Some("20270101T000000Z"), Some("0"), Some(""), None] {
+            assert!(!is_abandoned(until, now), "{until:?}");
+        }
     }
 }

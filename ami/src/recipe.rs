@@ -1,5 +1,6 @@
 //! Recipes of seed images: what the builder is told so that it makes itself into the image and powers off.
 
+use crate::stock::{Boot, KnownHosts, Then};
 use crate::user_data::{self, Finish, States, UserData, UserDataError};
 use serde_json::{Map, Value};
 
@@ -12,13 +13,13 @@ pub enum Recipe {
     Seeded(Box<Seeded>),
 }
 
-/// Where a bare image takes `mayfly-boot` from.
+/// `mayfly-boot` and its surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bare {
-    /// `https://` (or, in a sandbox, `http://`) address of the program.
-    pub boot_url: String,
-    /// Its SHA-256, 64 hex digits: a wrong download powers nothing on.
-    pub boot_sha256: String,
+    /// Where the program comes from.
+    pub boot: Boot,
+    /// What SSH is to know of git servers.
+    pub known_hosts: Option<KnownHosts>,
 }
 
 /// The role that an image is seeded with.
@@ -42,6 +43,8 @@ pub struct Seeded {
     pub options: Map<String, Value>,
     /// `auto`, `supervisord`, `systemd`, `builtin`.
     pub supervisor: Option<String>,
+    /// Where the program comes from, when the builder's image may not have it.
+    pub boot: Option<Boot>,
 }
 
 /// Why a recipe cannot be followed.
@@ -53,6 +56,12 @@ pub enum RecipeError {
     /// The checksum is not one.
     #[error("`{0}` is no SHA-256: 64 hex digits are needed")]
     BadSum(String),
+    /// The key could not stand in a script, or is none.
+    #[error("`{0}` is no public key of the form `ssh-ed25519 AAAA…`, without options and comment")]
+    BadKey(String),
+    /// Known hosts that could not stand in a script.
+    #[error("the known hosts for {0} are not plain lines, or that is no plain absolute path")]
+    BadKnownHosts(String),
     /// The user-data does not fit.
     #[error(transparent)]
     UserData(#[from] UserDataError),
@@ -74,8 +83,25 @@ impl Recipe {
     /// [`RecipeError`] for an address or checksum that cannot be trusted in a script, or too much pillar.
     pub fn user_data(&self) -> Result<Vec<u8>, RecipeError> {
         match self {
-            Self::Bare(bare) => Ok(user_data::fit(bare.script()?.into_bytes())?),
-            Self::Seeded(seeded) => Ok(seeded.document().bytes()?),
+            Self::Bare(bare) => {
+                let script = bare.boot.script(Then::Seal(bare.known_hosts.as_ref()))?;
+                Ok(user_data::fit(script.into_bytes())?)
+            }
+            Self::Seeded(seeded) => seeded.document().bytes_with(seeded.boot.as_ref()),
+        }
+    }
+
+    /// What the image holds that is known beforehand, as tags have it: the commit, the program's checksum, the environment.
+    #[must_use]
+    pub fn known(&self) -> Vec<(&'static str, String)> {
+        let sum = |boot: &Boot| ("mayfly:boot-sha256", boot.sha256.to_ascii_lowercase());
+        match self {
+            Self::Bare(bare) => vec![sum(&bare.boot)],
+            Self::Seeded(seeded) => {
+                let commit = seeded.states.commit.clone().map(|commit| ("mayfly:commit", commit));
+                let environment = ("mayfly:baked-for", seeded.environment.clone());
+                seeded.boot.as_ref().map(sum).into_iter().chain(commit).chain([environment]).collect()
+            }
         }
     }
 }
@@ -98,60 +124,6 @@ impl Seeded {
     }
 }
 
-const UNIT: &str = "\
-[Unit]
-Description=Mayfly
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-ExecStart=/usr/local/bin/mayfly-boot run
-Restart=on-failure
-
-[Install]
-WantedBy=multi-user.target
-";
-
-impl Bare {
-    /// A script that cloud-init (or the sandbox) runs as root. Its last console line is the one that bakes look for.
-    fn script(&self) -> Result<String, RecipeError> {
-        self.check()?;
-        let Self { boot_url, boot_sha256 } = self;
-        Ok(format!(
-            "#!/bin/sh\n\
-             # Makes this machine into a bare Mayfly image and powers it off.\n\
-             trap 'code=$?; [ $code = 0 ] || {{ echo \"mayfly: failed: the bare recipe ended with $code\" >/dev/console; poweroff; }}' EXIT\n\
-             set -eu\n\
-             work=$(mktemp -d)\n\
-             curl --fail --silent --show-error --location --max-time 300 --output \"$work/mayfly-boot\" '{boot_url}'\n\
-             echo '{boot_sha256}  '\"$work/mayfly-boot\" | sha256sum --check --quiet\n\
-             install -D -m 0755 \"$work/mayfly-boot\" /usr/local/bin/mayfly-boot\n\
-             rm -r \"$work\"\n\
-             mkdir -p /etc/systemd/system\n\
-             cat >/etc/systemd/system/mayfly-boot.service <<'UNIT'\n\
-             {UNIT}UNIT\n\
-             if [ -d /run/systemd/system ]; then systemctl enable mayfly-boot.service; fi\n\
-             if command -v cloud-init >/dev/null; then cloud-init clean --logs; fi\n\
-             sync\n\
-             echo 'mayfly: ready: the bare recipe is done' >/dev/console\n\
-             poweroff\n"
-        ))
-    }
-
-    fn check(&self) -> Result<(), RecipeError> {
-        let url = &self.boot_url;
-        let scheme = url.starts_with("https://") || url.starts_with("http://");
-        if !scheme || !url.chars().all(|c| c.is_ascii_graphic() && !"'\"\\`$".contains(c)) {
-            return Err(RecipeError::BadUrl(url.clone()));
-        }
-        let sum = &self.boot_sha256;
-        if sum.len() != 64 || !sum.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(RecipeError::BadSum(sum.clone()));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +140,7 @@ mod tests {
             nodegroups: Map::new(),
             options: Map::from_iter([("state_top".to_owned(), "tops.sls".into())]),
             supervisor: None,
+            boot: None,
         }));
         let text = String::from_utf8(recipe.user_data().expect("fits")).expect("text");
         assert_eq!(
@@ -177,23 +150,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_builder_checks_what_it_downloads() {
-        let bare = Bare { boot_url: "https://example.org/mayfly-boot".into(), boot_sha256: "ab".repeat(32) };
+    fn a_bare_builder_checks_what_it_downloads_and_seals_itself() {
+        let boot = Boot { url: "https://example.org/b".into(), sha256: "ab".repeat(32), signed: None };
+        let bare = Bare { boot, known_hosts: None };
         let text = String::from_utf8(Recipe::Bare(bare).user_data().expect("fits")).expect("text");
-        assert!(text.starts_with("#!/bin/sh\n"), "{text}");
-        assert!(
-            text.contains(&format!("{}  '\"$work/mayfly-boot\" | sha256sum --check", "ab".repeat(32))),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn an_address_that_would_break_out_of_the_script_is_refused() {
-        for bad in ["https://x/'; reboot; '", "ftp://x/y", "https://x/$(id)", "https://x/a b"] {
-            let bare = Bare { boot_url: bad.into(), boot_sha256: "ab".repeat(32) };
-            assert_eq!(Recipe::Bare(bare).user_data(), Err(RecipeError::BadUrl(bad.into())));
-        }
-        let bare = Bare { boot_url: "https://x/y".into(), boot_sha256: "12".into() };
-        assert_eq!(Recipe::Bare(bare).user_data(), Err(RecipeError::BadSum("12".into())));
+        let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in {text}"));
+        assert!(place(&format!("sha256='{}'", "ab".repeat(32))) < place("is=$(sum_of"));
+        assert!(place("is=$(sum_of") < place("install -m 0755") && place("install") < place("seal --yes"));
     }
 }

@@ -1,5 +1,7 @@
 //! Writes the user-data document of `docs/user-data.md`: one `#mayfly` YAML document, gzipped when it would not fit.
 
+use crate::recipe::RecipeError;
+use crate::stock::{self, Boot};
 use crate::yaml;
 use flate2::{Compression, GzBuilder};
 use serde_json::{Map, Value, json};
@@ -33,6 +35,8 @@ pub struct States {
     pub ssh_key_file: Option<String>,
     /// The known hosts on the image.
     pub known_hosts_file: Option<String>,
+    /// What else an instance is told of its repositories, under the names of `docs/user-data.md`.
+    pub more: Map<String, Value>,
 }
 
 /// What an instance does after its first converge.
@@ -70,6 +74,8 @@ pub struct UserData {
     pub schedule: Option<String>,
     /// Delay, as `30s`.
     pub splay: Option<String>,
+    /// Cron expression: when drift is looked for.
+    pub drift: Option<String>,
     /// `host:port` of `/ready`, `/status`, `/metrics`.
     pub listen: Option<String>,
     /// `auto`, `supervisord`, `systemd`, `builtin`.
@@ -113,6 +119,17 @@ impl UserData {
         fit(self.text().into_bytes())
     }
 
+    /// The same for a machine whose image may be a stock one: with the script that brings `mayfly-boot` onto it.
+    ///
+    /// # Errors
+    /// [`RecipeError`] when it does not fit, or the script cannot be made.
+    pub fn bytes_with(&self, boot: Option<&Boot>) -> Result<Vec<u8>, RecipeError> {
+        match boot {
+            None => Ok(self.bytes()?),
+            Some(boot) => Ok(fit(boot.with_document(&self.text())?)?),
+        }
+    }
+
     fn entries(&self) -> Vec<(&'static str, Value)> {
         let mut entries = vec![("role", json!(self.role)), ("environment", json!(self.environment))];
         push(&mut entries, "deployment", self.deployment.as_ref());
@@ -124,6 +141,7 @@ impl UserData {
         push_map(&mut entries, "options", &self.options);
         push(&mut entries, "schedule", self.schedule.as_ref());
         push(&mut entries, "splay", self.splay.as_ref());
+        push(&mut entries, "drift", self.drift.as_ref());
         push(&mut entries, "listen", self.listen.as_ref());
         push(&mut entries, "supervisor", self.supervisor.as_ref());
         if !self.watch.is_empty() {
@@ -152,7 +170,8 @@ impl States {
         push(&mut entries, "token_file", self.token_file.as_ref());
         push(&mut entries, "ssh_key_file", self.ssh_key_file.as_ref());
         push(&mut entries, "known_hosts_file", self.known_hosts_file.as_ref());
-        entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+        let more = self.more.iter().map(|(k, v)| (k.clone(), v.clone()));
+        entries.into_iter().map(|(k, v)| (k.to_owned(), v)).chain(more).collect()
     }
 }
 
@@ -174,7 +193,8 @@ pub fn fit(bytes: Vec<u8>) -> Result<Vec<u8>, UserDataError> {
     Ok(packed)
 }
 
-/// The text of user-data as EC2 gives it back: unpacked when it is gzipped, at most 1 MiB.
+/// The document in user-data as EC2 gives it back: unpacked when it is gzipped, at most 1 MiB, without the script for
+/// stock images.
 ///
 /// # Errors
 /// Words that say why there is no text.
@@ -190,7 +210,7 @@ pub fn text_of(bytes: &[u8]) -> Result<String, String> {
     } else {
         plain.extend_from_slice(bytes);
     }
-    String::from_utf8(plain).map_err(|_| "it is not text".to_owned())
+    String::from_utf8(plain).map(stock::document_of).map_err(|_| "it is not text".to_owned())
 }
 
 fn push(entries: &mut Vec<(&'static str, Value)>, key: &'static str, value: Option<&String>) {

@@ -23,6 +23,22 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Ask the program that runs on this machine how it stands.
     Status(StatusArgs),
+    /// Clean this machine, to make an image of it: host keys, machine id, logs, histories, the state of cloud-init.
+    Seal(SealArgs),
+}
+
+/// `seal`.
+#[derive(Debug, Args)]
+pub(crate) struct SealArgs {
+    /// This machine is there to be imaged: its identity and logs may go.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Where trees and status are kept [default: /var/lib/mayfly below the root].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// The folder that is `/`.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
 }
 
 /// `run`.
@@ -140,6 +156,9 @@ pub(crate) struct ShowArgs {
     /// SLS names; none means the highstate of top.sls.
     #[arg(value_name = "SLS")]
     pub(crate) sls: Vec<String>,
+    /// Print decrypted values too, which are hidden otherwise.
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
     /// What to print.
     #[arg(long, value_enum, default_value_t = ShowOutput::Yaml)]
     pub(crate) output: ShowOutput,

@@ -9,7 +9,8 @@ use mayfly_states::kept::Keeper;
 use mayfly_states::low::LowState;
 use mayfly_states::minion::Minion;
 use mayfly_states::report::Report;
-use mayfly_states::session::{AnyState, Session};
+use mayfly_states::secrets::Secrets;
+use mayfly_states::session::{AnyState, Functions, Session};
 use mayfly_states::tree::Tree;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,11 @@ impl Converge {
     /// What every stage of a compile that is only shown is given: any state is taken for known, as in Salt.
     pub(crate) fn shown(&self) -> Session<'_> {
         Session { tree: &self.tree, minion: &self.minion, functions: &self.functions, states: &AnyState }
+    }
+
+    /// What was decrypted so far.
+    pub(crate) fn secrets(&self) -> Secrets {
+        self.functions.secrets()
     }
 
     /// The named SLS, or the highstate when none is named; what was kept of it, when that is still the same.

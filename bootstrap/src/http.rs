@@ -88,6 +88,19 @@ impl Http {
     /// # Errors
     /// When the runtime cannot start, or (for TLS) no certificate authorities are installed.
     pub(crate) fn new(peer: Peer, stall: Duration, cancel: Cancel) -> Result<Self, Error> {
+        Self::through(peer, None, stall, cancel)
+    }
+
+    /// The same through a proxy, where that is not the environment's to say (`HTTPS_PROXY`, `NO_PROXY`).
+    ///
+    /// # Errors
+    /// As of [`Http::new`].
+    pub(crate) fn through(
+        peer: Peer,
+        proxy: Option<&str>,
+        stall: Duration,
+        cancel: Cancel,
+    ) -> Result<Self, Error> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -111,6 +124,10 @@ impl Http {
             Peer::PlainWeb => builder.redirect(Policy::custom(follow_plain_files)),
             Peer::Plain | Peer::Tls => builder.redirect(Policy::custom(follow)),
         };
+        if let Some(proxy) = proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|e| Error::Failed(chain(&e)))?;
+            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
+        }
         let client = builder.build().map_err(|e| Error::Failed(chain(&e)))?;
         Ok(Self { runtime, client, cancel })
     }

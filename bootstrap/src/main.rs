@@ -1,6 +1,7 @@
 //! `mayfly-boot`: the program on the instance. User-data → role → state tree → converge → watch, on a schedule.
 
 mod apply;
+mod aws;
 mod cli;
 mod converge;
 mod convert;
@@ -14,6 +15,7 @@ mod local;
 mod progress;
 mod run;
 mod say;
+mod seal;
 mod services;
 mod show;
 mod status;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Apply(args) => apply::apply(&args),
         Command::Show(args) => show::show(&args),
         Command::Status(args) => status::status(&args),
+        Command::Seal(args) => seal::by_hand(&args),
     };
     ended.unwrap_or_else(refused).into()
 }

@@ -26,11 +26,12 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     let converge = Converge::new(local::tree(&args.tree)?, minion, Arc::new(machine));
     match stage(&converge, args) {
         Ok(value) => {
-            print(&value, args.output)?;
+            let shown = if args.show_secrets { value } else { converge.secrets().hide_in(value) };
+            print(&shown, args.output)?;
             Ok(Exit::Ok)
         }
         Err(errors) => {
-            say::warn(&errors);
+            say::warn(converge.secrets().hide(&errors.to_string()));
             Ok(Exit::Compile)
         }
     }

@@ -307,7 +307,12 @@ fn a_builder_powers_off_when_its_converge_has_succeeded() {
         .expect("unshare runs, as root: install util-linux");
     let console = String::from_utf8_lossy(&output.stdout);
     assert!(console.contains("mayfly: ready "), "{console}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(console.ends_with("mayfly: finished; stopping services and powering off\n"), "{console}");
+    let last = console.lines().last().unwrap_or_default();
+    assert!(last.starts_with("mayfly: sealed commit=") && last.contains(" boot="), "{console}");
+    assert!(
+        !stage.root().join("var/lib/mayfly/status.json").exists(),
+        "the builder's status is in the image"
+    );
     assert!(stage.conf().starts_with("hello from"));
 }
 
@@ -326,4 +331,50 @@ fn sigterm_ends_a_converge_and_its_command() {
     });
     assert!(boot.stop().success());
     assert!(!std::path::Path::new("/proc").join(pid).exists(), "the command outlived SIGTERM");
+}
+
+/// The value of a metric, where it is there.
+fn metric(address: std::net::SocketAddr, name: &str) -> Option<String> {
+    let text = get(address, "/metrics").1;
+    text.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).map(str::to_owned)
+}
+
+#[test]
+fn drift_is_told_and_nothing_is_changed_until_the_next_converge() {
+    let stage = Stage::new();
+    // No watch covers this one; and a command without a condition is run by every converge, which is no drift.
+    stage.repo.write(
+        "app/init.sls",
+        "/etc/plain.conf:\n  file.managed:\n    - contents: as it should be\n    - makedirs: True\n    - mode: '0640'\n\
+         noise:\n  cmd.run:\n    - name: echo run >> COUNT\n"
+            .replace("COUNT", stage.dir.path().join("count").to_str().unwrap())
+            .as_str(),
+    );
+    let commit = stage.repo.push("first");
+    stage.set_root("drift: '* * * * * *'\nsplay: 0s\n");
+    let mut boot = stage.boot();
+    let address = boot.address();
+    boot.line(&format!("mayfly: ready {}", &commit[..12]));
+    until("the first look", || metric(address, "mayfly_drift_states").filter(|n| n == "0"));
+    let plain = stage.root().join("etc/plain.conf");
+    fs::write(&plain, "edited by hand\n").unwrap();
+    let line = boot.line("mayfly: drift: ");
+    assert_eq!(line, "mayfly: drift: file.managed /etc/plain.conf (app/init.sls:1:1)");
+    until("the gauge", || metric(address, "mayfly_drift_states").filter(|n| n == "1"));
+    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    assert_eq!(status["drift"]["states"][0]["name"], "/etc/plain.conf");
+    assert_eq!(status["ready"], true);
+    // Looked at again and again, and left alone.
+    let first: f64 = metric(address, "mayfly_drift_timestamp_seconds").unwrap().parse().unwrap();
+    until("two more looks", || {
+        metric(address, "mayfly_drift_timestamp_seconds")
+            .filter(|at| at.parse::<f64>().unwrap() > first + 1.5)
+    });
+    assert_eq!(fs::read_to_string(&plain).unwrap(), "edited by hand\n");
+    assert_eq!(fs::read_to_string(stage.dir.path().join("count")).unwrap().lines().count(), 1);
+    boot.signal("HUP");
+    boot.line("mayfly: ready");
+    assert_eq!(fs::read_to_string(&plain).unwrap(), "as it should be\n");
+    assert_eq!(metric(address, "mayfly_drift_states").as_deref(), Some("0"));
+    assert!(boot.stop().success());
 }

@@ -1,9 +1,12 @@
 //! Runs the plan that `mayfly_ami::bake` makes: a builder converges, powers off, is imaged, and goes.
 
-use crate::cloud::{Answer, BuilderLaunch, Cloud, CloudError, ImageFilter, InstanceState, Kind, Tags};
+use crate::cloud::{
+    Answer, BuilderLaunch, Cloud, CloudError, ImageFilter, Instance, InstanceState, Kind, Tags,
+};
+use crate::naming;
 use crate::run::{Cancel, Event, Failure, Look, Sink, Wait, poll};
 use base64::Engine;
-use mayfly_ami::bake::{Plan, Step, Verdict, verdict};
+use mayfly_ami::bake::{BAKE, Plan, Step, UNTIL, Verdict, is_abandoned, verdict};
 use std::time::Duration;
 
 /// Lines of the console that a failure shows.
@@ -20,7 +23,15 @@ pub struct Place {
     pub instance_profile: Option<String>,
     /// How long it may take to converge.
     pub deadline: Duration,
+    /// A builder that failed stays, to be looked at.
+    pub keep_failed: bool,
 }
+
+/// How long a bake may take beyond its builder's deadline: the console's delay, the making of the image, and clocks that
+/// differ.
+pub const SLACK: Duration = Duration::from_secs(120 + 3_600 + 600);
+/// How long an image may take until it can be launched from.
+const IMAGE_DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// The outer world of a bake.
 pub struct Baker<'a> {
@@ -41,6 +52,16 @@ pub enum BakeError {
     /// It failed, and nothing is left.
     #[error("{0}; the builder is gone and there is no image")]
     Undone(Failure),
+    /// It failed, and the builder was to stay then.
+    #[error("{cause}; the builder {builder} stays, as was asked for, until the first bake after {until}")]
+    Kept {
+        /// Why.
+        cause: Failure,
+        /// Its id.
+        builder: String,
+        /// When another bake or `mayfly images gc` removes it.
+        until: String,
+    },
     /// It failed, and this is left.
     #[error("{cause}; left over: {left}")]
     Dirty {
@@ -56,7 +77,10 @@ impl BakeError {
     #[must_use]
     pub fn cause(&self) -> &Failure {
         match self {
-            Self::Unlaunched(cause) | Self::Undone(cause) | Self::Dirty { cause, .. } => cause,
+            Self::Unlaunched(cause)
+            | Self::Undone(cause)
+            | Self::Kept { cause, .. }
+            | Self::Dirty { cause, .. } => cause,
         }
     }
 }
@@ -88,6 +112,11 @@ impl Baker<'_> {
             Err(error) => return Err(BakeError::Unlaunched(error.into())),
         };
         let made = self.make(plan, place, &builder, &mut image).await;
+        if let (Err(cause), true, None) = (&made, place.keep_failed, &image)
+            && *cause != Failure::Interrupted
+        {
+            return Err(BakeError::Kept { cause: cause.clone(), builder, until: plan.until.clone() });
+        }
         let cleaned = self.clean(&builder, image.filter(|_| made.is_err())).await;
         match (made, cleaned) {
             (Ok(id), Ok(())) => Ok(id),
@@ -107,6 +136,7 @@ impl Baker<'_> {
         self.say(format!("{}: boot a {} from {}", Step::Launch.name(), plan.instance_type, plan.base_image));
         let mut tags: Tags = plan.tags.iter().cloned().collect();
         tags.insert("Name".to_owned(), format!("{}-builder", plan.image_name));
+        tags.insert(UNTIL.to_owned(), plan.until.clone());
         let launch = BuilderLaunch {
             image: plan.base_image.clone(),
             instance_type: plan.instance_type.clone(),
@@ -129,9 +159,10 @@ impl Baker<'_> {
         image: &mut Option<String>,
     ) -> Result<String, Failure> {
         self.wait_stopped(builder, place.deadline).await?;
-        self.check_console(builder).await?;
+        let contents = self.check_console(builder).await?;
         self.say(format!("{}: {}", Step::CreateImage.name(), plan.image_name));
-        let tags: Tags = plan.tags.iter().cloned().collect();
+        let mut tags: Tags = plan.tags.iter().cloned().collect();
+        tags.extend(contents.into_iter().map(|(key, value)| (key.to_owned(), value)));
         let id = self.create_image(builder, &plan.image_name, &tags).await?;
         *image = Some(id.clone());
         self.wait_available(&id).await?;
@@ -191,24 +222,25 @@ impl Baker<'_> {
     async fn check_alive(&self, builder: &str) -> Result<(), Failure> {
         match verdict(&self.cloud.console(builder).await.unwrap_or_default()) {
             Verdict::Failed(line) => Err(unconverged(&line)),
-            Verdict::Ready | Verdict::Unproven => Ok(()),
+            Verdict::Sealed(_) | Verdict::Ready | Verdict::Unproven => Ok(()),
         }
     }
 
-    /// The builder's own word that it converged; a console can be late, so it is asked for a while.
-    async fn check_console(&self, builder: &str) -> Result<(), Failure> {
+    /// The builder's own word that it converged and is fit to be an image, and what is in it; a console can be late, so it is
+    /// asked for a while.
+    async fn check_console(&self, builder: &str) -> Result<Vec<(&'static str, String)>, Failure> {
         let wait = self.wait(
-            format!("the console of {builder} to say `{}`", mayfly_ami::bake::READY),
+            format!("the console of {builder} to say `{}`", mayfly_ami::bake::SEALED),
             Duration::from_secs(120),
         );
         poll(wait, async || match verdict(&self.cloud.console(builder).await?) {
-            Verdict::Ready => Ok(Look::Done(())),
+            Verdict::Sealed(contents) => Ok(Look::Done(contents)),
             Verdict::Failed(line) => {
                 let mut failure = unconverged(&line);
                 failure.add_evidence(self.console(builder).await);
                 Err(failure)
             }
-            Verdict::Unproven => Ok(Look::NotYet {
+            Verdict::Ready | Verdict::Unproven => Ok(Look::NotYet {
                 done: 0,
                 total: 1,
                 evidence: "the console says nothing of it yet".to_owned(),
@@ -217,9 +249,13 @@ impl Baker<'_> {
         .await
     }
 
-    async fn wait_available(&self, image: &str) -> Result<(), Failure> {
+    /// Waits until an image can be launched from.
+    ///
+    /// # Errors
+    /// [`Failure`] when it never can, or it takes too long.
+    pub async fn wait_available(&self, image: &str) -> Result<(), Failure> {
         self.say(format!("{}: wait until {image} can be launched from", Step::WaitAvailable.name()));
-        let wait = self.wait(format!("{image} to be available"), Duration::from_secs(3600));
+        let wait = self.wait(format!("{image} to be available"), IMAGE_DEADLINE);
         let filter = ImageFilter::Id(image.to_owned());
         poll(wait, async || {
             let images = self.cloud.images(&filter).await?;
@@ -283,6 +319,20 @@ impl Baker<'_> {
         let interval = (Duration::from_millis(500), Duration::from_secs(10));
         Wait { what, deadline, interval, cancel: Some(self.cancel), sink: self.sink }
     }
+}
+
+/// Builders of a service that nobody waits for any more: their bakes were killed, or kept them.
+///
+/// # Errors
+/// [`CloudError`] of the call that failed.
+pub async fn abandoned(cloud: &dyn Cloud, service: &str, now: &str) -> Answer<Vec<String>> {
+    let tags = Tags::from([(naming::SERVICE.to_owned(), service.to_owned())]);
+    let lost = |instance: &Instance| {
+        let until = instance.tags.get(UNTIL).map(String::as_str);
+        instance.tags.contains_key(BAKE) && !instance.state.is_ending() && is_abandoned(until, now)
+    };
+    let all = cloud.instances_tagged(&tags).await?;
+    Ok(all.into_iter().filter(lost).map(|instance| instance.id).collect())
 }
 
 fn unconverged(line: &str) -> Failure {

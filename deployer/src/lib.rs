@@ -20,6 +20,7 @@ pub mod git_log;
 pub mod git_ref;
 pub mod history;
 mod hooks;
+pub mod images;
 pub mod init;
 pub mod inventory;
 pub mod lock;

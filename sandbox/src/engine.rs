@@ -148,6 +148,13 @@ impl Engine {
             | Effect::DestroyMachine { id }
             | Effect::OpenPorts { id, .. } => id.clone(),
             Effect::CopyImage { instance_id, .. } => instance_id.clone(),
+            Effect::CloneImage { image_id, of } => {
+                self.disk.share(of, image_id);
+                let (engine, image_id) = (Arc::clone(self), image_id.clone());
+                // The world is in the middle of telling effects: what was seen is told after.
+                tokio::spawn(async move { engine.observe(&Observation::ImageCopied { image_id }) });
+                return;
+            }
             Effect::DropImage { image_id } => {
                 self.disk.forget(image_id, self.machines.uses_image(image_id));
                 return;
@@ -201,7 +208,10 @@ impl Engine {
                 Effect::CopyImage { image_id, instance_id, reboot } => {
                     self.copy_image(image_id, &instance_id, reboot).await;
                 }
-                Effect::DropImage { .. } | Effect::BalancerChanged(_) | Effect::BalancerGone { .. } => {}
+                Effect::CloneImage { .. }
+                | Effect::DropImage { .. }
+                | Effect::BalancerChanged(_)
+                | Effect::BalancerGone { .. } => {}
             }
         }
     }

@@ -38,6 +38,9 @@ pub enum Fault {
         /// Its own words.
         cause: String,
     },
+    /// An encrypted value that cannot be opened.
+    #[error("cannot decrypt: {0}")]
+    Decrypt(String),
     /// A template asked for too much.
     #[error("limit: {0}")]
     Limit(String),
@@ -91,6 +94,7 @@ impl Fault {
             | Fault::Runtime(s)
             | Fault::UnknownFunction(s)
             | Fault::UnsupportedFunction(s)
+            | Fault::Decrypt(s)
             | Fault::Limit(s)
             | Fault::NotFound(s)
             | Fault::NoSls(s)

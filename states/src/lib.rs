@@ -16,6 +16,7 @@
 //! Nothing here knows of EC2, of git or of inotify.
 
 pub mod compile;
+pub mod decrypt;
 pub mod engine;
 pub mod error;
 pub mod execution;
@@ -40,6 +41,7 @@ mod python;
 mod redact;
 pub mod render;
 pub mod report;
+pub mod secrets;
 pub mod session;
 mod targets;
 pub mod top;

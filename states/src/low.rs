@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::engine::requisites::is_requisite;
 use crate::kept::form;
 pub use crate::lines::Lines;
+use crate::secrets::Secrets;
 use crate::value::{Map, Value};
 
 /// Where in the tree something was written.
@@ -105,9 +107,23 @@ pub struct LowState {
     pub pillar: Map,
     /// Where the lines of rendered files came from.
     pub lines: Lines,
+    /// What was decrypted for it. A compile that decrypted something is not kept.
+    #[serde(skip)]
+    pub secrets: Secrets,
 }
 
 impl LowState {
+    /// The steps that are wanted, in their order, without what they require of others or others of them.
+    #[must_use]
+    pub fn alone(&self, wanted: impl Fn(&Chunk) -> bool) -> Self {
+        let mut chunks: Vec<Chunk> = self.chunks.iter().filter(|chunk| wanted(chunk)).cloned().collect();
+        for chunk in &mut chunks {
+            chunk.listens.clear();
+            chunk.args.retain(|key, _| !is_requisite(key));
+        }
+        Self { listing: (0..chunks.len()).collect(), chunks, ..self.clone() }
+    }
+
     /// Where the chunk's id was declared in the file as it is written: [`Chunk::origin`] is a place of the rendered text.
     pub fn origin(&self, chunk: &Chunk) -> Origin {
         self.lines.origin(&chunk.origin)

@@ -1,5 +1,7 @@
 //! The options of a minion's configuration that change what a tree compiles to, with Salt's names and defaults.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 
 use crate::nearest::did_you_mean;
@@ -74,6 +76,10 @@ pub struct Options {
     pub state_top_saltenv: Option<String>,
     /// Named targets: the words of each.
     pub nodegroups: IndexMap<String, Vec<String>>,
+    /// The home directory of gpg, for `#!yaml|gpg`.
+    pub gpg_keydir: PathBuf,
+    /// The file with the identities of age, for `#!yaml|age`.
+    pub age_keyfile: PathBuf,
 }
 
 impl Default for Options {
@@ -90,14 +96,18 @@ impl Default for Options {
             state_top: "top.sls".to_owned(),
             state_top_saltenv: None,
             nodegroups: IndexMap::new(),
+            gpg_keydir: "/etc/salt/gpgkeys".into(),
+            age_keyfile: "/etc/mayfly/age.key".into(),
         }
     }
 }
 
 /// The names of the options.
 pub const NAMES: &[&str] = &[
+    "age_keyfile",
     "default_top",
     "env_order",
+    "gpg_keydir",
     "nodegroups",
     "pillar_includes_override_sls",
     "pillar_merge_lists",
@@ -111,10 +121,8 @@ pub const NAMES: &[&str] = &[
 
 /// Options that Salt has and trees here cannot have, and why.
 const REFUSED: &[(&str, &str)] = &[
-    (
-        "decrypt_pillar",
-        "encrypted pillar is not supported: a secret comes with user-data or from a file of the image",
-    ),
+    ("gpg_decrypt_must_succeed", "a value that cannot be decrypted always ends the compile"),
+    ("decrypt_pillar", "what is encrypted is said by the file: begin it with `#!yaml|gpg` or `#!yaml|age`"),
     ("ext_pillar", "external pillar is not supported: pillar comes from the tree and from user-data"),
     ("master_tops", "external top data is not supported: the top file says which states go to which minion"),
 ];
@@ -149,6 +157,8 @@ impl Options {
             "state_top" => self.state_top = text(name, value)?,
             "env_order" => self.env_order = words(name, value)?,
             "nodegroups" => self.nodegroups = nodegroups(value)?,
+            "gpg_keydir" => self.gpg_keydir = path(name, value)?,
+            "age_keyfile" => self.age_keyfile = path(name, value)?,
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -196,6 +206,13 @@ fn flag(name: &str, value: &Value) -> Result<bool, String> {
 fn text(name: &str, value: &Value) -> Result<String, String> {
     let text = value.as_str().filter(|t| !t.is_empty());
     text.map(str::to_owned).ok_or_else(|| format!("{name} is text"))
+}
+
+/// Where keys are: it does not depend on where somebody stands.
+fn path(name: &str, value: &Value) -> Result<PathBuf, String> {
+    let path = value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
+    let path = path.filter(|path| !path.components().any(|part| part == std::path::Component::ParentDir));
+    path.ok_or_else(|| format!("{name} is an absolute path without `..`"))
 }
 
 fn environment(name: &str, value: &Value) -> Result<Option<String>, String> {

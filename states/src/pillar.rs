@@ -23,7 +23,8 @@ use crate::yaml::{Data, Node};
 /// # Errors
 /// Everything that is wrong in the pillar files.
 pub fn pillar(session: &Session<'_>) -> Result<Map, Errors> {
-    on_stack(|| Ok(compiled(session).map(|pillar| to_map(&pillar))))?
+    let pillar = on_stack(|| Ok(compiled(session).map(|pillar| to_map(&pillar))))?;
+    crate::compile::discreet(session, pillar)
 }
 
 /// A pillar as plain data.

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::decrypt::{self, Block, Cipher};
 use crate::error::{Error, Fault};
 use crate::files;
 use crate::functions::{self, Known, SALT_VERSION};
@@ -163,21 +164,41 @@ impl<'a> Scene<'a> {
         for _ in 0..pipeline.jinja {
             text = self.text(&Source { name: source.name.clone(), text }, sls, extra)?;
         }
-        match pipeline.format {
+        let data = match pipeline.format {
             Format::Yaml => {
                 self.lines.borrow_mut().keep(&source.name, &source.text, &text);
-                yaml::load(&text, &source.name).map_err(|e| self.placed(e))
+                yaml::load(&text, &source.name).map_err(|e| self.placed(e))?
             }
-            Format::Json => {
-                let body =
-                    text.strip_prefix("#!").map_or(text.as_str(), |t| t.split_once('\n').map_or("", |s| s.1));
-                if body.trim().is_empty() {
-                    return Ok(Node { at: Pos { line: 1, column: 1 }, data: Data::Null });
-                }
-                let value = jinja::parse_json(body, &source.name)?;
-                Ok(node(&Value::from(&value), Pos { line: 1, column: 1 }))
-            }
-        }
+            Format::Json => json(&text, &source.name)?,
+        };
+        pipeline.ciphers.iter().try_fold(data, |data, cipher| self.opened(data, *cipher, &source.name))
+    }
+
+    /// Data with its encrypted values opened.
+    fn opened(&self, data: Node, cipher: Cipher, file: &str) -> Res<Node> {
+        let options = &self.minion.options;
+        let keys = match cipher {
+            Cipher::Gpg => &options.gpg_keydir,
+            Cipher::Age => &options.age_keyfile,
+        };
+        let mut open = |text: &str| {
+            // Keys are no part of the tree, and what they open is not to be kept.
+            kept::volatile();
+            self.outside(|| self.functions.decrypt(&Block { cipher, text, keys }))
+        };
+        decrypt::values(data, cipher, &mut open).map_err(|mut error| {
+            error.place.origin.iter_mut().for_each(|origin| origin.file = file.into());
+            self.placed(error)
+        })
+    }
+
+    /// Does what has limits of its own, which is not counted on the time of a rendering.
+    fn outside<T>(&self, run: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = run();
+        let deadline = self.deadline.get();
+        self.deadline.set(deadline.checked_add(start.elapsed()).unwrap_or(deadline));
+        done
     }
 
     /// An error of a rendered text, with all its places in the file as it was written.
@@ -190,6 +211,15 @@ impl<'a> Scene<'a> {
 
 fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(jinja::SECONDS)
+}
+
+fn json(text: &str, name: &str) -> Res<Node> {
+    let body = text.strip_prefix("#!").map_or(text, |t| t.split_once('\n').map_or("", |s| s.1));
+    let at = Pos { line: 1, column: 1 };
+    if body.trim().is_empty() {
+        return Ok(Node { at, data: Data::Null });
+    }
+    Ok(node(&Value::from(&jinja::parse_json(body, name)?), at))
 }
 
 fn node(value: &Value, at: Pos) -> Node {
@@ -302,12 +332,7 @@ impl Scene<'_> {
         let positional: Vec<Value> = args.positional.iter().map(Value::from).collect();
         let named: Map = args.named.iter().map(|(k, v)| (k.to_string(), Value::from(v))).collect();
         kept::volatile();
-        let start = Instant::now();
-        let answer = self.functions.call(name, &positional, &named);
-        // What the machine takes has limits of its own.
-        let deadline = self.deadline.get();
-        self.deadline.set(deadline.checked_add(start.elapsed()).unwrap_or(deadline));
-        match answer {
+        match self.outside(|| self.functions.call(name, &positional, &named)) {
             Some(Ok(value)) => Ok(Py::from(&value)),
             Some(Err(cause)) => Err(Error::new(Fault::Function { name: name.to_owned(), cause })),
             None => Err(functions::unknown(name, &self.function_names())),
@@ -366,11 +391,13 @@ enum Format {
     Json,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Pipeline {
     /// How often the text is rendered as a template.
     jinja: usize,
     format: Format,
+    /// What opens the values afterwards.
+    ciphers: Vec<Cipher>,
 }
 
 /// Names for pipelines of two that Salt keeps from old times.
@@ -380,15 +407,20 @@ const OLD_STYLE: &[(&str, &str)] = &[("yaml_jinja", "jinja|yaml"), ("json_jinja"
 fn pipeline(text: &str) -> Result<Pipeline, Error> {
     let first = text.lines().next().unwrap_or_default().trim();
     let Some(names) = first.strip_prefix("#!").filter(|n| !n.starts_with('/')) else {
-        return Ok(Pipeline { jinja: 1, format: Format::Yaml });
+        return Ok(Pipeline { jinja: 1, format: Format::Yaml, ciphers: Vec::new() });
     };
     let names = OLD_STYLE.iter().find(|(old, _)| *old == names).map_or(names, |(_, new)| new);
     let mut jinja = 0;
     let mut format = None;
+    let mut ciphers = Vec::new();
     for part in names.split('|').map(str::trim) {
         let (name, options) = part.split_once(' ').unwrap_or((part, ""));
         if format.is_some() {
-            return Err(not_last(names));
+            match Cipher::named(name).filter(|cipher| options.is_empty() && !ciphers.contains(cipher)) {
+                Some(cipher) => ciphers.push(cipher),
+                None => return Err(not_last(names)),
+            }
+            continue;
         }
         match name {
             "jinja" if matches!(options.trim(), "" | "-s") => jinja += 1,
@@ -401,7 +433,7 @@ fn pipeline(text: &str) -> Result<Pipeline, Error> {
         }
     }
     match format {
-        Some(format) if jinja <= MAX_RENDERINGS => Ok(Pipeline { jinja, format }),
+        Some(format) if jinja <= MAX_RENDERINGS => Ok(Pipeline { jinja, format, ciphers }),
         _ => Err(not_last(names)),
     }
 }
@@ -412,7 +444,8 @@ const MAX_RENDERINGS: usize = 8;
 fn not_last(names: &str) -> Error {
     let fault = Fault::Renderer(names.to_owned());
     Error::new(fault).help(
-        "text becomes data once, at the end: write `#!jinja|yaml`, `#!jinja|json`, `#!yaml` or `#!json`",
+        "text becomes data once, and encrypted values are opened after that: write `#!jinja|yaml`, `#!yaml`, `#!json`, \
+         `#!jinja|yaml|gpg` or `#!yaml|age`",
     )
 }
 
@@ -422,8 +455,11 @@ fn why_not(name: &str) -> &'static str {
         "py" | "pydsl" | "pyobjects" | "mako" | "wempy" | "genshi" | "cheetah" => {
             "it runs Python, which is not there; renderers here are `jinja`, `yaml` and `json`, as in `#!jinja|yaml`"
         }
-        "gpg" | "nacl" | "aws_kms" | "pass" => {
-            "secrets are not decrypted here; renderers are `jinja`, `yaml` and `json`, as in `#!jinja|yaml`"
+        "gpg" | "age" => {
+            "values are decrypted after the text has become data: write `#!yaml|gpg` or `#!yaml|age`"
+        }
+        "nacl" | "aws_kms" | "pass" => {
+            "secrets are decrypted by `gpg` and `age` here, as in `#!jinja|yaml|gpg`"
         }
         "stateconf" => {
             "`stateconf` rewrites ids; write them out, or use `include` and `extend`; renderers here are `jinja`, `yaml` and `json`"

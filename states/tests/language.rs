@@ -98,7 +98,9 @@ fn services_watch_the_files_that_they_name() {
     let sls = "
 /etc/a: {file.managed: []}
 b-file: {file.managed: [{name: /etc/b}]}
-/etc/c: {file.directory: [{listen_in: [{service: one}]}]}
+/etc/c: {file.managed: [{listen_in: [{service: one}]}]}
+/etc/d: {file.managed: [{watch_in: [{service: one}]}]}
+/etc/only-there: {file.directory: [{listen_in: [{service: one}]}]}
 pkg: {cmd.run: [{name: x}]}
 one:
   service.running:
@@ -111,6 +113,7 @@ two:
 three:
   service.running:
     - require: [{file: /etc/a}]
+    - onchanges: [{file: b-file}]
 ";
     let fixture = Fixture::new(&[("a.sls", sls)]);
     let low = compile::sls(&fixture.session(&AnyState), &["a".into()]).unwrap();
@@ -122,8 +125,8 @@ three:
     assert_eq!(
         told,
         [
-            ("one", vec!["/etc/a", "/etc/b", "/etc/c"], Action::Restart),
-            ("real-two", vec!["/etc/a", "/etc/b", "/etc/c"], Action::Reload),
+            ("one", vec!["/etc/a", "/etc/b", "/etc/d", "/etc/c"], Action::Restart),
+            ("real-two", vec!["/etc/a", "/etc/b", "/etc/c", "/etc/d"], Action::Reload),
         ]
     );
 }

@@ -1,25 +1,63 @@
-//! The figures of `docs/benchmarks.md` that need the whole system: boot, deployment, size and memory of `mayfly-boot`.
+//! The figures of `docs/benchmarks.md` that need the whole system: boot, deployment, size and memory of `mayfly-boot`, and
+//! boots of the same role from each kind of image.
 //!
-//! `cargo run --release -p mayfly-tests --example figures`
+//! `cargo run --release -p mayfly-tests --example figures`; with `images` behind `--` the images alone.
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
 
 use mayfly_tests::programs::{program, run_ok};
-use mayfly_tests::sandbox::{Cloud, STATUS_PORT, user_data};
+use mayfly_tests::realistic;
+use mayfly_tests::sandbox::{Cloud, STATUS_PORT, STOCK, user_data};
 use mayfly_tests::wait;
 
 const BOOTS: usize = 10;
 const DEPLOYMENTS: usize = 5;
+/// Boots from each kind of image.
+const IMAGE_BOOTS: usize = 5;
 /// Steps in which a deployment waits for the cloud or for the instances: its own share is all the rest.
 const WAITS: [&str; 4] = ["running", "probe", "in-service", "drain-old"];
 
 fn main() {
+    if std::env::args().any(|argument| argument == "images") {
+        return images();
+    }
     let cloud = Cloud::start();
     println!("| figure | median | worst | runs |\n|---|---|---|---|");
     boots(&cloud);
     deployments(&cloud);
     sizes(&cloud);
+    drop(cloud);
+    images();
+}
+
+/// Boots of one role in turn, from a stock image, a bare one and a seeded one: from RunInstances to 200 from `/ready`.
+fn images() {
+    let cloud = Cloud::start_with(realistic::repo);
+    cloud.write_spec("");
+    let seeded = run_ok(&mut cloud.mayfly(&["bake", "--role", "web"]));
+    let seeded = seeded.split(' ').next().unwrap_or_default().to_owned();
+    let document = user_data(&cloud, "");
+    let with_script = realistic::stock_user_data(&cloud);
+    let kinds = [(STOCK.to_owned(), &with_script), (cloud.bare_image(), &document), (seeded, &document)];
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    for _ in 0..IMAGE_BOOTS {
+        for ((image, told), times) in kinds.iter().zip(&mut times) {
+            let begun = Instant::now();
+            let id = cloud.run_instance(image, told);
+            cloud.until_ready_says(&id, 200);
+            times.push(begun.elapsed());
+            cloud.terminate(&id);
+        }
+    }
+    println!("\n| image | median | worst | runs |\n|---|---|---|---|");
+    for (what, times) in ["stock", "bare", "seeded"].iter().zip(&times) {
+        row(what, times);
+    }
+    let ratio = |pair: (&Duration, &Duration)| pair.0.as_secs_f64() / pair.1.as_secs_f64();
+    let [stock, bare, seeded] = &times;
+    let over = |slow: &[Duration]| middle(slow.iter().zip(seeded).map(ratio).collect());
+    println!("\nstock / seeded {:.1}, bare / seeded {:.1} (medians of the pairs)", over(stock), over(bare));
 }
 
 /// From the call that launches it to 200 from `/ready`: the role converged, its service running.

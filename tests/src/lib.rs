@@ -5,9 +5,11 @@
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod bucket;
+pub mod files;
 pub mod iam;
 pub mod load;
 pub mod programs;
+pub mod realistic;
 pub mod repo;
 pub mod sandbox;
 pub mod traffic;

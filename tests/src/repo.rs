@@ -51,6 +51,11 @@ impl Repo {
         self.git(&["rev-parse", "HEAD"]).trim().to_owned()
     }
 
+    /// The commit that was pushed last.
+    pub fn head(&self) -> String {
+        self.git(&["rev-parse", "HEAD"]).trim().to_owned()
+    }
+
     fn git(&self, args: &[&str]) -> String {
         let who = ["-c", "user.name=Test", "-c", "user.email=test@mayfly.invalid"];
         run_ok(Command::new("git").current_dir(&self.work).args(who).args(args))

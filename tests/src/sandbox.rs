@@ -6,11 +6,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use mayfly_sandbox::status::InstanceStatus;
-use mayfly_sandbox::{Handle, SandboxConfig, up};
+use mayfly_sandbox::{Forward, Handle, SandboxConfig, up};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::programs::program;
+use crate::files::Files;
+use crate::programs::{program, run_ok};
 use crate::repo::Repo;
 use crate::wait;
 
@@ -20,6 +21,11 @@ pub const PORT: u16 = 8080;
 pub const STATUS_PORT: u16 = 9273;
 /// The image with `mayfly-boot` in it, as the sandbox names it.
 pub const IMAGE: &str = "{name: \"mayfly-bare-*\", owner: self}";
+
+/// The image that has not got it, as a spec names it.
+pub const STOCK: &str = "ami-00000000000000001";
+/// Where instances find the files of [`Cloud::files`].
+const FILES: &str = "10.77.255.254:4580";
 
 /// One call of the cloud's log.
 #[derive(Debug, Clone)]
@@ -36,6 +42,8 @@ pub struct Cloud {
     pub folder: TempDir,
     /// The states that instances follow.
     pub repo: Repo,
+    /// What instances can fetch over HTTP; `mayfly-boot` is there.
+    pub files: Files,
     handle: Handle,
     runtime: Runtime,
 }
@@ -52,7 +60,10 @@ impl Cloud {
         let git_root = folder.path().join("git");
         std::fs::create_dir(&git_root).expect("a folder");
         let repo = repo(&git_root, &folder.path().join("states"));
+        let files = Files::start();
+        files.offer("mayfly-boot", program("mayfly-boot"));
         let config = SandboxConfig {
+            forwards: vec![Forward { port: 4580, to: files.address }],
             git_root: Some(git_root),
             boot_binary: Some(program("mayfly-boot")),
             program: Some(program("mayfly")),
@@ -65,7 +76,18 @@ impl Cloud {
             .build()
             .expect("a runtime");
         let handle = runtime.block_on(up(&config)).unwrap_or_else(|e| panic!("no sandbox: {e}"));
-        Self { folder, repo, handle, runtime }
+        Self { folder, repo, files, handle, runtime }
+    }
+
+    /// `http://…` of a file of [`Self::files`], as instances see it.
+    pub fn file_url(&self, name: &str) -> String {
+        format!("http://{FILES}/{name}")
+    }
+
+    /// `boot: …` of a spec for stock images, with what else is to be in it.
+    pub fn boot(&self, more: &str) -> String {
+        let url = self.file_url("mayfly-boot");
+        format!("boot: {{url: \"{url}\", sha256: {}{more}}}\n", sum_of(&program("mayfly-boot")))
     }
 
     /// `http://…` of the state repository, as instances see it.
@@ -283,6 +305,11 @@ impl Cloud {
         self.call("elasticloadbalancing", "2015-12-01", action, parameters)
     }
 
+    /// A call to EC2.
+    pub fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        self.call("ec2", "2016-11-15", action, parameters)
+    }
+
     fn call(&self, service: &str, version: &str, action: &str, parameters: &[(&str, &str)]) -> String {
         self.try_call(service, version, action, parameters).unwrap_or_else(|refused| panic!("{refused}"))
     }
@@ -349,6 +376,12 @@ impl Cloud {
             other => Err((other, self.console(id))),
         })
     }
+}
+
+/// SHA-256 of a file.
+pub fn sum_of(file: &Path) -> String {
+    let output = run_ok(Command::new("sha256sum").arg(file));
+    output.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// The text of the first element of that name.

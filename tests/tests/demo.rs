@@ -24,6 +24,10 @@ fn play(command: &mut Command) {
     assert_eq!(summary["broken_deploy_rolled_back"], true, "{summary}\n{story}");
     assert_eq!(summary["leftover_instances"], 0, "{summary}\n{story}");
     assert!(summary["deploy_seconds"].as_f64().unwrap() > 0.0);
+    for figure in ["stock_boot_seconds", "bake_seconds", "seeded_boot_seconds"] {
+        assert!(summary[figure].as_f64().unwrap() > 0.0, "{summary}");
+    }
+    assert!(story.contains("from the stock image, and "), "{story}");
     assert!(summary["hot_edit_seconds"].as_f64().unwrap() > 0.0);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|e| e.path()).collect();
     assert!(left.is_empty(), "left behind: {left:?}");

@@ -63,6 +63,17 @@ impl Service {
         self.ok(&["recover", "--yes"]);
     }
 
+    /// An image that nobody uses any more goes; the one that is there is shared and copied to another region.
+    fn images(&self) {
+        self.ok(&["bake", "--role", "web"]);
+        self.ok(&["bake", "--role", "web", "--force"]);
+        self.ok(&["images", "list"]);
+        let removed = self.ok(&["images", "gc", "--keep", "1", "--yes"]);
+        assert_eq!(removed.lines().count(), 1, "{removed}");
+        self.ok(&["images", "share", "last:web", "--account", "111122223333"]);
+        self.ok(&["images", "copy", "last:web", "--region", "eu-north-1"]);
+    }
+
     /// A bake that is told to stop while its image is being made: the image and its snapshot go again.
     fn interrupted_bake(&self) {
         self.cloud.configure(r#"{"delays": {"image_ms": 600000}}"#);
@@ -101,6 +112,7 @@ impl Service {
             self.ok(args);
         }
         self.interrupted_bake();
+        self.images();
     }
 
     /// Holds the policy against all that was asked; `other` is the API version that the service has no business with.
@@ -148,6 +160,11 @@ impl Service {
         assert!(!may(tag("greeter")), "another region");
         let launch = |context| self.policy.allows("ec2:RunInstances", instance, &context);
         assert!(!launch(region(Context::new())), "without the tag");
+        let image = "arn:aws:ec2:us-east-1::image/ami-1";
+        for action in ["ec2:DeregisterImage", "ec2:ModifyImageAttribute", "ec2:CopyImage"] {
+            assert!(self.policy.allows(action, image, &region(tag("greeter"))), "{action}");
+            assert!(!self.policy.allows(action, image, &region(tag("other"))), "{action}");
+        }
         let balancer = "arn:aws:elasticloadbalancing:us-east-1:000000000000";
         for (action, resource) in [
             ("RegisterInstancesWithLoadBalancer", format!("{balancer}:loadbalancer/other")),
@@ -178,6 +195,17 @@ fn reached(call: &Call) -> Vec<(String, Context)> {
         "GetParameter" => named(arn("ssm", &format!("parameter{}", of("Name").unwrap()))),
         "RunInstances" => born(&["instance", "volume"]),
         "CreateLaunchTemplate" => born(&["launch-template"]),
+        // Of an image of the service, in a region of its own; what is made gets the tag.
+        "CopyImage" => {
+            let source = format!("arn:aws:ec2:us-east-1::image/{}", of("SourceImageId").unwrap());
+            let owned = Context::from([("aws:ResourceTag/mayfly:service".to_owned(), "greeter".to_owned())]);
+            let there = |kind: &str| {
+                let mut context = birth(call, kind);
+                context.insert("aws:RequestedRegion".to_owned(), "eu-north-1".to_owned());
+                (format!("arn:aws:ec2:eu-north-1::{kind}/new"), context)
+            };
+            vec![(source, owned), there("image"), there("snapshot")]
+        }
         "CreateImage" => ["image", "snapshot"]
             .map(|kind| (format!("arn:aws:ec2:us-east-1::{kind}/new"), birth(call, kind)))
             .to_vec(),

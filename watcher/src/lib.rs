@@ -5,14 +5,14 @@
 //! (re)started. After the debounce, and when the rule's check command passes, the rule's action is carried out through
 //! a [`supervisor::Supervisor`].
 //!
-//! The stages: `pattern` (paths to steps) → `survey` (steps to files and directories) → `arms` (directories to kernel
-//! watches) → `board` (events and contents to decisions; pure) → `engine` (decisions to threads that check and act).
+//! The stages: `pattern` (paths to steps) → `survey` (steps to files and directories) → `arms` and `inotify` (directories
+//! to kernel watches, and what these tell) → `board` (events and contents to decisions; pure) → `engine` (decisions to threads that check and act).
 
 mod command;
 pub mod rule;
 pub mod supervisor;
 pub mod watch;
 
-pub use rule::{Action, Rule};
+pub use rule::{Action, OnEdit, Rate, Rule};
 pub use supervisor::Supervisor;
 pub use watch::{Cause, Event, Listener, Watcher};

@@ -140,6 +140,17 @@ pub enum Error {
     },
 }
 
+/// The readers of what supervisors answer and leave behind, by any bytes.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    supervisord::fuzz(bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    supervisord::fuzz_configuration(text);
+    systemd::fuzz(text);
+    builtin::fuzz(text);
+}
+
 /// Refuse what cannot be a service's name: it becomes part of paths and commands.
 pub(crate) fn valid_name(supervisor: &'static str, service: &str) -> Result<(), Error> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.@:\\".contains(c);

@@ -7,9 +7,12 @@
 mod arms;
 mod board;
 mod engine;
+mod entry;
+mod inotify;
 mod pattern;
 mod report;
 mod survey;
+mod work;
 mod wrap;
 
 pub use board::Cause;
@@ -61,6 +64,29 @@ pub enum Event {
         path: PathBuf,
         /// What went wrong.
         reason: String,
+    },
+    /// A change waits, since its rule has acted as often as its rate allows. Told once for each time that begins.
+    Held {
+        /// The service.
+        service: String,
+        /// The rule.
+        rule: String,
+        /// The first path that had changed.
+        path: PathBuf,
+        /// How long.
+        wait: Duration,
+    },
+    /// Kept paths were changed by somebody else than their keeper. Told once for each content, and where they are to be
+    /// put back, now and then until they are.
+    Edited {
+        /// The service.
+        service: String,
+        /// The rule.
+        rule: String,
+        /// All that are not as they were kept.
+        paths: Vec<PathBuf>,
+        /// They are to be put back, and nothing is done to the service until then.
+        revert: bool,
     },
     /// Changes are seen later than they should be, and why: a limit of the kernel was reached.
     Degraded {
@@ -149,12 +175,17 @@ impl Watcher {
         let mut engine =
             Engine::new(supervisor.clone(), listener, options, messages.clone(), snapshot.clone());
         let thread = std::thread::Builder::new().name("watch".into());
-        let thread = thread.spawn(move || engine.run(&inbox)).map_err(Error::Thread)?;
+        let run = move || {
+            // The kernel may be late by this; the end of a debounce should not be.
+            let _ = nix::sys::prctl::set_timerslack(1);
+            engine.run(&inbox);
+        };
+        let thread = thread.spawn(run).map_err(Error::Thread)?;
         Ok(Self { messages, snapshot, supervisor, thread: Mutex::new(Some(thread)) })
     }
 
-    /// These are the rules from now on. Compared by name: a rule that is as it was keeps its state; of a new or another
-    /// one, the content at this moment counts as what the service runs with. When this returns, every change is seen.
+    /// These are the rules from now on. Compared by name: a rule that is as it was keeps its state; of a new
+    /// one, or of another one's new paths, the content at this moment counts as what the service runs with. When this returns, every change is seen.
     /// On error nothing is changed.
     pub fn set_rules(&self, rules: Vec<Rule>) -> Result<(), Error> {
         let rules = validated(rules)?;
@@ -165,6 +196,12 @@ impl Watcher {
     /// change between the restart and this call must not be lost, restart through [`Watcher::supervisor`] instead.
     pub fn rebaseline(&self, service: &str) {
         let _ = self.tell(|done| Command::Rebaseline(service.to_owned(), done));
+    }
+
+    /// The keeper of these paths has just left them, and what is below them, as they should be: other content from now on
+    /// is an edit. What they hold now is a change like any other.
+    pub fn approve(&self, paths: Vec<PathBuf>) {
+        let _ = self.tell(|done| Command::Approve(paths, done));
     }
 
     /// Hold actions until the guard is dropped, while events are noted: for a converge that writes files and restarts
@@ -247,6 +284,9 @@ fn validated(rules: Vec<Rule>) -> Result<Vec<Understood>, Error> {
 fn sensible(rule: &Rule) -> Result<(), String> {
     if rule.paths.is_empty() {
         return Err("has no paths".into());
+    }
+    if rule.rate.is_some_and(|rate| rate.actions == 0 || rate.window.is_zero()) {
+        return Err("a rate must allow something in some time".into());
     }
     if rule.debounce > MAX_DEBOUNCE {
         return Err("the debounce is longer than an hour".into());

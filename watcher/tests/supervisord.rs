@@ -8,7 +8,7 @@ mod daemon;
 use common::{alive, lines, until};
 use daemon::Daemon;
 use mayfly_watcher::supervisor::{Error, Kind, Status, Supervisor, Supervisord, detect};
-use mayfly_watcher::{Action, Event, Rule, Watcher};
+use mayfly_watcher::{Event, Rule, Watcher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -130,9 +130,8 @@ fn a_changed_file_restarts_a_program_once() {
         name: "web".into(),
         paths: vec![file.clone()],
         service: "web".into(),
-        action: Action::Restart,
         debounce: Duration::from_millis(20),
-        check: None,
+        ..Rule::default()
     };
     watcher.set_rules(vec![rule]).unwrap();
     std::fs::write(&file, "two\n").unwrap();
@@ -145,4 +144,63 @@ fn a_changed_file_restarts_a_program_once() {
             .iter()
             .all(|e| matches!(e, Event::Restarted { service, .. } if service == "web"))
     );
+}
+
+/// As `supervisorctl start` sees it: the first end is a failure; what supervisord makes of it later is seen later.
+#[test]
+fn a_start_waits_for_startsecs_and_backoff_is_a_failure_that_may_pass() {
+    let daemon = Daemon::new();
+    let count = daemon.path("count");
+    let script =
+        format!("echo x >> {0}; [ $(wc -l < {0}) -ge 2 ] || exit 1; exec sleep 1000", count.display());
+    daemon.program("web", &script, "startsecs=1\nstartretries=5\n");
+    let error = daemon.supervisor.start("web").unwrap_err().to_string();
+    assert!(error.contains("state BACKOFF"), "{error}");
+    until("supervisord tried again", || lines(&count).len() == 2);
+    daemon.supervisor.start("web").unwrap();
+    let steady = pid(&daemon, "web");
+    daemon.supervisor.start("web").unwrap();
+    assert_eq!((pid(&daemon, "web"), lines(&count).len()), (steady, 2), "the one that runs was left alone");
+    daemon.program("ill", "exit 7", "startsecs=1\nstartretries=0\n");
+    assert!(daemon.supervisor.start("ill").is_err());
+    assert_eq!(daemon.supervisor.status("ill").unwrap(), Status::Stopped);
+}
+
+#[test]
+fn processes_of_a_group_go_by_its_name_and_by_their_own() {
+    let daemon = Daemon::new();
+    daemon.program("web", "exec sleep 1000", "numprocs=2\nprocess_name=%(program_name)s_%(process_num)02d\n");
+    daemon.program("job", "exec sleep 1000", "");
+    let group = "[group:site]\nprograms=api,front\n[program:api]\ncommand=/bin/sleep 1000\nautostart=false\nstartsecs=0\n\
+                 [program:front]\ncommand=/bin/sleep 1000\nautostart=false\nstartsecs=0\n";
+    std::fs::write(daemon.path("conf.d/site.conf"), group).unwrap();
+    let supervisor = &daemon.supervisor;
+    supervisor.start("web").unwrap();
+    supervisor.start("site").unwrap();
+    let (zero, one) = (pid(&daemon, "web:web_00"), pid(&daemon, "web:web_01"));
+    supervisor.restart("web:web_00").unwrap();
+    assert!(!alive(zero) && pid(&daemon, "web:web_01") == one, "only the one that was named");
+    let (api, front) = (pid(&daemon, "site:api"), pid(&daemon, "site:front"));
+    supervisor.restart("site:front").unwrap();
+    assert!(!alive(front) && pid(&daemon, "site:api") == api);
+    supervisor.restart("site").unwrap();
+    assert!(!alive(api), "the group is all of them");
+    assert!(matches!(supervisor.start("site:nobody"), Err(Error::Unknown { .. })));
+    assert_eq!(supervisor.status("web:web_02").unwrap(), Status::Unknown);
+}
+
+#[test]
+fn a_supervisord_that_is_restarted_under_us_is_found_again() {
+    let mut daemon = Daemon::new();
+    daemon.program("web", "exec sleep 1000", "");
+    daemon.supervisor.start("web").unwrap();
+    let first = pid(&daemon, "web");
+    daemon.stop();
+    assert!(!alive(first));
+    let error = daemon.supervisor.restart("web").unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("s.sock"), "{error}");
+    daemon.start();
+    daemon.supervisor.restart("web").unwrap();
+    assert!(alive(pid(&daemon, "web")));
 }

@@ -1,166 +1,19 @@
 //! Watching with real files: every way of saving, and what must and must not follow.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 
+#[path = "common/bench.rs"]
+mod bench;
 mod common;
 
+use bench::{Bench, rule};
 use common::until;
-use mayfly_watcher::supervisor::{Error, Status, Supervisor};
 use mayfly_watcher::watch::Options;
-use mayfly_watcher::{Action, Cause, Event, Rule, Watcher};
+use mayfly_watcher::{Action, Cause, Event};
+use rustix::fs::inotify;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 use std::time::Duration;
-
-/// Notes what it is told, and what the first watched file held then.
-#[derive(Default)]
-struct Notes {
-    told: Mutex<Vec<String>>,
-    broken: Mutex<bool>,
-}
-
-impl Notes {
-    fn tell(&self, verb: &str, service: &str) -> Result<(), Error> {
-        if *self.broken.lock().unwrap() {
-            let (service, reason) = (service.to_owned(), "broken".to_owned());
-            return Err(Error::Failed { supervisor: "notes", service, verb: "restart", reason });
-        }
-        self.told.lock().unwrap().push(format!("{verb} {service}"));
-        Ok(())
-    }
-
-    fn count(&self, what: &str) -> usize {
-        self.told.lock().unwrap().iter().filter(|t| *t == what).count()
-    }
-}
-
-impl Supervisor for Notes {
-    fn name(&self) -> &'static str {
-        "notes"
-    }
-    fn status(&self, _: &str) -> Result<Status, Error> {
-        Ok(Status::Stopped)
-    }
-    fn start(&self, service: &str) -> Result<(), Error> {
-        self.tell("start", service)
-    }
-    fn stop(&self, service: &str) -> Result<(), Error> {
-        self.tell("stop", service)
-    }
-    fn restart(&self, service: &str) -> Result<(), Error> {
-        self.tell("restart", service)
-    }
-    fn reload(&self, service: &str) -> Result<(), Error> {
-        self.tell("reload", service)
-    }
-    fn signal(&self, service: &str, signal: &str) -> Result<(), Error> {
-        self.tell(&format!("signal {signal}"), service)
-    }
-    fn enabled(&self, _: &str) -> Result<Option<bool>, Error> {
-        Ok(None)
-    }
-    fn set_enabled(&self, _: &str, _: bool) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-/// A directory under watch. `barrier` is a file of another service: when its restart has come, everything that happened
-/// before it was written has been seen and decided on.
-struct Bench {
-    dir: tempfile::TempDir,
-    notes: Arc<Notes>,
-    events: Arc<Mutex<Vec<Event>>>,
-    watcher: Watcher,
-    rules: Vec<Rule>,
-    barriers: Mutex<usize>,
-}
-
-const DEBOUNCE: Duration = Duration::from_millis(30);
-
-fn rule(name: &str, service: &str, paths: &[PathBuf]) -> Rule {
-    Rule {
-        name: name.into(),
-        paths: paths.to_vec(),
-        service: service.into(),
-        action: Action::Restart,
-        debounce: DEBOUNCE,
-        check: None,
-    }
-}
-
-impl Bench {
-    fn new(options: Options) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (notes, events) = (Arc::new(Notes::default()), Arc::new(Mutex::new(vec![])));
-        let heard = events.clone();
-        let listener = move |event: &Event| heard.lock().unwrap().push(event.clone());
-        let watcher = Watcher::start_with(notes.clone(), Arc::new(listener), options).unwrap();
-        let rules = vec![rule("barrier", "barrier", &[dir.path().join("barrier")])];
-        Self { dir, notes, events, watcher, rules, barriers: Mutex::new(0) }
-    }
-
-    /// One rule for service `web` on these paths below the directory.
-    fn on(paths: &[&str]) -> Self {
-        let mut bench = Self::new(Options::default());
-        let paths: Vec<_> = paths.iter().map(|p| bench.path(p)).collect();
-        bench.rules.push(rule("web", "web", &paths));
-        bench
-    }
-
-    fn watch(&self) -> &Self {
-        self.watcher.set_rules(self.rules.clone()).unwrap();
-        self
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    /// Wait until all that happened has been dealt with.
-    #[track_caller]
-    fn settle(&self) {
-        let mut count = self.barriers.lock().unwrap();
-        *count += 1;
-        self.write("barrier", &count.to_string());
-        until("the barrier", || self.notes.count("restart barrier") == *count);
-        until("quiet", || {
-            self.watcher.status().rules.iter().all(|r| r.state == "quiet" || r.state == "refused")
-        });
-    }
-
-    fn restarts(&self) -> usize {
-        self.notes.count("restart web")
-    }
-
-    /// Do it as one change, however slow the machine is, and see exactly this many restarts follow.
-    #[track_caller]
-    fn expect(&self, restarts: usize, what: &str, change: impl FnOnce(&Path)) {
-        let before = self.restarts();
-        {
-            let _pause = self.watcher.pause();
-            change(self.dir.path());
-        }
-        self.settle();
-        assert_eq!(self.restarts() - before, restarts, "{what}");
-    }
-
-    fn last_event(&self) -> Event {
-        let events = self.events.lock().unwrap();
-        events
-            .iter()
-            .rev()
-            .find(|e| !matches!(e, Event::Restarted { service, .. } if service == "barrier"))
-            .unwrap()
-            .clone()
-    }
-}
 
 #[test]
 fn every_way_of_saving_gives_one_restart() {
@@ -246,6 +99,11 @@ fn directories_that_appear_later_and_move_are_followed() {
     bench.expect(0, "the old place is not watched any more", |d| {
         fs::write(d.join("old/c/web.conf"), "x").unwrap()
     });
+    let watches = bench.watcher.status().watches;
+    bench.expect(1, "a parent is moved away", |d| fs::rename(d.join("a"), d.join("away")).unwrap());
+    assert_eq!(bench.watcher.status().watches, watches - 3, "nobody listens to what was moved away");
+    bench.expect(1, "and back", |d| fs::rename(d.join("away"), d.join("a")).unwrap());
+    assert_eq!(bench.watcher.status().watches, watches);
     bench.expect(1, "the new place is", |d| fs::write(d.join("a/b/c/web.conf"), "4").unwrap());
     bench.expect(1, "all gone", |d| fs::remove_dir_all(d.join("a")).unwrap());
     bench.expect(1, "and back", |d| {
@@ -344,114 +202,6 @@ fn globs_and_directories_cover_what_matches() {
 }
 
 #[test]
-fn a_failing_check_keeps_the_service_until_the_file_is_right() {
-    let mut bench = Bench::new(Options::default());
-    let file = bench.path("web.conf");
-    fs::write(&file, "good").unwrap();
-    let mut web = rule("web", "web", std::slice::from_ref(&file));
-    let script = format!("grep -q good {} || {{ echo no good >&2; exit 1; }}", file.display());
-    web.check = Some(["/bin/sh", "-c", &script].map(String::from).into());
-    bench.rules.push(web);
-    bench.watch();
-    bench.expect(0, "bad", |_| fs::write(&file, "bad").unwrap());
-    until("told", || matches!(bench.last_event(), Event::CheckFailed { .. }));
-    let Event::CheckFailed { reason, path, .. } = bench.last_event() else { panic!() };
-    assert!(reason.ends_with("no good") && path == file, "{reason}");
-    let status = &bench.watcher.status().rules[1];
-    assert!(status.last_failure.as_ref().unwrap().standing && status.check_failures >= 1);
-    bench.expect(1, "good again, and other", |_| fs::write(&file, "good 2").unwrap());
-    let status = &bench.watcher.status().rules[1];
-    assert!(!status.last_failure.as_ref().unwrap().standing);
-    assert_eq!((status.actions, status.state), (1, "quiet"));
-    bench.expect(0, "bad once more", |_| fs::write(&file, "bad").unwrap());
-    until("refused", || bench.watcher.status().rules[1].state == "refused");
-    bench.expect(0, "and put back", |_| fs::write(&file, "good 2").unwrap());
-    assert!(!bench.watcher.status().rules[1].last_failure.as_ref().unwrap().standing);
-}
-
-#[test]
-fn an_action_that_fails_is_tried_again_until_it_succeeds() {
-    let bench = Bench::on(&["web.conf"]);
-    bench.watch();
-    *bench.notes.broken.lock().unwrap() = true;
-    bench.write("web.conf", "1");
-    until("told", || !bench.events.lock().unwrap().is_empty());
-    assert!(matches!(bench.last_event(), Event::ActionFailed { reason, .. } if reason.contains("broken")));
-    *bench.notes.broken.lock().unwrap() = false;
-    until("it was tried again", || bench.restarts() == 1);
-}
-
-#[test]
-fn other_actions_do_what_they_say() {
-    let mut bench = Bench::new(Options::default());
-    let done = bench.path("done");
-    let run = ["/bin/sh".to_owned(), "-c".into(), format!("echo x >> {}", done.display())];
-    for (name, action) in
-        [("r", Action::Reload), ("s", Action::Signal("HUP".into())), ("c", Action::Run(run.to_vec()))]
-    {
-        let mut one = rule(name, name, &[bench.path(name)]);
-        one.action = action;
-        bench.rules.push(one);
-    }
-    bench.watch();
-    ["r", "s", "c"].iter().for_each(|n| bench.write(n, "1"));
-    bench.settle();
-    assert_eq!((bench.notes.count("reload r"), bench.notes.count("signal HUP s")), (1, 1));
-    assert_eq!(fs::read_to_string(done).unwrap(), "x\n");
-}
-
-#[test]
-fn rules_are_reconciled_and_wrong_ones_change_nothing() {
-    let mut bench = Bench::on(&["web.conf"]);
-    bench.write("web.conf", "0");
-    bench.watch();
-    let pause = bench.watcher.pause();
-    bench.write("web.conf", "1");
-    bench.rules.push(rule("other", "web2", &[bench.path("other")]));
-    bench.watch();
-    drop(pause);
-    bench.settle();
-    assert_eq!(bench.restarts(), 1, "an unchanged rule keeps what it has seen");
-    for wrong in
-        [rule("x", "x", &[]), rule("web", "x", &[bench.path("x")]), rule("x", "x", &["relative".into()])]
-    {
-        let rules = [bench.rules.clone(), vec![wrong]].concat();
-        assert!(bench.watcher.set_rules(rules).is_err());
-    }
-    bench.expect(1, "as before", |d| fs::write(d.join("web.conf"), "2").unwrap());
-    bench.rules.retain(|r| r.name == "barrier");
-    bench.watch();
-    bench.expect(0, "the rule is gone", |d| fs::write(d.join("web.conf"), "3").unwrap());
-    assert_eq!(bench.watcher.status().rules.len(), 1);
-}
-
-#[test]
-fn a_converge_that_restarts_by_itself_gives_no_second_restart() {
-    let bench = Bench::on(&["web.conf"]);
-    bench.write("web.conf", "0");
-    bench.watch();
-    let supervisor = bench.watcher.supervisor();
-    bench.expect(1, "write and restart, held", |d| {
-        fs::write(d.join("web.conf"), "1").unwrap();
-        supervisor.restart("web").unwrap();
-    });
-    bench.expect(1, "write and restart by other means, then say so", |d| {
-        fs::write(d.join("web.conf"), "2").unwrap();
-        bench.notes.restart("web").unwrap();
-        bench.watcher.rebaseline("web");
-    });
-    bench.expect(2, "a write after the restart is not lost", |d| {
-        fs::write(d.join("web.conf"), "3").unwrap();
-        supervisor.restart("web").unwrap();
-        fs::write(d.join("web.conf"), "4").unwrap();
-    });
-    bench.expect(1, "a reload alone does not serve a rule that restarts", |d| {
-        fs::write(d.join("web.conf"), "5").unwrap();
-        supervisor.reload("web").unwrap();
-    });
-}
-
-#[test]
 fn without_watches_left_the_rest_is_polled_and_said_so() {
     let options = Options { max_watches: Some(1), poll: Duration::from_millis(10), ..Options::default() };
     let mut bench = Bench::new(options);
@@ -466,21 +216,39 @@ fn without_watches_left_the_rest_is_polled_and_said_so() {
 }
 
 #[test]
-fn an_overflowed_queue_loses_nothing() {
-    let bench = Bench::on(&["conf.d/*.conf", "last.conf"]);
-    fs::create_dir(bench.path("conf.d")).unwrap();
+fn a_look_at_everything_reads_no_file_that_is_as_it_was() {
+    let options = Options { rescan: Duration::from_millis(10), ..Options::default() };
+    let mut bench = Bench::new(options);
+    bench.rules.push(rule("web", "web", &[bench.path("conf.d/*.conf")]));
+    (0..100).for_each(|n| bench.write(&format!("conf.d/{n}.conf"), "x"));
     bench.watch();
-    let capacity: usize =
-        fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
-    bench.expect(1, "more events than the queue holds, then a change", |d| {
-        let (a, b) = (d.join("conf.d/x"), d.join("conf.d/y"));
-        fs::write(&a, "").unwrap();
-        for _ in 0..capacity {
-            fs::rename(&a, &b).unwrap();
-            fs::rename(&b, &a).unwrap();
-        }
-        fs::write(d.join("last.conf"), "1").unwrap();
-    });
+    let looks = || bench.watcher.status().looks;
+    let quiet = || bench.watcher.status().rules.iter().all(|rule| rule.state == "quiet");
+    until("the first looks, of which one reads", || looks() > 3 && quiet());
+    let opened = Opened::new(&bench.path("conf.d"));
+    let before = looks();
+    until("more looks", || looks() > before + 10);
+    assert_eq!(opened.files(), 0);
+    fs::read(bench.path("conf.d/1.conf")).unwrap();
+    assert_eq!(opened.files(), 1, "that would have been seen");
+}
+
+/// Counts how often files of a directory are opened.
+struct Opened(rustix::fd::OwnedFd);
+
+impl Opened {
+    fn new(dir: &Path) -> Self {
+        let queue = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&queue, dir, inotify::WatchFlags::OPEN).unwrap();
+        Self(queue)
+    }
+
+    fn files(&self) -> usize {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.0, &mut buffer);
+        let opened = std::iter::from_fn(|| Some(reader.next().ok()?.events()));
+        opened.filter(|events| !events.contains(inotify::ReadFlags::ISDIR)).count()
+    }
 }
 
 #[test]

@@ -38,27 +38,72 @@ pub(super) enum ExportError {
 
 struct Export<'a> {
     repository: &'a Repository,
-    files: usize,
-    bytes: u64,
-    notes: Vec<String>,
+    submodules: Vec<Submodule>,
 }
 
-/// Writes `tree` into `into`, which must not exist. Gives notes on what was left out (submodules).
+/// What a tree comes to. A few objects can say that they are a billion files, so all is counted before anything is written.
+#[derive(Default)]
+struct Measure {
+    files: usize,
+    bytes: u64,
+}
+
+/// A place in a tree where a commit of another repository belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Submodule {
+    /// In the tree.
+    pub(super) path: String,
+    /// 40 hex digits.
+    pub(super) commit: String,
+}
+
+/// Writes `tree` into `into`, which must not exist. Gives the submodules, whose folders are left empty.
 pub(super) fn export(
     repository: &Repository,
     tree: &Tree<'_>,
     into: &Path,
-) -> Result<Vec<String>, ExportError> {
-    let mut export = Export { repository, files: 0, bytes: 0, notes: Vec::new() };
+) -> Result<Vec<Submodule>, ExportError> {
+    Measure::default().folder(repository, tree, Path::new(""))?;
+    let mut export = Export { repository, submodules: Vec::new() };
     export.folder(tree, into, Path::new(""))?;
-    Ok(export.notes)
+    Ok(export.submodules)
+}
+
+impl Measure {
+    fn folder(&mut self, repository: &Repository, tree: &Tree<'_>, shown: &Path) -> Result<(), ExportError> {
+        if shown.components().count() > MAX_DEPTH {
+            return refuse(shown, format!("folders nest more than {MAX_DEPTH} deep"));
+        }
+        for entry in tree {
+            let shown = shown.join(String::from_utf8_lossy(entry.name_bytes()).as_ref());
+            self.files += 1;
+            if self.files > MAX_FILES {
+                return refuse(&shown, format!("more than {MAX_FILES} files"));
+            }
+            match entry.kind() {
+                Some(ObjectType::Tree) => {
+                    self.folder(repository, &repository.find_tree(entry.id())?, &shown)?;
+                }
+                Some(ObjectType::Commit) => {}
+                _ => self.blob(repository, entry.id(), &shown)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A blob's size is asked of its header: a small pack can hold a blob that no memory has room for.
+    fn blob(&mut self, repository: &Repository, id: git2::Oid, shown: &Path) -> Result<(), ExportError> {
+        let (size, _) = repository.odb()?.read_header(id)?;
+        self.bytes = self.bytes.saturating_add(size as u64);
+        match self.bytes > MAX_BYTES {
+            true => refuse(shown, format!("the tree is larger than {} MiB", MAX_BYTES / 1024 / 1024)),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Export<'_> {
     fn folder(&mut self, tree: &Tree<'_>, dir: &Path, shown: &Path) -> Result<(), ExportError> {
-        if shown.components().count() > MAX_DEPTH {
-            return refuse(shown, format!("folders nest more than {MAX_DEPTH} deep"));
-        }
         // `create`, never `create_all`: a path that exists is a second entry of the same name.
         DirBuilder::new().mode(0o755).create(dir).map_err(|e| io(dir, e))?;
         for entry in tree {
@@ -69,23 +114,20 @@ impl Export<'_> {
     }
 
     fn entry(&mut self, entry: &git2::TreeEntry<'_>, path: &Path, shown: &Path) -> Result<(), ExportError> {
-        self.files += 1;
-        if self.files > MAX_FILES {
-            return refuse(shown, format!("more than {MAX_FILES} files"));
-        }
         match (entry.kind(), entry.filemode()) {
             (Some(ObjectType::Tree), _) => self.folder(&self.repository.find_tree(entry.id())?, path, shown),
             (Some(ObjectType::Commit), _) => {
-                self.notes.push(format!("submodule {} is not fetched", shown.display()));
+                let commit = entry.id().to_string();
+                self.submodules.push(Submodule { path: shown.display().to_string(), commit });
                 DirBuilder::new().mode(0o755).create(path).map_err(|e| io(path, e))
             }
             (_, 0o120_000) => self.symlink(entry.id(), path, shown),
-            (_, mode) => self.file(entry.id(), if mode & 0o111 == 0 { 0o644 } else { 0o755 }, path, shown),
+            (_, mode) => self.file(entry.id(), if mode & 0o111 == 0 { 0o644 } else { 0o755 }, path),
         }
     }
 
-    fn file(&mut self, id: git2::Oid, mode: u32, path: &Path, shown: &Path) -> Result<(), ExportError> {
-        let blob = self.blob(id, shown)?;
+    fn file(&self, id: git2::Oid, mode: u32, path: &Path) -> Result<(), ExportError> {
+        let blob = self.repository.find_blob(id)?;
         let written = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -95,18 +137,8 @@ impl Export<'_> {
         written.map_err(|e| io(path, e))
     }
 
-    /// A blob's content. Its size is asked first: a small pack can hold a blob that no memory has room for.
-    fn blob(&mut self, id: git2::Oid, shown: &Path) -> Result<git2::Blob<'_>, ExportError> {
-        let (size, _) = self.repository.odb()?.read_header(id)?;
-        self.bytes = self.bytes.saturating_add(size as u64);
-        if self.bytes > MAX_BYTES {
-            return refuse(shown, format!("the tree is larger than {} MiB", MAX_BYTES / 1024 / 1024));
-        }
-        Ok(self.repository.find_blob(id)?)
-    }
-
-    fn symlink(&mut self, id: git2::Oid, path: &Path, shown: &Path) -> Result<(), ExportError> {
-        let blob = self.blob(id, shown)?;
+    fn symlink(&self, id: git2::Oid, path: &Path, shown: &Path) -> Result<(), ExportError> {
+        let blob = self.repository.find_blob(id)?;
         let target = std::str::from_utf8(blob.content())
             .map_err(|_| refused(shown, "symlink target is not text".into()))?;
         let depth = shown.components().count().saturating_sub(1);

@@ -3,23 +3,32 @@
 // Effects: the network (through libgit2), files, and the token file.
 #![allow(clippy::disallowed_methods)]
 
+mod app;
+mod error;
 mod export;
+mod login;
+mod signed;
 mod ssh;
 mod store;
+mod submodules;
 #[cfg(test)]
 mod tests;
+mod trees;
 mod want;
 mod wire;
 
+pub(crate) use error::Error;
 pub(crate) use store::{Link, Store};
+pub(crate) use trees::Trees;
 pub(crate) use want::Want;
 
+use crate::aws::Vault;
 use crate::http::{Cancel, Http, Peer};
 use crate::userdata::{Remote, Source};
-use base64::Engine;
 use export::ExportError;
 use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Repository};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use login::Logins;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use want::{Advertised, Attempt};
@@ -29,75 +38,6 @@ const MAX_REFS: usize = 100_000;
 /// Every fetch leaves two or three files in the cache of objects; past this it is cheaper to begin again.
 const MAX_PACK_FILES: usize = 200;
 
-/// Why there is no tree.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The remote cannot be reached.
-    #[error("remote {url} cannot be reached: {cause}")]
-    Unreachable {
-        /// The repository.
-        url: String,
-        /// Why, in one line.
-        cause: String,
-    },
-    /// The remote answers and refuses.
-    #[error("remote {url} refuses: {cause}")]
-    Refused {
-        /// The repository.
-        url: String,
-        /// Why, in one line.
-        cause: String,
-    },
-    /// There is no such branch or tag.
-    #[error("remote {url} has no branch or tag {reference:?}")]
-    NoReference {
-        /// The repository.
-        url: String,
-        /// What was asked for.
-        reference: String,
-    },
-    /// The commit is nowhere in the remote's history.
-    #[error("remote {url} has no commit {commit} on any branch or tag; was it pushed?")]
-    NoCommit {
-        /// The repository.
-        url: String,
-        /// What was asked for.
-        commit: String,
-    },
-    /// The commit's files are refused.
-    #[error("commit {commit}: {cause}")]
-    Tree {
-        /// Which commit.
-        commit: String,
-        /// Which file and why.
-        cause: String,
-    },
-    /// The token file cannot be used.
-    #[error("token file {path}: {cause}", path = path.display())]
-    Token {
-        /// The file.
-        path: PathBuf,
-        /// Why, and what to do.
-        cause: String,
-    },
-    /// The disk said no.
-    #[error("{0}")]
-    Disk(#[from] std::io::Error),
-    /// The program was asked to stop.
-    #[error("stopped")]
-    Cancelled,
-}
-
-impl Error {
-    /// Whether the remote has answered and what was asked of it is the mistake: another tree would hide that.
-    pub(crate) fn is_mistake(&self) -> bool {
-        matches!(
-            self,
-            Self::NoReference { .. } | Self::NoCommit { .. } | Self::Tree { .. } | Self::Token { .. }
-        )
-    }
-}
-
 /// A commit's tree on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fetched {
@@ -105,50 +45,127 @@ pub(crate) struct Fetched {
     pub(crate) commit: String,
     /// `releases/<commit>`.
     pub(crate) path: PathBuf,
-    /// What was left out of it.
+    /// What was left out of it, and which remote stood in for another.
     pub(crate) notes: Vec<String>,
+    /// The formula repositories beside it.
+    pub(crate) formulas: Vec<FormulaTree>,
 }
 
-/// Fetches from one remote into one store.
+/// The tree of a formula repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FormulaTree {
+    /// Its name in user-data.
+    pub(crate) name: String,
+    /// Its repository.
+    pub(crate) url: String,
+    /// 40 hex digits.
+    pub(crate) commit: String,
+    /// The folder that joins the file roots.
+    pub(crate) root: PathBuf,
+}
+
+/// Fetches one repository, from the first of its remotes that gives it, into one store.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     source: Source,
+    /// The remote that is asked now, and its address.
+    remote: Remote,
     url: String,
+    answered: String,
     store: Store,
     cancel: Cancel,
-    http: Option<Arc<Http>>,
+    logins: Logins,
+    vault: Arc<Vault>,
+    nesting: usize,
+    plain: Option<Arc<Http>>,
+    secure: Option<Arc<Http>>,
 }
 
 impl Fetcher {
     /// A fetcher; nothing is contacted yet.
-    pub(crate) fn new(source: Source, store: Store, cancel: Cancel) -> Self {
+    pub(crate) fn new(source: Source, store: Store, vault: Arc<Vault>, cancel: Cancel) -> Self {
         settle_libgit2();
-        let url = source.remote.url();
-        Self { source, url, store, cancel, http: None }
+        let remote = source.remote.clone();
+        let url = remote.url();
+        let logins = Logins::new(source.login.clone(), vault.clone(), cancel.clone());
+        let answered = url.clone();
+        Self {
+            source,
+            remote,
+            url,
+            answered,
+            store,
+            cancel,
+            logins,
+            vault,
+            nesting: 0,
+            plain: None,
+            secure: None,
+        }
+    }
+
+    /// The address that answered last.
+    pub(crate) fn answered(&self) -> &str {
+        &self.answered
+    }
+
+    /// The folder of a commit that is there, whole, and signed as is asked for.
+    pub(crate) fn at_hand(&self, commit: &str) -> Option<PathBuf> {
+        let path = self.store.release(commit)?;
+        let signed = || {
+            signed::check(&self.store.commit_object(commit)?, &self.source.signed_by, self.store.dir()).ok()
+        };
+        if self.source.signed_by.is_empty() { Some(path) } else { signed().map(|()| path) }
     }
 
     /// Gets what is wanted: the folder that is there already, or a fetched one.
     ///
     /// # Errors
-    /// See [`Error`]; nothing half-written is ever a release.
+    /// See [`Error`]; of several remotes, that of the first. Nothing half-written is ever a release.
     pub(crate) fn get(&mut self, want: Want<'_>) -> Result<Fetched, Error> {
         if let Want::Commit { commit, .. } = want
-            && let Some(path) = self.store.release(commit)
+            && let Some(path) = self.at_hand(commit)
         {
-            return Ok(Fetched { commit: commit.to_owned(), path, notes: Vec::new() });
+            return Ok(Fetched { commit: commit.to_owned(), path, notes: Vec::new(), formulas: Vec::new() });
         }
-        if let Remote::File(path) = self.source.remote.clone() {
-            return self.get_local(&path, want);
+        let mut first = None;
+        let remotes = std::iter::once(&self.source.remote).chain(&self.source.mirrors).cloned();
+        for remote in remotes.collect::<Vec<_>>() {
+            self.url = remote.url();
+            self.remote = remote;
+            match self.get_from(want) {
+                Ok(mut fetched) => {
+                    self.answered.clone_from(&self.url);
+                    let stands_in = |error: Error| format!("{} stands in: {error}", self.url);
+                    fetched.notes.extend(first.map(stands_in));
+                    return Ok(fetched);
+                }
+                Err(error) if error.is_of_one_remote() => drop(first.get_or_insert(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(first.unwrap_or(Error::Cancelled))
+    }
+
+    fn get_from(&mut self, want: Want<'_>) -> Result<Fetched, Error> {
+        if let Remote::File(path) = self.remote.clone() {
+            return self.get_local(&path, want).map_err(|f| self.error(f));
         }
         let access = Arc::new(self.access()?);
         let first = self.get_remote(&access, want);
-        // A store of objects that does not fit the remote any more is cheap to make again; it is only a cache.
         match first {
+            // A store of objects that does not fit the remote any more is cheap to make again; it is only a cache.
             Err(Failure::Store(_)) => {
                 let _ = std::fs::remove_dir_all(self.store.objects());
                 self.get_remote(&access, want).map_err(|f| self.error(f))
             }
-            other => other.map_err(|f| self.error(f)),
+            Err(failure) => {
+                if matches!(failure, Failure::Wire(WireError::Refused(_))) {
+                    self.logins.refused();
+                }
+                Err(self.error(failure))
+            }
+            Ok(fetched) => Ok(fetched),
         }
     }
 
@@ -158,6 +175,7 @@ impl Fetcher {
             Failure::Wire(WireError::Unreachable(cause)) => Error::Unreachable { url, cause },
             Failure::Wire(WireError::Refused(cause)) => Error::Refused { url, cause },
             Failure::Wire(WireError::Cancelled) => Error::Cancelled,
+            Failure::Wire(WireError::NoRoom(room)) => no_room(&self.store.objects(), room).into(),
             Failure::Store(cause) => {
                 Error::Refused { url, cause: format!("what it sent is not usable: {cause}") }
             }
@@ -166,7 +184,7 @@ impl Fetcher {
     }
 
     /// A repository on this machine is read where it is.
-    fn get_local(&self, path: &Path, want: Want<'_>) -> Result<Fetched, Error> {
+    fn get_local(&self, path: &Path, want: Want<'_>) -> Result<Fetched, Failure> {
         let away =
             |e: git2::Error| Error::Unreachable { url: self.url.clone(), cause: e.message().to_owned() };
         let repository = Repository::open(path).map_err(away)?;
@@ -174,7 +192,8 @@ impl Fetcher {
             Want::Commit { commit, .. } => commit.to_owned(),
             Want::Tip(name) => self.local_tip(&repository, name)?,
         };
-        self.release(&repository, &commit)?.ok_or(Error::NoCommit { url: self.url.clone(), commit })
+        let found = self.release(&repository, &commit)?;
+        found.ok_or_else(|| Error::NoCommit { url: self.url.clone(), commit }.into())
     }
 
     fn local_tip(&self, repository: &Repository, name: &str) -> Result<String, Error> {
@@ -206,8 +225,11 @@ impl Fetcher {
                 }
             }
         };
-        if let Some(path) = self.store.release(&commit) {
-            return Ok(Fetched { commit, path, notes: Vec::new() });
+        if let Some(path) = self.at_hand(&commit) {
+            return Ok(Fetched { commit, path, notes: Vec::new(), formulas: Vec::new() });
+        }
+        if let Some(fetched) = self.release(&repository, &commit)? {
+            return Ok(fetched);
         }
         tracing::debug!(references = refs.len(), %commit, "fetching");
         self.fetch_until(access, &repository, &attempts, &commit)
@@ -289,49 +311,74 @@ impl Fetcher {
         access: &Arc<Access>,
         work: impl FnOnce() -> Result<T, git2::Error>,
     ) -> Result<T, Failure> {
-        let (result, failure) = wire::speaking(access.clone(), work);
+        let room = room(&self.store.objects());
+        let (result, failure) = wire::speaking(access.clone(), room, work);
         match (result, failure) {
             _ if self.cancel.is_set() => Err(Failure::Wire(WireError::Cancelled)),
             (Ok(value), _) => Ok(value),
             (Err(_), Some(failure)) => Err(Failure::Wire(failure)),
+            (Err(error), None) if error.class() == git2::ErrorClass::Os => {
+                Err(Error::Disk(std::io::Error::other(error.message().to_owned())).into())
+            }
             (Err(error), None) => Err(Failure::Store(error.message().to_owned())),
         }
     }
 
     /// Writes the release of a commit whose objects are at hand; `None` when they are not.
-    fn release(&self, repository: &Repository, commit: &str) -> Result<Option<Fetched>, Error> {
-        let refused = |cause: String| Error::Tree { commit: commit.to_owned(), cause };
+    fn release(&self, repository: &Repository, commit: &str) -> Result<Option<Fetched>, Failure> {
         let Ok(found) = Oid::from_str(commit).and_then(|oid| repository.find_commit(oid)) else {
             return Ok(None);
         };
         let Ok(tree) = found.tree() else { return Ok(None) };
+        let damaged = |error: git2::Error| Failure::Store(error.message().to_owned());
+        let raw =
+            repository.odb().and_then(|odb| Ok(odb.read(found.id())?.data().to_vec())).map_err(damaged)?;
+        signed::check(&raw, &self.source.signed_by, self.store.dir())
+            .map_err(|cause| Error::NotSigned { commit: commit.to_owned(), cause })?;
         let prepared = self.store.unfinished(commit);
         let _ = std::fs::remove_dir_all(&prepared);
-        let written = export::export(repository, &tree, &prepared);
-        let written = written.and_then(|notes| export::sync(&prepared).map(|()| notes));
-        let notes = written.map_err(|error| {
-            let _ = std::fs::remove_dir_all(&prepared);
-            match error {
-                ExportError::Io { path, source } => {
-                    std::io::Error::new(source.kind(), format!("{}: {source}", path.display())).into()
-                }
-                other => refused(other.to_string()),
+        let written = self.write(repository, &tree, &prepared, commit);
+        let notes = written.inspect_err(|_| drop(std::fs::remove_dir_all(&prepared)))?;
+        self.store.keep_commit(commit, &raw).map_err(Error::Disk)?;
+        let path = self.store.finish(&prepared, commit).map_err(Error::Disk)?;
+        Ok(Some(Fetched { commit: commit.to_owned(), path, notes, formulas: Vec::new() }))
+    }
+
+    /// Writes a tree and its submodules, and gives what was left out.
+    fn write(
+        &self,
+        repository: &Repository,
+        tree: &git2::Tree<'_>,
+        prepared: &Path,
+        commit: &str,
+    ) -> Result<Vec<String>, Failure> {
+        let failed = |error: ExportError| match error {
+            ExportError::Io { path, source } => {
+                let said = std::io::Error::new(source.kind(), format!("{}: {source}", path.display()));
+                Failure::from(Error::Disk(said))
             }
-        })?;
-        let path = self.store.finish(&prepared, commit)?;
-        Ok(Some(Fetched { commit: commit.to_owned(), path, notes }))
+            // What was kept between fetches is damaged: worth another download.
+            ExportError::Git(error) => Failure::Store(error.message().to_owned()),
+            other => Error::Tree { commit: commit.to_owned(), cause: other.to_string() }.into(),
+        };
+        let submodules = export::export(repository, tree, prepared).map_err(failed)?;
+        let notes = self.fill(prepared, &submodules)?;
+        export::sync(prepared).map_err(failed)?;
+        Ok(notes)
     }
 
     fn access(&mut self) -> Result<Access, Error> {
-        let access = match &self.source.remote {
+        let access = match self.remote.clone() {
             Remote::Ssh(address) => Access::Ssh {
-                address: address.clone(),
-                key_file: self.source.ssh_key_file.clone(),
-                known_hosts_file: self.source.known_hosts_file.clone(),
+                address,
+                key: self.logins.key_file()?,
+                known_hosts_file: self.source.login.known_hosts_file.clone(),
                 cancel: self.cancel.clone(),
             },
             Remote::Http(_) | Remote::File(_) => {
-                let authorization = self.source.token_file.as_deref().map(authorization).transpose()?;
+                // A mirror on another host is nobody that the token was given for.
+                let ours = self.remote.same_host(&self.source.remote);
+                let authorization = if ours { self.logins.authorization()? } else { None };
                 Access::Http { http: self.http()?, authorization }
             }
         };
@@ -339,18 +386,34 @@ impl Fetcher {
     }
 
     fn http(&mut self) -> Result<Arc<Http>, Error> {
-        if let Some(http) = &self.http {
+        let tls = self.url.starts_with("https://");
+        let kept = if tls { &self.secure } else { &self.plain };
+        if let Some(http) = kept {
             return Ok(http.clone());
         }
-        let peer = if self.url.starts_with("https://") { Peer::Tls } else { Peer::Plain };
-        let http = Http::new(peer, wire::STALL, self.cancel.clone()).map_err(|e| Error::Unreachable {
+        let peer = if tls { Peer::Tls } else { Peer::Plain };
+        let proxy = self.source.login.proxy.as_deref();
+        let http = Http::through(peer, proxy, wire::STALL, self.cancel.clone());
+        let http = Arc::new(http.map_err(|e| Error::Unreachable {
             url: self.url.clone(),
             cause: format!("{e}; is the package ca-certificates installed?"),
-        })?;
-        let http = Arc::new(http);
-        self.http = Some(http.clone());
+        })?);
+        *(if tls { &mut self.secure } else { &mut self.plain }) = Some(http.clone());
         Ok(http)
     }
+}
+
+/// How much may come to the disk that holds `path`: what is free but for a reserve, which the release and the status need.
+fn room(path: &Path) -> u64 {
+    const RESERVE: u64 = 1024 * 1024;
+    let free = rustix::fs::statvfs(path).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    free.map_or(u64::MAX, |free| free.saturating_sub(RESERVE))
+}
+
+fn no_room(path: &Path, room: u64) -> std::io::Error {
+    let text =
+        format!("{}: the disk is full: the remote sends more than {} KiB", path.display(), room / 1024);
+    std::io::Error::new(std::io::ErrorKind::StorageFull, text)
 }
 
 #[derive(Debug)]
@@ -365,30 +428,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Said(Box::new(error))
     }
-}
-
-/// The token as Basic credentials (`user:token`, or a token alone, which every forge takes with any user name). The file
-/// must be for its owner alone.
-fn authorization(path: &Path) -> Result<reqwest::header::HeaderValue, Error> {
-    let fail = |cause: String| Error::Token { path: path.to_owned(), cause };
-    let meta = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
-    if meta.mode() & 0o077 != 0 {
-        return Err(fail(format!("mode {:o} lets others read it; chmod 0600 it", meta.mode() & 0o777)));
-    }
-    if meta.len() > 16 * 1024 {
-        return Err(fail("longer than 16 KiB".into()));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-    let token = text.trim();
-    if token.is_empty() || token.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(fail("must hold one token on one line".into()));
-    }
-    let pair = if token.contains(':') { token.to_owned() } else { format!("x-access-token:{token}") };
-    let basic = base64::engine::general_purpose::STANDARD.encode(pair);
-    let mut value =
-        reqwest::header::HeaderValue::from_str(&format!("Basic {basic}")).map_err(|e| fail(e.to_string()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Process-wide settings of libgit2: what this program fetches depends on user-data alone, never on somebody's git

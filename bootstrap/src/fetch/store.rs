@@ -50,6 +50,30 @@ impl Store {
         Ok(store)
     }
 
+    /// The state directory itself.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn commit_file(&self, commit: &str) -> PathBuf {
+        self.dir.join("commits").join(commit)
+    }
+
+    /// Keeps a commit as git stores it, beside its release: who signed it can be asked again later.
+    pub(super) fn keep_commit(&self, commit: &str, raw: &[u8]) -> io::Result<()> {
+        let path = self.commit_file(commit);
+        let dir = self.dir.join("commits");
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| named(&dir, e))?;
+        fs::write(&path, raw).map_err(|e| named(&path, e))
+    }
+
+    /// A commit as git stores it; `None` when it was not kept, or is not that commit.
+    pub(super) fn commit_object(&self, commit: &str) -> Option<Vec<u8>> {
+        let raw = fs::read(self.commit_file(commit)).ok()?;
+        let id = git2::Oid::hash_object(git2::ObjectType::Commit, &raw).ok()?;
+        (id.to_string() == commit).then_some(raw)
+    }
+
     /// Where objects are kept between fetches.
     pub(super) fn objects(&self) -> PathBuf {
         self.dir.join("objects.git")
@@ -117,6 +141,8 @@ impl Store {
         let extra = releases.len().saturating_sub(KEEP.saturating_sub(kept.iter().flatten().count()));
         for (_, path) in releases.iter().take(extra) {
             fs::remove_dir_all(path).map_err(|e| named(path, e))?;
+            let commit = path.file_name().unwrap_or_default().to_string_lossy();
+            let _ = fs::remove_file(self.commit_file(&commit));
         }
         Ok(())
     }

@@ -4,7 +4,9 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::*;
+use crate::aws::Environment;
 use crate::http::Cancel;
+use crate::userdata::Secret;
 use git_http::{Fault, GitHttp};
 use git_repo::GitRepo;
 use std::fs;
@@ -37,13 +39,31 @@ fn source(url: &str) -> Source {
     crate::userdata::parse(text.as_bytes()).unwrap().states
 }
 
+/// A vault that nobody should ask, or one whose services are at `endpoint`.
+fn vault(endpoint: &str) -> Arc<Vault> {
+    let given = |text: &str| Some(text.to_owned());
+    let environment = Environment {
+        access_key: given("AKIDEXAMPLE"),
+        secret_key: given("s3cret"),
+        region: given("eu-west-1"),
+        ssm: given(endpoint),
+        secrets: given(endpoint),
+        ..Environment::default()
+    };
+    Arc::new(Vault::new("http://127.0.0.1:1", environment, Cancel::default()))
+}
+
+fn fetcher(source: Source, store: Store) -> Fetcher {
+    Fetcher::new(source, store, vault(""), Cancel::default())
+}
+
 impl Place {
     fn store(&self) -> Store {
         Store::open(&self.dir.path().join("state")).unwrap()
     }
 
     fn fetcher(&self) -> Fetcher {
-        Fetcher::new(source(&self.server.url("states.git")), self.store(), Cancel::default())
+        fetcher(source(&self.server.url("states.git")), self.store())
     }
 }
 
@@ -186,7 +206,7 @@ fn a_stalled_fetch_ends_when_asked_to_stop() {
     p.repo.push("one");
     p.server.set(Fault::StallPack);
     let cancel = Cancel::default();
-    let mut fetcher = Fetcher::new(source(&p.server.url("states.git")), p.store(), cancel.clone());
+    let mut fetcher = Fetcher::new(source(&p.server.url("states.git")), p.store(), vault(""), cancel.clone());
     let worker = std::thread::spawn(move || fetcher.get(Want::Tip("main")));
     while !p.server.requests.lock().unwrap().iter().any(|r| r.starts_with("POST")) {
         std::thread::yield_now();
@@ -199,7 +219,7 @@ fn a_stalled_fetch_ends_when_asked_to_stop() {
 fn a_missing_repository_is_refused_not_away() {
     let p = place();
     let source = source(&p.server.url("none.git"));
-    let error = Fetcher::new(source, p.store(), Cancel::default()).get(Want::Tip("main")).unwrap_err();
+    let error = fetcher(source, p.store()).get(Want::Tip("main")).unwrap_err();
     assert!(error.to_string().contains("HTTP 404"), "{error}");
 }
 
@@ -215,12 +235,10 @@ fn a_token_goes_to_its_origin_and_must_be_private() {
     fs::write(&token, "hush\n").unwrap();
     let mut with = source(&server.url("states.git"));
     let store = Store::open(&dir.path().join("state")).unwrap();
-    let get = |source: &Source| {
-        Fetcher::new(source.clone(), store.clone(), Cancel::default()).get(Want::Tip("main"))
-    };
+    let get = |source: &Source| fetcher(source.clone(), store.clone()).get(Want::Tip("main"));
     let error = get(&with).unwrap_err().to_string();
     assert!(error.contains("HTTP 401") && error.contains("token_file"), "{error}");
-    with.token_file = Some(token.clone());
+    with.login.token = Some(Secret::File(token.clone()));
     fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
     let error = get(&with).unwrap_err().to_string();
     assert!(error.contains("chmod 0600") && !error.contains("hush"), "{error}");
@@ -235,8 +253,7 @@ fn a_repository_on_this_machine_is_read_in_place() {
     let old = p.repo.push("one");
     p.repo.write("top.sls", "two");
     let new = p.repo.push("two");
-    let mut fetcher =
-        Fetcher::new(source(&format!("file://{}", p.repo.bare.display())), p.store(), Cancel::default());
+    let mut fetcher = fetcher(source(&format!("file://{}", p.repo.bare.display())), p.store());
     assert_eq!(fetcher.get(Want::Tip("main")).unwrap().commit, new);
     let fetched = fetcher.get(Want::Commit { commit: &old, near: "main" }).unwrap();
     assert_eq!(content(&fetched, "top.sls"), "one");
@@ -284,11 +301,9 @@ fn ssh_with_a_key_and_a_known_host() {
         port: Some(sshd.port),
         path: path.to_string(),
     });
-    with.ssh_key_file = Some(sshd.key.clone());
-    with.known_hosts_file = Some(sshd.known_hosts.clone());
-    let get = |source: &Source| {
-        Fetcher::new(source.clone(), store.clone(), Cancel::default()).get(Want::Tip("main"))
-    };
+    with.login.ssh_key = Some(Secret::File(sshd.key.clone()));
+    with.login.known_hosts_file = Some(sshd.known_hosts.clone());
+    let get = |source: &Source| fetcher(source.clone(), store.clone()).get(Want::Tip("main"));
     for round in ["one", "two"] {
         repo.write("top.sls", &round.repeat(50_000));
         let commit = repo.push(round);
@@ -297,11 +312,11 @@ fn ssh_with_a_key_and_a_known_host() {
     }
     let nobody = dir.path().join("empty");
     fs::write(&nobody, "").unwrap();
-    with.known_hosts_file = Some(nobody);
+    with.login.known_hosts_file = Some(nobody);
     let error = get(&with).unwrap_err();
     assert!(error.to_string().contains("Host key verification failed"), "{error}");
-    with.known_hosts_file = Some(sshd.known_hosts.clone());
-    with.ssh_key_file = Some(dir.path().join("host_key"));
+    with.login.known_hosts_file = Some(sshd.known_hosts.clone());
+    with.login.ssh_key = Some(Secret::File(dir.path().join("host_key")));
     let error = get(&with).unwrap_err().to_string();
     assert!(error.contains("Permission denied"), "{error}");
 }
@@ -317,4 +332,451 @@ fn what_was_fetched_is_for_its_owner_alone() {
         let mode = fs::metadata(p.dir.path().join("state").join(folder)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "{folder}");
     }
+}
+
+/// A file system of its own, of a size, below a folder; unmounted with the value.
+struct Tmpfs(std::path::PathBuf);
+
+impl Tmpfs {
+    fn mount(at: &Path, size: &str) -> Self {
+        fs::create_dir_all(at).unwrap();
+        let options = format!("size={size}");
+        let status = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "none"])
+            .arg(at)
+            .status()
+            .unwrap();
+        assert!(status.success(), "mounts a tmpfs, as root");
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Text that no compression makes smaller.
+fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{state:016x}")
+    })
+    .take(bytes / 16)
+    .collect()
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_last_tree_stays_current() {
+    let p = place();
+    let disk = Tmpfs::mount(&p.dir.path().join("state"), "4m");
+    p.repo.write("top.sls", "one");
+    let good = p.repo.push("one");
+    let mut fetcher = p.fetcher();
+    fetcher.get(Want::Tip("main")).unwrap();
+    p.store().flip(Link::Current, &good).unwrap();
+    // A pack that there is no room for; one that there is room for, and then none for the files in it.
+    for (size, part) in
+        [(12_000_000, "the disk is full: the remote sends more"), (3_200_000, "No space left")]
+    {
+        p.repo.write("big", &noise(size));
+        let big = p.repo.push("big");
+        let error = fetcher.get(Want::Tip("main")).unwrap_err();
+        assert!(matches!(error, Error::Disk(_)) && error.to_string().contains(part), "{error}");
+        let store = p.store();
+        assert_eq!(store.linked(Link::Current), Some(good.clone()));
+        assert_eq!(store.release(&big), None, "a half-written release");
+    }
+    p.repo.write("big", "small");
+    let small = p.repo.push("small again");
+    assert_eq!(fetcher.get(Want::Tip("main")).unwrap().commit, small);
+    drop(disk);
+}
+
+#[test]
+fn a_branch_that_was_deleted_leaves_what_there_is() {
+    let p = place();
+    p.repo.write("top.sls", "one");
+    let good = p.repo.push("one");
+    let mut fetcher = p.fetcher();
+    fetcher.get(Want::Tip("main")).unwrap();
+    p.store().flip(Link::Current, &good).unwrap();
+    p.repo.git(&["push", "-q", "origin", "HEAD:other"]);
+    p.repo.git(&["--git-dir", p.repo.bare.to_str().unwrap(), "update-ref", "-d", "refs/heads/main"]);
+    let error = fetcher.get(Want::Tip("main")).unwrap_err();
+    assert!(matches!(error, Error::NoReference { .. }), "{error}");
+    assert_eq!(p.store().linked(Link::Current), Some(good));
+}
+
+#[test]
+fn objects_that_arrive_or_lie_there_damaged_are_never_a_release() {
+    let p = place();
+    p.repo.write("top.sls", "one");
+    p.repo.push("one");
+    p.server.set(Fault::Corrupt);
+    let mut fetcher = p.fetcher();
+    let error = fetcher.get(Want::Tip("main")).unwrap_err();
+    assert!(error.to_string().contains("what it sent is not usable"), "{error}");
+    assert_eq!(fs::read_dir(p.dir.path().join("state/releases")).unwrap().count(), 0);
+    p.server.set(Fault::None);
+    fetcher.get(Want::Tip("main")).unwrap();
+    // The cache of objects is damaged on disk: it is only a cache.
+    for entry in fs::read_dir(p.store().objects().join("objects/pack")).unwrap().flatten() {
+        let mut bytes = fs::read(entry.path()).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..].fill(0);
+        fs::remove_file(entry.path()).unwrap();
+        fs::write(entry.path(), bytes).unwrap();
+    }
+    p.repo.write("top.sls", "two");
+    let second = p.repo.push("two");
+    let fetched = fetcher.get(Want::Tip("main")).unwrap();
+    assert_eq!((fetched.commit.as_str(), content(&fetched, "top.sls").as_str()), (second.as_str(), "two"));
+}
+
+#[test]
+fn another_remote_stands_in_for_the_first_and_that_is_noted() {
+    let p = place();
+    p.repo.write("top.sls", "one");
+    let commit = p.repo.push("one");
+    let first = GitHttp::start(p.dir.path(), None);
+    let mut with = source(&first.url("states.git"));
+    with.mirrors = vec![Remote::parse(&p.server.url("states.git")).unwrap()];
+    let mut fetcher = fetcher(with, p.store());
+    let requests = |server: &GitHttp| server.take_requests().len();
+    assert!(fetcher.get(Want::Tip("main")).unwrap().notes.is_empty());
+    assert_eq!(requests(&p.server), 0);
+    assert!(fetcher.answered().starts_with(&first.url("")));
+    for fault in [Fault::Down, Fault::Gone, Fault::Corrupt] {
+        p.repo.write("top.sls", &format!("{fault:?}"));
+        let fresh = p.repo.push("fresh");
+        first.set(fault.clone());
+        let fetched = fetcher.get(Want::Tip("main")).unwrap();
+        assert_eq!(fetched.commit, fresh);
+        assert!(fetched.notes[0].contains("stands in: remote http://"), "{:?}", fetched.notes);
+        assert_eq!(fetcher.answered(), p.server.url("states.git"));
+    }
+    first.set(Fault::Down);
+    p.server.set(Fault::Down);
+    let error = fetcher.get(Want::Tip("main")).unwrap_err().to_string();
+    assert!(error.contains(&first.url("")), "of several the first is told of: {error}");
+    assert_eq!(fetcher.get(Want::Commit { commit: &commit, near: "main" }).unwrap().commit, commit);
+}
+
+#[test]
+fn a_token_is_not_for_a_mirror_on_another_host() {
+    let p = place();
+    p.repo.write("top.sls", "one");
+    p.repo.push("one");
+    let token = p.dir.path().join("token");
+    fs::write(&token, "hush").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let first = GitHttp::start(p.dir.path(), None);
+    first.set(Fault::Gone);
+    let mut with = source(&first.url("states.git"));
+    with.login.token = Some(Secret::File(token));
+    with.mirrors = vec![Remote::parse(&p.server.url("states.git")).unwrap()];
+    fetcher(with, p.store()).get(Want::Tip("main")).unwrap();
+    assert!(first.take_requests().iter().all(|r| r.contains(" Basic ")));
+    assert!(p.server.take_requests().iter().all(|r| !r.contains("Basic")));
+}
+
+/// Runs a program in the folder, which must succeed.
+fn tool(dir: &Path, program: &str, arguments: &[&str]) {
+    let output = std::process::Command::new(program).args(arguments).current_dir(dir).output();
+    let output = output.unwrap_or_else(|e| panic!("{program} runs: {e}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn only_commits_signed_by_a_listed_ssh_key_are_used() {
+    let p = place();
+    let keys = ["ed25519", "rsa", "ecdsa"];
+    for kind in keys.into_iter().chain(["other"]) {
+        let algorithm = if kind == "other" { "ed25519" } else { kind };
+        tool(p.dir.path(), "ssh-keygen", &["-q", "-t", algorithm, "-N", "", "-f", &format!("key-{kind}")]);
+    }
+    let public = |kind: &str| fs::read_to_string(p.dir.path().join(format!("key-{kind}.pub"))).unwrap();
+    let listed = p.dir.path().join("signers");
+    fs::write(&listed, format!("# ours\nme@example.com {}", public("ecdsa"))).unwrap();
+    let mut with = source(&p.server.url("states.git"));
+    with.signed_by = [&public("ed25519"), &public("rsa"), listed.to_str().unwrap()]
+        .map(|text| crate::userdata::Signer::parse(text).unwrap())
+        .to_vec();
+    let get = || fetcher(with.clone(), p.store()).get(Want::Tip("main"));
+    let sign = |kind: &str, text: &str| {
+        p.repo.write("top.sls", text);
+        p.repo.git(&["add", "-A"]);
+        let key = format!("user.signingkey={}", p.dir.path().join(format!("key-{kind}")).display());
+        p.repo.git(&["-c", "gpg.format=ssh", "-c", &key, "commit", "-q", "-S", "-m", text]);
+        p.repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
+        p.repo.git(&["rev-parse", "HEAD"])
+    };
+    for kind in keys {
+        let commit = sign(kind, kind);
+        assert_eq!(get().unwrap().commit, commit, "{kind}");
+        assert!(fetcher(with.clone(), p.store()).at_hand(&commit).is_some());
+    }
+    let refused = |part: &str| {
+        let error = get().unwrap_err();
+        assert!(matches!(error, Error::NotSigned { .. }) && error.to_string().contains(part), "{error}");
+    };
+    sign("other", "other");
+    refused("signed by an SSH key that is not listed");
+    p.repo.write("top.sls", "unsigned");
+    p.repo.push("unsigned");
+    refused("is not signed");
+    // A good signature under other content.
+    let good = sign("ed25519", "good");
+    let raw = p.repo.git(&["cat-file", "commit", &good]).replace("good", "evil") + "\n";
+    fs::write(p.repo.work.join("forged"), raw).unwrap();
+    let forged = p.repo.git(&["hash-object", "-t", "commit", "-w", "forged"]);
+    p.repo.git(&["push", "-q", "-f", "origin", &format!("{forged}:refs/heads/main")]);
+    refused("not that of its content");
+    // A tree that came without the policy, as one baked into an image, is judged when it is looked for.
+    let mut without = fetcher(source(&p.server.url("states.git")), p.store());
+    sign("other", "again");
+    let baked = without.get(Want::Tip("main")).unwrap().commit;
+    assert!(without.at_hand(&baked).is_some());
+    assert_eq!(fetcher(with.clone(), p.store()).at_hand(&baked), None);
+    refused("signed by an SSH key that is not listed");
+}
+
+#[test]
+fn only_commits_signed_by_a_listed_pgp_key_are_used() {
+    let p = place();
+    let home = p.dir.path().join("gnupg");
+    fs::create_dir(&home).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+    let wrapper = p.dir.path().join("gpg-of-the-test");
+    let script = format!("#!/bin/sh\nexec gpg --homedir {} --batch --quiet \"$@\"\n", home.display());
+    fs::write(&wrapper, script).unwrap();
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let gpg = wrapper.to_str().unwrap();
+    for who in ["ours@example.com", "other@example.com"] {
+        tool(
+            p.dir.path(),
+            gpg,
+            &["--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never"],
+        );
+    }
+    tool(p.dir.path(), gpg, &["--armor", "--output", "ours.asc", "--export", "ours@example.com"]);
+    let listed = fs::read_to_string(p.dir.path().join("ours.asc")).unwrap();
+    let mut with = source(&p.server.url("states.git"));
+    with.signed_by = vec![crate::userdata::Signer::parse(&listed).unwrap()];
+    let get = || fetcher(with.clone(), p.store()).get(Want::Tip("main"));
+    let sign = |who: &str| {
+        p.repo.write("top.sls", who);
+        p.repo.git(&["add", "-A"]);
+        let program = format!("gpg.program={gpg}");
+        let key = format!("user.signingkey={who}");
+        p.repo.git(&["-c", &program, "-c", &key, "commit", "-q", "-S", "-m", who]);
+        p.repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
+        p.repo.git(&["rev-parse", "HEAD"])
+    };
+    let good = sign("ours@example.com");
+    assert_eq!(get().unwrap().commit, good);
+    sign("other@example.com");
+    let error = get().unwrap_err().to_string();
+    assert!(error.contains("signed by a PGP key that is not listed"), "{error}");
+    let raw =
+        p.repo.git(&["cat-file", "commit", &good]).replace("ours@example.com", "evil@example.com") + "\n";
+    fs::write(p.repo.work.join("forged"), raw).unwrap();
+    let forged = p.repo.git(&["hash-object", "-t", "commit", "-w", "forged"]);
+    p.repo.git(&["push", "-q", "-f", "origin", &format!("{forged}:refs/heads/main")]);
+    let error = get().unwrap_err().to_string();
+    assert!(error.contains("not that of its content"), "{error}");
+    tool(p.dir.path(), "gpgconf", &["--homedir", home.to_str().unwrap(), "--kill", "all"]);
+}
+
+#[test]
+fn submodules_are_fetched_beside_their_tree() {
+    let p = place();
+    let (lib, inner) = (GitRepo::new(p.dir.path(), "lib"), GitRepo::new(p.dir.path(), "inner"));
+    inner.write("deep.sls", "deep");
+    let inner_commit = inner.push("inner");
+    let add = |repo: &GitRepo, url: &str, commit: &str| {
+        repo.write(".gitmodules", &format!("[submodule \"x\"]\n\tpath = sub\n\turl = {url}\n"));
+        repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},sub")]);
+        repo.git(&["add", ".gitmodules"]);
+        repo.git(&["commit", "-q", "-m", "submodule"]);
+        repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
+        repo.git(&["rev-parse", "HEAD"])
+    };
+    lib.write("lib.sls", "lib");
+    lib.git(&["add", "lib.sls"]);
+    let lib_commit = add(&lib, "../inner.git", &inner_commit);
+    p.repo.write("top.sls", "one");
+    p.repo.git(&["add", "top.sls"]);
+    add(&p.repo, &p.server.url("lib.git"), &lib_commit);
+    let fetched = p.fetcher().get(Want::Tip("main")).unwrap();
+    assert_eq!(
+        (content(&fetched, "sub/lib.sls"), content(&fetched, "sub/sub/deep.sls")),
+        ("lib".into(), "deep".into())
+    );
+    assert!(fetched.notes.is_empty(), "{:?}", fetched.notes);
+    // One that cannot be had is no tree; without submodules it is, and that is noted.
+    for (url, part) in [("../gone.git", "submodule sub: remote"), ("file:///etc", "is not reached from")] {
+        add(&p.repo, url, &lib_commit);
+        let error = p.fetcher().get(Want::Tip("main")).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    let mut without = source(&p.server.url("states.git"));
+    without.submodules = false;
+    let fetched = fetcher(without, p.store()).get(Want::Tip("main")).unwrap();
+    assert_eq!(fetched.notes, ["submodule sub is not fetched"]);
+}
+
+/// A server of JSON that keeps the heads and bodies it was sent.
+fn stand_in(
+    answer: impl Fn(&str) -> (u16, String) + Send + 'static,
+) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = log.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut text, mut length) = (String::new(), 0);
+            while reader.read_line(&mut text).unwrap_or(0) > 0 && !text.ends_with("\r\n\r\n") {
+                let last = text.lines().last().unwrap_or_default().to_ascii_lowercase();
+                length = last.strip_prefix("content-length: ").map_or(length, |n| n.parse().unwrap());
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            text.push_str(&String::from_utf8_lossy(&body));
+            let (status, body) = answer(&text);
+            seen.lock().unwrap().push(text);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    (url, log)
+}
+
+#[test]
+fn a_github_app_is_given_a_token_by_its_claim_and_asks_again_when_it_ends() {
+    let p = place();
+    tool(p.dir.path(), "openssl", &["genrsa", "-out", "app.pem", "2048"]);
+    tool(p.dir.path(), "openssl", &["rsa", "-in", "app.pem", "-pubout", "-out", "app.pub"]);
+    use std::os::unix::fs::PermissionsExt;
+    let key = p.dir.path().join("app.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    // A stand-in of the one endpoint of api.github.com; the claim is judged by openssl.
+    let dir = p.dir.path().to_owned();
+    let left = Arc::new(std::sync::atomic::AtomicI64::new(4));
+    let minutes = left.clone();
+    let (api, asked) = stand_in(move |text| {
+        assert!(text.starts_with("POST /app/installations/42/access_tokens HTTP/1.1"), "{text}");
+        let claim = text.lines().find_map(|l| l.strip_prefix("authorization: Bearer ")).unwrap();
+        let (told, signature) = claim.rsplit_once('.').unwrap();
+        let decode = |text: &str| {
+            base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text).unwrap()
+        };
+        fs::write(dir.join("told"), told).unwrap();
+        fs::write(dir.join("signature"), decode(signature)).unwrap();
+        tool(&dir, "openssl", &["dgst", "-sha256", "-verify", "app.pub", "-signature", "signature", "told"]);
+        let claims: serde_json::Value =
+            serde_json::from_slice(&decode(told.split('.').nth(1).unwrap())).unwrap();
+        let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+        assert!(claims["iss"] == "Iv1.0123" && lifetime <= 600, "{claims}");
+        let end = chrono::Utc::now()
+            + chrono::TimeDelta::minutes(minutes.load(std::sync::atomic::Ordering::SeqCst));
+        (201, format!("{{\"token\": \"ghs_x\", \"expires_at\": \"{}\"}}", end.to_rfc3339()))
+    });
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "x-access-token:ghs_x");
+    let server = GitHttp::start(p.dir.path(), Some(&format!("Basic {basic}")));
+    p.repo.write("top.sls", "one");
+    p.repo.push("one");
+    let text = format!(
+        "#mayfly\nrole: web\nstates: {{url: '{}', github_app: {{id: Iv1.0123, installation: 42, \
+         key: {{file: {}}}, api: '{api}'}}}}\n",
+        server.url("states.git"),
+        key.display()
+    );
+    let with = crate::userdata::parse(text.as_bytes()).unwrap().states;
+    let mut fetcher = fetcher(with, p.store());
+    let count = |fetcher: &mut Fetcher| {
+        fetcher.get(Want::Tip("main")).unwrap();
+        asked.lock().unwrap().len()
+    };
+    assert_eq!(count(&mut fetcher), 1);
+    // It had four minutes left, which is too near its end; the next one has an hour.
+    left.store(60, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!([count(&mut fetcher), count(&mut fetcher)], [2, 2]);
+}
+
+#[test]
+fn a_deploy_key_from_a_vault_is_never_on_a_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let repo = GitRepo::new(dir.path(), "states");
+    repo.write("top.sls", "one");
+    let commit = repo.push("one");
+    let sshd = sshd::Sshd::start(dir.path());
+    let key = fs::read_to_string(&sshd.key).unwrap();
+    fs::remove_file(&sshd.key).unwrap();
+    let (endpoint, asked) = stand_in(move |_| {
+        (
+            200,
+            serde_json::json!({"SecretString": serde_json::json!({"key": key.trim_end()}).to_string()})
+                .to_string(),
+        )
+    });
+    let mut with = source("file:///x");
+    with.remote = Remote::Ssh(crate::userdata::SshAddress {
+        user: Some(sshd.user.clone()),
+        host: "127.0.0.1".into(),
+        port: Some(sshd.port),
+        path: repo.bare.display().to_string(),
+    });
+    with.login.ssh_key = Some(Secret::Managed("deploy".into(), Some("key".into())));
+    with.login.known_hosts_file = Some(sshd.known_hosts.clone());
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    let mut fetcher = Fetcher::new(with, store, vault(&endpoint), Cancel::default());
+    assert_eq!(fetcher.get(Want::Tip("main")).unwrap().commit, commit);
+    fetcher.get(Want::Tip("main")).unwrap();
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 1, "it is kept for a while");
+    assert!(
+        asked[0].contains("x-amz-target: secretsmanager.GetSecretValue")
+            && asked[0].ends_with("{\"SecretId\":\"deploy\"}")
+    );
+}
+
+#[test]
+fn a_vault_that_refuses_is_named_and_its_words_are_not_told() {
+    let p = place();
+    let (endpoint, _) =
+        stand_in(|_| (400, "{\"__type\":\"x#ParameterNotFound\",\"message\":\"hush\"}".to_owned()));
+    let mut with = source(&p.server.url("states.git"));
+    with.login.token = Some(Secret::Parameter("/git/token".into()));
+    let mut fetcher = Fetcher::new(with, p.store(), vault(&endpoint), Cancel::default());
+    let error = fetcher.get(Want::Tip("main")).unwrap_err().to_string();
+    assert_eq!(error, "SSM parameter /git/token: SSM answers HTTP 400 (ParameterNotFound)");
+}
+
+#[test]
+fn a_proxy_of_user_data_is_on_the_way() {
+    let p = place();
+    p.repo.write("top.sls", "one");
+    let commit = p.repo.push("one");
+    // Nobody has this name: only a proxy can know who is meant.
+    let mut with = source("http://git.example.invalid/states.git");
+    with.login.proxy = Some(p.server.url(""));
+    assert_eq!(fetcher(with.clone(), p.store()).get(Want::Tip("main")).unwrap().commit, commit);
+    assert!(p.server.take_requests().iter().all(|r| r.contains(" http://git.example.invalid/states.git/")));
+    with.login.proxy = None;
+    let error = fetcher(with, p.store()).get(Want::Tip("main")).unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
 }

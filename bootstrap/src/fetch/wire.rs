@@ -3,6 +3,10 @@
 //! libgit2 finds transports by the scheme of the URL, process-wide, and gives them nothing but the URL. What a fetch may
 //! use (token, key, limits) therefore waits in a thread-local while that fetch runs on its thread.
 
+// Effects: the network, and the clock for its limits.
+#![allow(clippy::disallowed_methods)]
+
+use super::login::KeyFile;
 use super::ssh::SshSession;
 use crate::http::{self, Cancel, Http};
 use crate::userdata::SshAddress;
@@ -11,10 +15,12 @@ use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most a remote may send in one answer.
-const MAX_ANSWER: u64 = 512 * 1024 * 1024;
+pub(super) const MAX_ANSWER: u64 = 512 * 1024 * 1024;
+/// The longest that a remote may take for all of one answer, however steadily it drips.
+const WHOLE: Duration = Duration::from_secs(600);
 /// The most we send: references we have and want.
 const MAX_REQUEST: usize = 16 * 1024 * 1024;
 /// The longest silence of a remote.
@@ -35,7 +41,7 @@ pub(super) enum Access {
         /// Where to.
         address: SshAddress,
         /// Private key.
-        key_file: Option<PathBuf>,
+        key: Option<KeyFile>,
         /// Known hosts.
         known_hosts_file: Option<PathBuf>,
         /// To stop by.
@@ -50,25 +56,41 @@ pub(super) enum WireError {
     Unreachable(String),
     /// It answered, and will not give it.
     Refused(String),
+    /// It sends more bytes than the disk has room for.
+    NoRoom(u64),
     /// The program was asked to stop.
     Cancelled,
+}
+
+/// How much there is room for, and until when.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    room: u64,
+    until: Instant,
 }
 
 #[derive(Clone)]
 struct Current {
     access: Arc<Access>,
     failure: Arc<Mutex<Option<WireError>>>,
+    limits: Limits,
 }
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`, whose libgit2 calls on this thread speak by `access`, and gives what the wire met beside the result.
-pub(super) fn speaking<T>(access: Arc<Access>, work: impl FnOnce() -> T) -> (T, Option<WireError>) {
+/// Runs `work`, whose libgit2 calls on this thread speak by `access`, and gives what the wire met beside the result. The
+/// disk has `room` for what comes.
+pub(super) fn speaking<T>(
+    access: Arc<Access>,
+    room: u64,
+    work: impl FnOnce() -> T,
+) -> (T, Option<WireError>) {
     register();
     let failure = Arc::new(Mutex::new(None));
-    CURRENT.set(Some(Current { access, failure: failure.clone() }));
+    let limits = Limits { room, until: Instant::now() + WHOLE };
+    CURRENT.set(Some(Current { access, failure: failure.clone(), limits }));
     let result = work();
     CURRENT.set(None);
     let failure = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
@@ -116,16 +138,32 @@ impl Current {
         kept.get_or_insert(error);
         io::Error::other("the connection to the remote failed")
     }
+
+    /// Whether a remote that has sent `received` bytes may go on.
+    fn check(&self, received: u64) -> io::Result<()> {
+        let error = if received > self.limits.room.min(MAX_ANSWER) {
+            match self.limits.room < MAX_ANSWER {
+                // libgit2 writes a pack through a mapping, and a full disk under one can end the process.
+                true => WireError::NoRoom(self.limits.room),
+                false => WireError::Refused(too_much()),
+            }
+        } else if Instant::now() > self.limits.until {
+            WireError::Unreachable(format!("has not sent all within {}s", WHOLE.as_secs()))
+        } else {
+            return Ok(());
+        };
+        Err(self.fail(error))
+    }
 }
 
 impl SmartSubtransport for Subtransport {
     fn action(&self, url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let opened = match &*self.current.access {
             Access::Http { .. } => self.http(url, action),
-            Access::Ssh { address, key_file, known_hosts_file, cancel } => {
+            Access::Ssh { address, key, known_hosts_file, cancel } => {
                 let session = SshSession::open(
                     address,
-                    key_file.as_deref(),
+                    key.as_ref().map(|key| key.path.as_path()),
                     known_hosts_file.as_deref(),
                     cancel.clone(),
                 );
@@ -210,9 +248,9 @@ impl HttpStream {
             200 => Some(WireError::Refused(format!(
                 "answers with {sent}, which is not git's smart HTTP protocol"
             ))),
-            401 | 403 => {
-                Some(WireError::Refused(format!("HTTP {status}: not allowed; check `states.token_file`")))
-            }
+            401 | 403 => Some(WireError::Refused(format!(
+                "HTTP {status}: not allowed; check `states.token` or `token_file`"
+            ))),
             404 => Some(WireError::Refused("HTTP 404: no such repository, or not allowed to see it".into())),
             429 | 500.. => Some(WireError::Unreachable(format!("HTTP {status}"))),
             _ => Some(WireError::Refused(format!("HTTP {status}"))),
@@ -259,9 +297,7 @@ impl Read for HttpStream {
         }
         let taken = rest.split_to(rest.len().min(out.len()));
         self.read += taken.len() as u64;
-        if self.read > MAX_ANSWER {
-            return Err(self.current.fail(WireError::Refused(too_much())));
-        }
+        self.current.check(self.read)?;
         out[..taken.len()].copy_from_slice(&taken);
         Ok(taken.len())
     }
@@ -279,9 +315,7 @@ struct SshStream {
 impl Read for SshStream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.session.read(out).map_err(|e| self.current.fail(e))?;
-        if self.session.received() > MAX_ANSWER {
-            return Err(self.current.fail(WireError::Refused(too_much())));
-        }
+        self.current.check(self.session.received())?;
         Ok(read)
     }
 }

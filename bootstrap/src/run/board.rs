@@ -20,6 +20,8 @@ struct Inner {
     status: Status,
     asked: Option<(Arc<dyn Supervisor>, Arc<Watcher>)>,
     looked: Option<Instant>,
+    /// The file is not to be written any more.
+    retired: bool,
 }
 
 /// See the module.
@@ -33,13 +35,18 @@ impl Board {
     /// A board that is written to `file`.
     pub(crate) fn new(file: PathBuf) -> Self {
         let status = Status { version: env!("CARGO_PKG_VERSION"), ..Status::default() };
-        let mut inner = Inner { phase: Phase::Identity, status, asked: None, looked: None };
+        let mut inner = Inner { phase: Phase::Identity, status, asked: None, looked: None, retired: false };
         inner.status.settle(&inner.phase);
         Self { inner: Mutex::new(inner), file, started: Instant::now() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the file no more: the machine is about to become an image, which is to have none.
+    pub(crate) fn retire(&self) {
+        self.lock().retired = true;
     }
 
     /// Seconds since the program started.
@@ -105,8 +112,9 @@ impl Board {
         inner.looked = None;
     }
 
-    /// Asks the supervisor about the services, at most once a second.
-    pub(crate) fn refresh_services(&self) {
+    /// Asks the watcher, and the supervisor about the services, that one at most once a second.
+    pub(crate) fn refresh(&self) {
+        self.refresh_watches();
         let recent = self.lock().looked.is_some_and(|at| at.elapsed() < SERVICES_HOLD);
         if !recent {
             self.refresh_now();
@@ -120,12 +128,10 @@ impl Board {
             let names: Vec<String> = inner.status.services.iter().map(|s| s.name.clone()).collect();
             (inner.asked.clone(), names)
         };
-        let Some((supervisor, watcher)) = asked else { return self.remark(|_| {}) };
+        let Some((supervisor, _)) = asked else { return self.remark(|_| {}) };
         // The lock is not held while the supervisor is asked.
         let seen: Vec<Service> = names.into_iter().map(|name| look(&*supervisor, name)).collect();
-        let rules = watcher.status().rules;
         let mut inner = self.lock();
-        inner.status.watches = rules.iter().filter_map(|rule| serde_json::to_value(rule).ok()).collect();
         for service in &mut inner.status.services {
             if let Some(now) = seen.iter().find(|s| s.name == service.name) {
                 service.state.clone_from(&now.state);
@@ -135,8 +141,24 @@ impl Board {
         inner.status.settle(&phase);
     }
 
+    fn refresh_watches(&self) {
+        let Some((_, watcher)) = self.lock().asked.clone() else { return };
+        let watching = watcher.status();
+        let mut inner = self.lock();
+        inner.status.watches =
+            watching.rules.iter().filter_map(|rule| serde_json::to_value(rule).ok()).collect();
+        inner.status.watching = serde_json::json!({
+            "watches": watching.watches, "looks": watching.looks, "overflows": watching.overflows,
+            "degraded": watching.degraded, "paused": watching.paused,
+        });
+    }
+
     /// Replaces `status.json`. A disk that refuses is told and is no reason to stop.
     pub(crate) fn write(&self) {
+        if self.lock().retired {
+            return;
+        }
+        self.refresh_watches();
         let status = self.snapshot();
         let Ok(mut text) = serde_json::to_vec_pretty(&status) else { return };
         text.push(b'\n');

@@ -2,20 +2,26 @@
 // Effects: the clock, the state directory, and everything that a converge does.
 #![allow(clippy::disallowed_methods)]
 
+mod drift;
+mod put_back;
+
+use super::backoff::Away;
 use super::board::epoch;
 use super::console::say;
 use super::phase::short;
 use super::pin::Pin;
-use super::status::{Converge as Summary, FailedStep, Remote, Restart};
+use super::revert::Edits;
+use super::status::{Converge as Summary, FailedStep, Formula, Remote, Restart};
 use super::watches;
 use super::{Error, Resident, Stopped};
+use crate::aws::Vault;
 use crate::converge::Converge;
-use crate::fetch::{self, Fetched, Fetcher, Link, Store};
+use crate::fetch::{self, Fetched, Link, Trees};
 use crate::identity;
 use crate::imds::Identity;
 use crate::services::SupervisedServices;
 use crate::supervise;
-use crate::userdata::{Finish, UserData, rules_from_pillar, splay_of};
+use crate::userdata::{Finish, UserData, WatchRule, default_splay, rules_from_pillar, splay_of};
 use crate::web::{Environment, Web};
 use mayfly_states::engine::{Observer, Options};
 use mayfly_states::fsys::lock::ConvergeLock;
@@ -26,7 +32,8 @@ use mayfly_states::report::{Report, StepReport};
 use mayfly_states::tree::{Roots, Tree};
 use mayfly_watcher::supervisor::Supervisor;
 use mayfly_watcher::watch::{Event, Watcher};
-use std::path::{Path, PathBuf};
+use put_back::{Approve, listed};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,8 +47,7 @@ pub(super) struct Instance<'r> {
     resident: &'r Resident,
     user: UserData,
     identity: Identity,
-    store: Store,
-    fetcher: Fetcher,
+    trees: Trees,
     pin: Pin,
     supervisor: Arc<dyn Supervisor>,
     services: Arc<SupervisedServices>,
@@ -50,29 +56,38 @@ pub(super) struct Instance<'r> {
     /// Failed converges in a row, and when to try again.
     failed: Option<(u32, Instant)>,
     remote_said: Option<String>,
+    away: Away,
+    /// When the remote is asked again, and when drift is looked for.
+    tick_at: Option<Instant>,
+    drift_at: Option<Instant>,
 }
 
 impl<'r> Instance<'r> {
     /// Sets up what a role needs; nothing is contacted yet.
     pub(super) fn new(resident: &'r Resident, user: UserData, identity: Identity) -> Result<Self, Error> {
         let state_dir = &resident.settings.state_dir;
-        let store =
-            Store::open(state_dir).map_err(|source| Error::Disk { path: state_dir.clone(), source })?;
+        let vault = Vault::new(&resident.settings.imds, Environment::read(), resident.cancel.clone());
+        let trees = Trees::open(state_dir, &user.states, &Arc::new(vault), &resident.cancel)
+            .map_err(|source| Error::Disk { path: state_dir.clone(), source })?;
         let supervisor = supervise::choose(user.supervisor, resident.root());
-        let board = resident.board.clone();
-        let watcher = Watcher::start(supervisor.clone(), Arc::new(move |event: &Event| heard(&board, event)))
-            .map_err(|e| Error::Services(e.to_string()))?;
+        let (board, edits) = (resident.board.clone(), resident.edits.clone());
+        let listener = Arc::new(move |event: &Event| heard(&board, &edits, event));
+        let watcher =
+            Watcher::start(supervisor.clone(), listener).map_err(|e| Error::Services(e.to_string()))?;
         let services = Arc::new(SupervisedServices::new(watcher.supervisor()));
+        let splay = user.splay.unwrap_or_else(|| default_splay(&user.schedule, chrono::Utc::now()));
         let instance = Self {
-            fetcher: Fetcher::new(user.states.clone(), store.clone(), resident.cancel.clone()),
+            trees,
             pin: Pin::load(state_dir, &identity.instance_id, &user.states),
-            splay: splay_of(&identity.instance_id, user.splay),
+            splay: splay_of(&identity.instance_id, splay),
             failed: None,
             remote_said: None,
+            away: Away::default(),
+            tick_at: None,
+            drift_at: None,
             resident,
             user,
             identity,
-            store,
             supervisor,
             services,
             watcher: Arc::new(watcher),
@@ -111,12 +126,39 @@ impl<'r> Instance<'r> {
         matches!(self.resident.board.phase(), super::phase::Phase::Ready { .. })
     }
 
+    /// The commit that was last applied without a failure.
+    pub(super) fn good_commit(&self) -> Option<String> {
+        self.store.linked(Link::Good)
+    }
+
     /// Gets the first tree, however long that takes, and converges it.
     pub(super) fn boot(&mut self) -> Result<(), Stopped> {
         let fetched = self.first_tree()?;
         let uptime = self.resident.board.uptime();
         self.resident.board.note(|status| status.boot.fetched_after = Some(uptime));
-        self.converge(&fetched)
+        self.converge(&fetched)?;
+        self.stand_by(&fetched.commit)
+    }
+
+    /// A machine that booted into a tree that cannot be compiled would serve nothing: its services come from the last
+    /// good tree meanwhile. What was asked for has failed all the same, and that is what `/ready` goes on saying.
+    fn stand_by(&mut self, wanted: &str) -> Result<(), Stopped> {
+        let uncompiled = self.resident.board.snapshot().converge.is_some_and(|last| last.error.is_some());
+        let good = self.trees.kept(Link::Good).filter(|good| uncompiled && good.commit != wanted);
+        let Some(good) = good else { return Ok(()) };
+        say(format!(
+            "{} cannot be used: running what the last good tree {} says",
+            short(wanted),
+            short(&good.commit)
+        ));
+        let _lock = self.lock()?;
+        match self.apply(&good) {
+            Ok(_) => self.note_restarts(&good.commit),
+            Err(error) => {
+                say(format!("nor can {}: {}", short(&good.commit), error.lines().next().unwrap_or_default()));
+            }
+        }
+        if self.resident.cancel.is_set() { Err(Stopped) } else { Ok(()) }
     }
 
     fn first_tree(&mut self) -> Result<Fetched, Stopped> {
@@ -146,22 +188,25 @@ impl<'r> Instance<'r> {
         if !self.pin.done && error.is_mistake() {
             return None;
         }
-        let commit = self.store.linked(Link::Good).or_else(|| self.store.linked(Link::Current))?;
-        let path = self.store.release(&commit)?;
-        say(format!("using the last good tree {}: {error}", short(&commit)));
+        let kept = self.trees.kept(Link::Good).or_else(|| self.trees.kept(Link::Current))?;
+        say(format!("using the last good tree {}: {error}", short(&kept.commit)));
         self.remote_said = Some(error.to_string());
-        Some(Fetched { commit, path, notes: Vec::new() })
+        Some(kept)
     }
 
     /// Asks the remote, and notes how that went.
     fn ask(&mut self) -> Result<Result<Fetched, fetch::Error>, Stopped> {
         let want = self.pin.want(&self.user.states);
-        let result = self.fetcher.get(want);
+        let result = self.trees.get(want);
         let error = match &result {
             Err(fetch::Error::Cancelled) => return Err(Stopped),
             Err(error) => Some(error.to_string()),
             Ok(_) => None,
         };
+        match error {
+            None => self.away.answered(),
+            Some(_) => self.away.failed(Instant::now(), rand::random()),
+        }
         let answered = self.resident.board.snapshot().remote.ok;
         self.resident.board.remark(|status| {
             let counter = if error.is_none() {
@@ -170,6 +215,7 @@ impl<'r> Instance<'r> {
                 &mut status.totals.fetches_failed
             };
             *counter += 1;
+            self.trees.answered().clone_into(&mut status.remote.url);
             status.remote.ok = error.is_none();
             status.remote.checked = Some(epoch());
             status.remote.error.clone_from(&error);
@@ -181,37 +227,47 @@ impl<'r> Instance<'r> {
         Ok(result)
     }
 
-    /// When to wake: the next tick, or the next try of a failed converge.
-    pub(super) fn next_wake(&self) -> Option<Instant> {
+    /// When to wake: the next tick, the next try of a failed converge, or the next look for drift.
+    pub(super) fn next_wake(&mut self) -> Option<Instant> {
         let now = chrono::Utc::now();
         let tick = self.user.schedule.next(now, self.splay);
         self.resident
             .board
             .remark(|status| status.next_tick = tick.map(|t| t.timestamp_millis() as f64 / 1000.0));
         let tick = tick.map(|t| Instant::now() + (t - now).to_std().unwrap_or_default());
+        let tick = tick.map(|tick| self.away.not_before(tick));
         let retry = self.failed.map(|(_, at)| at);
-        [tick, retry].into_iter().flatten().min()
+        self.tick_at = [tick, retry].into_iter().flatten().min();
+        if self.drift_at.is_none() {
+            self.drift_at = self.next_drift();
+        }
+        [self.tick_at, self.drift_at].into_iter().flatten().min()
+    }
+
+    /// Does what it was woken for: two things may be due at once.
+    pub(super) fn due(&mut self) -> Result<(), Stopped> {
+        if self.tick_at.is_some_and(|at| Instant::now() >= at) {
+            self.tick(false)?;
+        }
+        self.look_for_drift()
     }
 
     /// Asks the remote, and converges when there is something new, when it was asked for, or when the last failed.
     pub(super) fn tick(&mut self, forced: bool) -> Result<(), Stopped> {
-        let current = self.store.linked(Link::Current);
         let retry = self.failed.is_some_and(|(_, at)| Instant::now() >= at);
         let fetched = match self.ask()? {
             Ok(fetched) => {
-                self.say_remote(None, current.as_deref());
+                self.say_remote(None, None);
                 Some(fetched)
             }
             Err(error) => {
-                self.say_remote(Some(&error), current.as_deref());
-                let path = current.as_deref().and_then(|c| Some((c, self.store.release(c)?)));
-                path.map(|(commit, path)| Fetched { commit: commit.to_owned(), path, notes: Vec::new() })
+                let kept = self.trees.kept(Link::Current);
+                self.say_remote(Some(&error), kept.as_ref().map(|kept| kept.commit.as_str()));
+                kept
             }
         };
         match fetched {
-            Some(fetched) if forced || retry || current.as_deref() != Some(fetched.commit.as_str()) => {
-                self.converge(&fetched)
-            }
+            Some(fetched) if forced || retry || self.trees.is_news(&fetched) => self.converge(&fetched),
             _ => Ok(()),
         }
     }
@@ -237,8 +293,15 @@ impl<'r> Instance<'r> {
             say(format!("note: {note}"));
         }
         let (commit, started, clock) = (fetched.commit.clone(), epoch(), Instant::now());
-        self.resident.board.step(|p| p.tree(&commit), |status| status.commit = Some(commit.clone()));
-        let ended = self.apply(fetched);
+        self.resident.board.step(
+            |p| p.tree(&commit),
+            |status| {
+                status.commit = Some(commit.clone());
+                status.formulas = fetched.formulas.iter().map(Formula::of).collect();
+            },
+        );
+        let linked = self.trees.flip(Link::Current, fetched).map_err(|e| e.to_string());
+        let ended = linked.and_then(|()| self.apply(fetched));
         let mut summary = Summary {
             commit,
             started,
@@ -258,19 +321,19 @@ impl<'r> Instance<'r> {
         if self.resident.cancel.is_set() {
             return Err(Stopped);
         }
-        self.conclude(summary, failure);
+        self.conclude(fetched, summary, failure);
         Ok(())
     }
 
-    fn conclude(&mut self, mut summary: Summary, failure: Option<String>) {
+    fn conclude(&mut self, fetched: &Fetched, mut summary: Summary, failure: Option<String>) {
         summary.ok = failure.is_none();
         let commit = summary.commit.clone();
         match &failure {
             None => {
                 self.failed = None;
                 self.pin.converged(&self.user.states, &commit);
-                self.said(self.store.flip(Link::Good, &commit));
-                self.said(self.store.prune());
+                self.said(self.trees.flip(Link::Good, fetched));
+                self.said(self.trees.prune());
             }
             Some(_) => {
                 let attempt = self.failed.map_or(0, |(n, _)| n + 1);
@@ -293,6 +356,8 @@ impl<'r> Instance<'r> {
                 };
                 *counter += 1;
                 if summary.ok {
+                    // What was done by hand is undone.
+                    status.drift = status.drift.take().map(super::status::Drift::mended);
                     status.boot.ready_after.get_or_insert(uptime);
                 }
                 status.converge = Some(summary);
@@ -309,7 +374,32 @@ impl<'r> Instance<'r> {
 
     /// Compiles, arms the rules, and walks the steps while the watcher holds its hand. The error is for people.
     fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
-        self.store.flip(Link::Current, &fetched.commit).map_err(|e| e.to_string())?;
+        let (converge, low) = self.compiled(fetched)?;
+        low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
+        let declared = self.declared(&low)?;
+        watches::idle(&low, &declared).iter().for_each(|warning| say(format!("warning: {warning}")));
+        let rules = watches::rules(&low, &declared, self.resident.root());
+        let mut announce = Announce { approve: Approve::new(&self.watcher, &rules, self.resident.root()) };
+        let paused = self.watcher.pause();
+        self.watcher.set_rules(rules).map_err(|e| e.to_string())?;
+        self.resident.board.keep(&kept_services(&low));
+        self.services.take_touched();
+        let report = converge.apply(&low, Options::default(), &mut announce);
+        drop(paused);
+        Ok(report)
+    }
+
+    /// A tree's steps for this instance, and what carries them out.
+    fn compiled(&self, fetched: &Fetched) -> Result<(Converge, LowState), String> {
+        let converge = self.prepared(fetched);
+        let low = converge
+            .compile(&[], &crate::converge::keeper(self.resident.root(), "run"))
+            .map_err(|errors| errors.to_string())?;
+        Ok((converge, low))
+    }
+
+    /// A tree, this machine as it is now, and who it is.
+    fn prepared(&self, fetched: &Fetched) -> Converge {
         let root = self.resident.root();
         let cancel = &self.resident.cancel;
         let web = Web::new(&self.resident.settings.imds, Environment::read(), cancel.clone());
@@ -320,37 +410,26 @@ impl<'r> Instance<'r> {
         let facts = Facts::read(root);
         facts.complaints.iter().for_each(say);
         let minion = identity::minion(&facts, &self.user, &self.identity);
-        let converge = Converge::new(self.tree(&fetched.path), minion, Arc::new(machine));
-        let low = converge
-            .compile(&[], &crate::converge::keeper(root, "run"))
-            .map_err(|errors| errors.to_string())?;
-        low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
-        let rules = self.rules(&low)?;
-        let paused = self.watcher.pause();
-        self.watcher.set_rules(rules).map_err(|e| e.to_string())?;
-        self.resident.board.keep(&kept_services(&low));
-        self.services.take_touched();
-        let report = converge.apply(&low, Options::default(), &mut Announce);
-        drop(paused);
-        Ok(report)
+        Converge::new(self.tree(fetched), minion, Arc::new(machine))
     }
 
-    fn tree(&self, release: &Path) -> Tree {
+    /// The folders of the states and of pillar: those of the tree, then those of the formulas in their order.
+    fn tree(&self, fetched: &Fetched) -> Tree {
         let below = |roots: &Roots, wanted: fn(&PathBuf) -> bool| -> Roots {
-            let paths = |all: &[PathBuf]| all.iter().map(|path| release.join(path)).filter(wanted).collect();
+            let paths =
+                |all: &[PathBuf]| all.iter().map(|path| fetched.path.join(path)).filter(wanted).collect();
             roots.iter().map(|(env, all)| (env.clone(), paths(all))).collect()
         };
         let states = &self.user.states;
-        Tree {
-            file_roots: below(&states.file_roots, |_| true),
-            pillar_roots: below(&states.pillar_roots, |path| path.is_dir()),
-        }
+        let mut file_roots = below(&states.file_roots, |_| true);
+        let formulas = || fetched.formulas.iter().map(|formula| formula.root.clone());
+        file_roots.values_mut().for_each(|roots: &mut Vec<PathBuf>| roots.extend(formulas()));
+        Tree { file_roots, pillar_roots: below(&states.pillar_roots, |path| path.is_dir()) }
     }
 
-    fn rules(&self, low: &LowState) -> Result<Vec<mayfly_watcher::rule::Rule>, String> {
-        let states = mayfly_states::watches::watches(low);
-        let explicit = self.user.watch.iter().cloned().chain(rules_from_pillar(&low.pillar)?);
-        Ok(watches::rules(&states, explicit, self.resident.root()))
+    /// The rules of user-data, then those of the tree.
+    fn declared(&self, low: &LowState) -> Result<Vec<WatchRule>, String> {
+        Ok(self.user.watch.iter().cloned().chain(rules_from_pillar(&low.pillar)?).collect())
     }
 
     /// The converge lock, waiting for whoever has it (`mayfly-boot apply`).
@@ -379,6 +458,11 @@ impl<'r> Instance<'r> {
                 status.add_restart(Restart { at: epoch(), service, action: verb.to_owned(), cause });
             }
         });
+    }
+
+    /// Stops watching, and leaves every service as it is for who comes after us.
+    pub(super) fn leave(&mut self) {
+        self.watcher.stop();
     }
 
     /// Stops watching and what lives and dies with this program.
@@ -447,11 +531,14 @@ fn failed_line(reason: &str) -> String {
     format!("failed: {}", reason.lines().next().unwrap_or_default())
 }
 
-/// A line for every step that changed something or failed.
-struct Announce;
+/// A line for every step that changed something or failed; and what a step keeps is as it should be from its end on.
+struct Announce<'a> {
+    approve: Approve<'a>,
+}
 
-impl Observer for Announce {
+impl Observer for Announce<'_> {
     fn on_step_end(&mut self, step: &StepReport, total: usize) {
+        self.approve.step(step);
         let place =
             format!("[{}/{total}] {} {} ({})", step.run_num + 1, function_of(step), step.name, step.origin);
         match step.outcome {
@@ -466,7 +553,7 @@ impl Observer for Announce {
 }
 
 /// The watcher's events, on the console and on the board.
-fn heard(board: &super::board::Board, event: &Event) {
+fn heard(board: &super::board::Board, edits: &Edits, event: &Event) {
     match event {
         Event::Restarted { service, path, action, .. } => {
             say(format!("{action} {service}: {} changed", path.display()));
@@ -490,6 +577,20 @@ fn heard(board: &super::board::Board, event: &Event) {
         }
         Event::ActionFailed { service, path, reason, .. } => {
             say(format!("{} changed but {service} could not be told: {reason}", path.display()));
+        }
+        Event::Held { service, path, wait, .. } => {
+            let wait = wait.as_secs_f64().ceil();
+            say(format!(
+                "{} changed, {service} has to wait {wait}s for it by the rule's rate",
+                path.display()
+            ));
+        }
+        Event::Edited { service, paths, revert: false, .. } => {
+            say(format!("{} edited by hand, {service} is kept as it runs", listed(paths)));
+        }
+        Event::Edited { paths, revert: true, .. } => {
+            say(format!("{} edited by hand, to be put back", listed(paths)));
+            edits.note(paths);
         }
         Event::Degraded { reason } => say(format!("watching: {reason}")),
     }

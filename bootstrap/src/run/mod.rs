@@ -5,6 +5,7 @@
 // Effects: the clock, chance, files of the state directory.
 #![allow(clippy::disallowed_methods)]
 
+mod again;
 mod backoff;
 mod board;
 mod console;
@@ -12,6 +13,7 @@ mod instance;
 mod phase;
 mod pin;
 mod poweroff;
+mod revert;
 mod server;
 mod status;
 mod watches;
@@ -19,11 +21,13 @@ mod watches;
 use crate::exit::Exit;
 use crate::http::Cancel;
 use crate::imds::{self, Identity, Imds};
+use crate::seal;
 use crate::userdata::{self, Finish, UserData};
 use board::Board;
 use console::say;
 use instance::Instance;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
+use revert::Edits;
 use server::{Asked, Server};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -97,6 +101,8 @@ enum Woken {
     Time,
     /// SIGHUP.
     Now,
+    /// Files were edited that are to be put back.
+    Edited,
 }
 
 /// What the phases share.
@@ -106,7 +112,9 @@ struct Resident {
     asked: Receiver<Asked>,
     server: Server,
     board: Arc<Board>,
+    edits: Arc<Edits>,
     listening: Mutex<bool>,
+    again: again::Again,
 }
 
 /// Runs until told to stop.
@@ -118,21 +126,30 @@ pub(crate) fn run(settings: Settings) -> Result<Exit, Error> {
     for dir in [&settings.state_dir, &run_dir] {
         std::fs::create_dir_all(dir).map_err(|source| Error::Disk { path: dir.clone(), source })?;
     }
+    let again = again::Again::here();
     let _only_one = ConvergeLock::acquire(&settings.state_dir.join("resident.lock"))?;
     let cancel = Cancel::default();
     let (tell, asked) = channel();
-    let stop = cancel.clone();
+    let (stop, wanted) = (cancel.clone(), again.clone());
+    let edits = Arc::new(Edits::new(tell.clone()));
     let server = Server::start(move |what| {
-        if what == Asked::Stop {
-            stop.set();
+        match what {
+            Asked::Stop => stop.set(),
+            Asked::Again => {
+                wanted.ask();
+                stop.set();
+            }
+            Asked::Now => {}
         }
         let _ = tell.send(what);
     });
     let board = Arc::new(Board::new(settings.state_dir.join("status.json")));
     let server = server.map_err(Error::Start)?;
-    let resident = Resident { settings, cancel, asked, server, board, listening: Mutex::new(false) };
+    let listening = Mutex::new(false);
+    let resident = Resident { settings, cancel, asked, server, board, edits, listening, again };
     say(format!("mayfly-boot {} starts", env!("CARGO_PKG_VERSION")));
     match resident.live()? {
+        Err(Stopped) if resident.again.is_asked() => Err(Error::Start(resident.again.execute())),
         Ok(exit) => Ok(exit),
         Err(Stopped) => Ok(resident.ended()),
     }
@@ -149,7 +166,11 @@ impl Resident {
         let mut instance = Instance::new(self, user, identity)?;
         let ended = self.serve(&mut instance);
         self.board.step(|_| Ok(phase::Phase::Stopping), |_| {});
-        instance.shutdown();
+        if self.again.is_asked() {
+            instance.leave();
+        } else {
+            instance.shutdown();
+        }
         Ok(ended)
     }
 
@@ -161,27 +182,44 @@ impl Resident {
         }
         loop {
             match self.wait_until(instance.next_wake())? {
-                Woken::Time => instance.tick(false)?,
+                Woken::Time => instance.due()?,
                 Woken::Now => {
                     say("SIGHUP: fetching and converging now");
                     instance.tick(true)?;
                 }
+                Woken::Edited => {}
             }
+            instance.put_back()?;
         }
     }
 
     fn power_off(&self, instance: &mut Instance<'_>) -> Result<Exit, Stopped> {
         say("finished; stopping services and powering off");
         instance.shutdown();
-        // An image is shared and copied; what user-data and pillar said to the machine that made it is nobody else's.
-        crate::converge::keeper(self.root(), "run").forget();
-        if let Err(error) = poweroff::poweroff(self.root()) {
-            say(format!("failed: cannot power off: {error}"));
+        self.board.retire();
+        match self.seal(instance.good_commit().as_deref()) {
+            Err(problems) => say(format!("failed: not fit to be an image: {}", problems.join("; "))),
+            Ok(()) => {
+                if let Err(error) = poweroff::poweroff(self.root()) {
+                    say(format!("failed: cannot power off: {error}"));
+                }
+            }
         }
         // Somebody is about to take the power; nothing else is to be done.
         loop {
             self.wait_until(None)?;
         }
+    }
+
+    /// An image is shared and copied: what belongs to the machine that made it is nobody else's.
+    fn seal(&self, commit: Option<&str>) -> Result<(), Vec<String>> {
+        let program =
+            std::env::current_exe().map_err(|error| vec![format!("the program itself: {error}")])?;
+        let state_dir = &self.settings.state_dir;
+        let sealed = seal::seal(&seal::Machine { root: self.root(), state_dir, program, commit })?;
+        sealed.notes.iter().for_each(|note| say(format!("note: {note}")));
+        say(sealed.line);
+        Ok(())
     }
 
     /// Who this instance is and what it is told, however long that takes.
@@ -258,8 +296,9 @@ impl Resident {
         match asked {
             _ if self.cancel.is_set() => Err(Stopped),
             Ok(Asked::Now) => Ok(Woken::Now),
+            Ok(Asked::Edited) => Ok(Woken::Edited),
             Err(RecvTimeoutError::Timeout) => Ok(Woken::Time),
-            Ok(Asked::Stop) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
+            Ok(Asked::Stop | Asked::Again) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
         }
     }
 

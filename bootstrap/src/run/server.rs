@@ -19,6 +19,10 @@ pub(crate) enum Asked {
     Stop,
     /// SIGHUP: fetch and converge now.
     Now,
+    /// No signal, but the watcher: kept files are to be put back.
+    Edited,
+    /// SIGUSR2: start again, as the program that is on the disk now.
+    Again,
 }
 
 /// The runtime that serves and listens for signals until the program ends.
@@ -43,6 +47,7 @@ impl Server {
             (SignalKind::terminate(), Asked::Stop),
             (SignalKind::interrupt(), Asked::Stop),
             (SignalKind::hangup(), Asked::Now),
+            (SignalKind::user_defined2(), Asked::Again),
         ];
         let guard = runtime.enter();
         for (kind, what) in wanted {
@@ -85,7 +90,7 @@ const TEXT: Text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
 /// Services are looked at by asking the supervisor, which may take a moment: never on the runtime's own thread.
 async fn fresh(board: Arc<Board>) -> super::status::Status {
     let looked = board.clone();
-    let _ = tokio::task::spawn_blocking(move || looked.refresh_services()).await;
+    let _ = tokio::task::spawn_blocking(move || looked.refresh()).await;
     board.snapshot()
 }
 

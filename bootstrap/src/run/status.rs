@@ -1,6 +1,7 @@
 //! What the program says of itself: the document behind `/status`, `status.json`, `/ready` and `/metrics`. Pure.
 
 use super::phase::Phase;
+use crate::fetch::FormulaTree;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -31,14 +32,20 @@ pub(crate) struct Status {
     pub(crate) commit: Option<String>,
     /// The last converge.
     pub(crate) converge: Option<Converge>,
+    /// What differs from what was applied, as last looked for.
+    pub(crate) drift: Option<Drift>,
     /// The services that the states keep running.
     pub(crate) services: Vec<Service>,
     /// The rules that are armed.
     pub(crate) watches: Vec<serde_json::Value>,
+    /// How the watcher fares: kernel watches in use, why some paths are polled, events that the kernel threw away.
+    pub(crate) watching: serde_json::Value,
     /// The last restarts, newest last.
     pub(crate) restarts: Vec<Restart>,
     /// The repository.
     pub(crate) remote: Remote,
+    /// The formula repositories beside the tree, as last applied.
+    pub(crate) formulas: Vec<Formula>,
     /// When the remote is asked next.
     pub(crate) next_tick: Option<f64>,
     /// The supervisor in use.
@@ -79,6 +86,52 @@ pub(crate) struct Converge {
     pub(crate) failed: Vec<FailedStep>,
     /// The tree did not compile.
     pub(crate) error: Option<String>,
+}
+
+/// What a dry run of the applied tree would change.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Drift {
+    /// When.
+    pub(crate) checked: f64,
+    /// How many steps would change something.
+    pub(crate) count: usize,
+    /// How many could not be looked at.
+    pub(crate) failed: usize,
+    /// Why nothing, or not all, was looked at.
+    pub(crate) error: Option<String>,
+    /// The first of the steps.
+    pub(crate) states: Vec<Drifted>,
+}
+
+impl Drift {
+    /// Name, help and value of each metric.
+    fn gauges(&self) -> [(&'static str, &'static str, f64); 4] {
+        let is_whole = if self.error.is_none() { 1.0 } else { 0.0 };
+        [
+            ("drift_states", "Steps that would change something, as last looked for.", self.count as f64),
+            ("drift_failed", "Steps that could not be looked at.", self.failed as f64),
+            ("drift_ok", "1 when all could be looked at.", is_whole),
+            ("drift_timestamp_seconds", "When drift was looked for.", self.checked),
+        ]
+    }
+
+    /// After a converge that went well.
+    pub(crate) fn mended(self) -> Self {
+        Self { checked: self.checked, ..Self::default() }
+    }
+}
+
+/// A step that would change something.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Drifted {
+    /// `state.fun`.
+    pub(crate) function: String,
+    /// The declaration's id.
+    pub(crate) id: String,
+    /// The name it works on.
+    pub(crate) name: String,
+    /// `file:line:column`.
+    pub(crate) origin: String,
 }
 
 /// A step that failed.
@@ -134,6 +187,20 @@ pub(crate) struct Remote {
     pub(crate) error: Option<String>,
 }
 
+/// A formula repository and the commit of it that is (being) applied.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Formula {
+    name: String,
+    url: String,
+    commit: String,
+}
+
+impl Formula {
+    pub(super) fn of(tree: &FormulaTree) -> Self {
+        Self { name: tree.name.clone(), url: tree.url.clone(), commit: tree.commit.clone() }
+    }
+}
+
 /// What is counted.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Totals {
@@ -151,6 +218,8 @@ pub(crate) struct Totals {
     pub(crate) converge_restarts: u64,
     /// Checks that kept a watch from acting.
     pub(crate) checks_failed: u64,
+    /// Files edited by hand that were put back.
+    pub(crate) edits_reverted: u64,
 }
 
 const KEPT_RESTARTS: usize = 50;
@@ -179,6 +248,25 @@ impl Status {
             None => format!("ready {} {}\n", self.id, self.commit.as_deref().unwrap_or("-")),
             Some(reason) => format!("{reason}\n"),
         }
+    }
+
+    /// Name, kind, help and value of what is to be said of watches.
+    fn of_watches(&self) -> [(&'static str, &'static str, &'static str, f64); 4] {
+        let edited: usize =
+            self.watches.iter().filter_map(|rule| rule["edited"].as_array()).map(Vec::len).sum();
+        let held = self.watches.iter().filter(|rule| rule["state"] == "held").count();
+        let (failed, reverted) = (self.totals.checks_failed, self.totals.edits_reverted);
+        [
+            ("watch_checks_failed_total", "counter", "Checks that kept a watch from acting.", failed as f64),
+            ("edits_reverted_total", "counter", "Files edited by hand that were put back.", reverted as f64),
+            (
+                "watch_edited_files",
+                "gauge",
+                "Files of the states that are as somebody edited them.",
+                edited as f64,
+            ),
+            ("watch_held", "gauge", "Changes that wait for their rule's rate.", held as f64),
+        ]
     }
 
     /// Prometheus' text format.
@@ -216,12 +304,9 @@ impl Status {
         family("fetches_total", "counter", "Questions to the remote by result.", &results);
         let causes = two("cause", ("watch", t.watch_restarts), ("converge", t.converge_restarts));
         family("restarts_total", "counter", "Service restarts by cause.", &causes);
-        family(
-            "watch_checks_failed_total",
-            "counter",
-            "Checks that kept a watch from acting.",
-            &plain(t.checks_failed as f64),
-        );
+        for (name, kind, help, value) in self.of_watches() {
+            family(name, kind, help, &plain(value));
+        }
         if let Some(c) = &self.converge {
             family(
                 "converge_duration_seconds",
@@ -233,6 +318,9 @@ impl Status {
             family("converge_steps", "gauge", "Steps of the last converge.", &plain(c.steps as f64));
             family("converge_changed", "gauge", "Steps that changed something.", &plain(c.changed as f64));
             family("converge_failed", "gauge", "Steps that failed.", &plain(c.failed.len() as f64));
+        }
+        for (name, help, value) in self.drift.iter().flat_map(Drift::gauges) {
+            family(name, "gauge", help, &plain(value));
         }
         family("remote_up", "gauge", "1 when the remote answered last time.", &plain(flag(self.remote.ok)));
         out

@@ -8,18 +8,19 @@ mod raw;
 mod remote;
 mod rule;
 mod schedule;
+mod signer;
+mod source;
 mod validate;
 
 pub(crate) use remote::{Remote, SshAddress};
-pub(crate) use rule::rules_from_pillar;
-pub(crate) use schedule::{Schedule, splay_of};
+pub(crate) use rule::{How, WatchRule, rules_from_pillar};
+pub(crate) use schedule::{Schedule, default_splay, splay_of};
+pub(crate) use signer::Signer;
+pub(crate) use source::{App, Formula, Login, Secret, Source};
 
 use mayfly_states::options::Options;
-use mayfly_states::tree::Roots;
 use mayfly_states::value::Map;
-use mayfly_watcher::rule::Rule;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What an instance is told at birth, every value checked.
@@ -45,39 +46,18 @@ pub(crate) struct UserData {
     pub(crate) options: Options,
     /// When to ask the remote again.
     pub(crate) schedule: Schedule,
-    /// A delay up to this long, fixed for each instance id.
-    pub(crate) splay: Duration,
+    /// A delay up to this long, fixed for each instance id; `None`: what suits the schedule.
+    pub(crate) splay: Option<Duration>,
+    /// When drift is looked for, and told.
+    pub(crate) drift: Schedule,
     /// Where `/ready`, `/status` and `/metrics` answer.
     pub(crate) listen: SocketAddr,
     /// Which supervisor runs the services.
     pub(crate) supervisor: Supervisor,
     /// Rules beside those of the states.
-    pub(crate) watch: Vec<Rule>,
+    pub(crate) watch: Vec<WatchRule>,
     /// What to do after the first converge.
     pub(crate) finish: Finish,
-}
-
-/// Where the state tree comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
-    /// The repository.
-    pub(crate) remote: Remote,
-    /// Branch or tag that is followed.
-    pub(crate) reference: String,
-    /// The commit of the first converge: 40 lower-case hex digits.
-    pub(crate) commit: Option<String>,
-    /// Whether `reference` is followed after the first converge.
-    pub(crate) follow: bool,
-    /// Folders of the SLS files by environment, relative to the repository.
-    pub(crate) file_roots: Roots,
-    /// Folders of the pillar files by environment, relative to the repository.
-    pub(crate) pillar_roots: Roots,
-    /// File with an HTTPS token.
-    pub(crate) token_file: Option<PathBuf>,
-    /// Private key for SSH.
-    pub(crate) ssh_key_file: Option<PathBuf>,
-    /// Known hosts for SSH.
-    pub(crate) known_hosts_file: Option<PathBuf>,
 }
 
 /// Which supervisor to use.

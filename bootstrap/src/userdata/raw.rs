@@ -24,6 +24,7 @@ pub(super) struct RawUserData {
     pub(super) options: Option<BTreeMap<String, Spanned<serde_json::Value>>>,
     pub(super) schedule: At<String>,
     pub(super) splay: At<String>,
+    pub(super) drift: At<String>,
     pub(super) listen: At<String>,
     pub(super) supervisor: At<String>,
     pub(super) watch: Option<Vec<Spanned<RawRule>>>,
@@ -49,6 +50,37 @@ pub(super) struct RawStates {
     pub(super) token_file: At<String>,
     pub(super) ssh_key_file: At<String>,
     pub(super) known_hosts_file: At<String>,
+    pub(super) mirrors: Option<Vec<Spanned<String>>>,
+    pub(super) token: At<serde_json::Value>,
+    pub(super) ssh_key: At<serde_json::Value>,
+    pub(super) github_app: At<RawApp>,
+    pub(super) proxy: At<String>,
+    pub(super) signed_by: Option<Vec<Spanned<String>>>,
+    pub(super) submodules: At<bool>,
+    pub(super) formulas: Option<Vec<Spanned<RawFormula>>>,
+}
+
+/// The key `states.github_app`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApp {
+    pub(super) id: serde_json::Value,
+    pub(super) installation: u64,
+    pub(super) key: serde_json::Value,
+    pub(super) api: Option<String>,
+}
+
+/// One of `states.formulas`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFormula {
+    pub(super) url: String,
+    #[serde(rename = "ref")]
+    pub(super) reference: Option<String>,
+    pub(super) commit: Option<String>,
+    pub(super) root: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) signed_by: Option<Vec<String>>,
 }
 
 /// One watch rule, in user-data or in pillar.
@@ -56,11 +88,13 @@ pub(super) struct RawStates {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRule {
     pub(super) name: Option<String>,
-    pub(super) paths: Vec<String>,
+    pub(super) paths: Option<Vec<String>>,
     pub(super) service: Option<String>,
     pub(super) action: Option<String>,
     pub(super) debounce: Option<String>,
     pub(super) check: Option<String>,
+    pub(super) rate: Option<String>,
+    pub(super) on_edit: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

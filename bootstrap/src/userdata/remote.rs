@@ -59,6 +59,59 @@ impl Remote {
         }
     }
 
+    /// Whether what lets us in here is for that other repository too: the same scheme, host and port.
+    pub(crate) fn same_host(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Http(a), Self::Http(b)) => origin(a) == origin(b),
+            (Self::Ssh(a), Self::Ssh(b)) => (&a.user, &a.host, a.port) == (&b.user, &b.host, b.port),
+            (Self::File(_), Self::File(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// The address that a submodule of this repository gives, which may be relative to it. A repository from elsewhere
+    /// cannot have this machine read its own files, nor log in by SSH where we do not.
+    pub(crate) fn submodule(&self, url: &str) -> Result<Self, String> {
+        let found = if url.starts_with("./") || url.starts_with("../") {
+            self.beside(url)?
+        } else {
+            Self::parse(url)?
+        };
+        let allowed = match (self, &found) {
+            (Self::Http(ours), Self::Http(its)) => its.starts_with("https://") || ours.starts_with("http://"),
+            (Self::Ssh(_), Self::Http(its)) => its.starts_with("https://"),
+            (Self::Ssh(_), Self::Ssh(_)) => self.same_host(&found),
+            (Self::File(_), _) => true,
+            _ => false,
+        };
+        if allowed { Ok(found) } else { Err(format!("{url:?} is not reached from {}", self.url())) }
+    }
+
+    fn beside(&self, relative: &str) -> Result<Self, String> {
+        let climb = |path: &str| {
+            let mut parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+            for part in relative.split('/').filter(|part| !part.is_empty() && *part != ".") {
+                match part {
+                    ".." if parts.last().is_some_and(|last| !last.is_empty()) => drop(parts.pop()),
+                    ".." => return Err(format!("{relative:?} leads out of the server")),
+                    name => parts.push(name),
+                }
+            }
+            Ok(parts.join("/"))
+        };
+        match self {
+            Self::Http(url) => {
+                let (scheme, rest) = url.split_once("://").ok_or("no scheme")?;
+                let (host, path) = rest.split_once('/').ok_or("no path")?;
+                Self::parse(&format!("{scheme}://{host}/{}", climb(path)?))
+            }
+            Self::File(path) => Ok(Self::File(PathBuf::from(climb(&path.to_string_lossy())?))),
+            Self::Ssh(address) => {
+                Ok(Self::Ssh(SshAddress { path: climb(&address.path)?, ..address.clone() }))
+            }
+        }
+    }
+
     /// Whether requests travel encrypted, or never leave the machine.
     pub(crate) fn is_private(&self) -> bool {
         match self {
@@ -101,6 +154,11 @@ fn ssh_url(rest: &str) -> Result<SshAddress, String> {
     // `/~user/…` is a login's home, as git reads it.
     let path = if path.starts_with('~') { path.to_owned() } else { format!("/{path}") };
     checked(user, host.trim_matches(['[', ']']), port, &path)
+}
+
+/// Scheme, host and port as they are written.
+fn origin(url: &str) -> String {
+    url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/").to_ascii_lowercase()
 }
 
 fn scp_like(url: &str) -> Result<SshAddress, String> {
@@ -186,6 +244,20 @@ mod tests {
             let error = Remote::parse(url).unwrap_err();
             assert!(error.contains(part), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn submodules_are_found_beside_their_tree_and_never_on_this_machine() {
+        let tree = Remote::parse("https://github.com/acme/states.git").unwrap();
+        let http = |url: &str| Remote::Http(url.to_owned());
+        assert_eq!(tree.submodule("../nginx.git"), Ok(http("https://github.com/acme/nginx.git")));
+        assert_eq!(tree.submodule("https://example.org/x"), Ok(http("https://example.org/x")));
+        for url in ["file:///etc", "http://example.org/x", "git@github.com:acme/x", "../../../x", "-x:y"] {
+            assert!(tree.submodule(url).is_err(), "{url}");
+        }
+        let tree = Remote::parse("git@github.com:acme/states.git").unwrap();
+        assert_eq!(tree.submodule("../nginx.git"), Remote::parse("git@github.com:acme/nginx.git"));
+        assert!(tree.submodule("git@example.org:x").is_err());
     }
 
     #[test]

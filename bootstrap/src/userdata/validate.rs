@@ -1,12 +1,13 @@
 //! From user-data as written to user-data checked: every value, with the place of the first that is wrong. Pure.
 
-use super::raw::{RawRule, RawStates, RawUserData};
-use super::{Error, Finish, Remote, Schedule, Source, Supervisor, UserData};
+use super::raw::{RawRule, RawUserData};
+use super::rule::WatchRule;
+use super::source::source;
+use super::{Error, Finish, Schedule, Supervisor, UserData};
 use crate::convert;
 use mayfly_states::options::Options;
 use mayfly_states::tree::Roots;
 use mayfly_states::value::{Map, Value};
-use mayfly_watcher::rule::Rule;
 use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -19,20 +20,20 @@ const MAX_SPLAY: Duration = Duration::from_secs(24 * 3600);
 const MAX_RULES: usize = 256;
 
 /// Turns a plain sentence into an error with the place of a value.
-struct Places<'a>(&'a str);
+pub(super) struct Places<'a>(&'a str);
 
 impl Places<'_> {
-    fn at<T>(&self, value: &Spanned<T>, message: String) -> Error {
+    pub(super) fn at<T>(&self, value: &Spanned<T>, message: String) -> Error {
         let (line, column) = (value.referenced.line().max(1), value.referenced.column().max(1));
         Error::At { source_name: self.0.to_owned(), line, column, message }
     }
 
-    fn missing(&self, message: &str) -> Error {
+    pub(super) fn missing(&self, message: &str) -> Error {
         Error::At { source_name: self.0.to_owned(), line: 1, column: 1, message: message.to_owned() }
     }
 
     /// Checks a value that may be absent.
-    fn check<T, R>(
+    pub(super) fn check<T, R>(
         &self,
         value: Option<Spanned<T>>,
         check: impl FnOnce(T) -> Result<R, String>,
@@ -64,7 +65,8 @@ pub(super) fn user_data(raw: RawUserData, source_name: &str) -> Result<UserData,
         saltenv: p.check(raw.saltenv, name("saltenv"))?.unwrap_or_default(),
         options: options(raw.options.unwrap_or_default(), raw.nodegroups, &p)?,
         schedule: p.check(raw.schedule, |s| Schedule::parse(&s))?.map_or_else(every_minute, Ok)?,
-        splay: p.check(raw.splay, |s| duration("splay", &s, MAX_SPLAY))?.unwrap_or(Duration::ZERO),
+        splay: p.check(raw.splay, |s| duration("splay", &s, MAX_SPLAY))?,
+        drift: p.check(raw.drift, |s| Schedule::parse(&s))?.unwrap_or(Schedule::Never),
         listen: p.check(raw.listen, |s| listen(&s))?.unwrap_or_else(|| SocketAddr::from(DEFAULT_LISTEN)),
         supervisor: p.check(raw.supervisor, |s| supervisor(&s))?.unwrap_or(Supervisor::Auto),
         watch: rules(raw.watch.unwrap_or_default(), &p)?,
@@ -76,36 +78,8 @@ fn every_minute() -> Result<Schedule, Error> {
     Schedule::parse("* * * * *").map_err(Error::Envelope)
 }
 
-fn source(raw: Spanned<RawStates>, p: &Places<'_>) -> Result<Source, Error> {
-    let place = Spanned::new((), raw.referenced, raw.defined);
-    let raw = raw.value;
-    let url = raw.url.clone().ok_or_else(|| p.at(&place, "`states.url` is required".into()))?;
-    let remote = Remote::parse(&url.value).map_err(|e| p.at(&url, format!("states.url {e}")))?;
-    let follow = raw.follow.as_ref().is_none_or(|f| f.value);
-    let commit = p.check(raw.commit, |s| commit(&s))?;
-    if let (false, None, Some(follow)) = (follow, &commit, &raw.follow) {
-        return Err(p.at(follow, "`follow: false` needs `states.commit`, the commit to stay on".into()));
-    }
-    let token_place = raw.token_file.clone();
-    let token_file = p.check(raw.token_file, |s| absolute("token_file", &s))?;
-    if let (Some(token), false) = (token_place, remote.is_private()) {
-        return Err(p.at(&token, "a token would travel unencrypted over http://; use https://".into()));
-    }
-    Ok(Source {
-        remote,
-        reference: p.check(raw.reference, reference)?.unwrap_or_else(|| "main".to_owned()),
-        commit,
-        follow,
-        file_roots: roots("file_root", raw.file_root, raw.file_roots, "", p)?,
-        pillar_roots: roots("pillar_root", raw.pillar_root, raw.pillar_roots, "pillar", p)?,
-        token_file,
-        ssh_key_file: p.check(raw.ssh_key_file, |s| absolute("ssh_key_file", &s))?,
-        known_hosts_file: p.check(raw.known_hosts_file, |s| absolute("known_hosts_file", &s))?,
-    })
-}
-
 /// The folders of each environment: one for `base`, or a mapping with a list for each.
-fn roots(
+pub(super) fn roots(
     key: &'static str,
     one: Option<Spanned<String>>,
     many: Option<Spanned<serde_json::Value>>,
@@ -149,7 +123,7 @@ fn options(
     Ok(options)
 }
 
-fn rules(raw: Vec<Spanned<RawRule>>, p: &Places<'_>) -> Result<Vec<Rule>, Error> {
+fn rules(raw: Vec<Spanned<RawRule>>, p: &Places<'_>) -> Result<Vec<WatchRule>, Error> {
     let mut names = BTreeSet::new();
     let mut rules = Vec::new();
     for one in raw {
@@ -187,14 +161,14 @@ pub(super) fn duration(key: &str, text: &str, max: Duration) -> Result<Duration,
 }
 
 /// 40 hex digits, in lower case.
-fn commit(text: &str) -> Result<String, String> {
+pub(super) fn commit(text: &str) -> Result<String, String> {
     match text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         true => Ok(text.to_ascii_lowercase()),
         false => Err(format!("commit {text:?} is not 40 hex digits")),
     }
 }
 
-fn reference(text: String) -> Result<String, String> {
+pub(super) fn reference(text: String) -> Result<String, String> {
     let full = if text.starts_with("refs/") { text.clone() } else { format!("refs/heads/{text}") };
     let bad_glob = text.contains(['*', ':', '+']);
     match !text.starts_with('-') && !bad_glob && git2::Reference::is_valid_name(&full) {
@@ -203,7 +177,7 @@ fn reference(text: String) -> Result<String, String> {
     }
 }
 
-fn inside(key: &str, text: &str) -> Result<PathBuf, String> {
+pub(super) fn inside(key: &str, text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let mut clean = PathBuf::new();
     for component in path.components() {
@@ -223,7 +197,7 @@ fn inside(key: &str, text: &str) -> Result<PathBuf, String> {
     Ok(clean)
 }
 
-fn absolute(key: &str, text: &str) -> Result<PathBuf, String> {
+pub(super) fn absolute(key: &str, text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let plain = path.components().all(|c| !matches!(c, Component::ParentDir));
     // ssh would read quotes and backslashes of an option in its own way.
@@ -285,7 +259,7 @@ mod tests {
         assert_eq!(data.states.file_roots["base"], [PathBuf::from("salt/base")]);
         assert_eq!(data.pillar["greeter"].as_map().unwrap()["version"], Value::Str("2".into()));
         assert_eq!(data.pillar["greeter"].as_map().unwrap()["n"], Value::Int(3));
-        assert_eq!((data.splay, data.finish), (Duration::from_secs(30), Finish::Poweroff));
+        assert_eq!((data.splay, data.finish), (Some(Duration::from_secs(30)), Finish::Poweroff));
         assert_eq!(data.watch.len(), 1);
         assert!(!data.states.follow);
     }

@@ -4,7 +4,7 @@
 
 mod s3;
 
-pub(crate) use s3::Environment;
+pub(crate) use crate::aws::Environment;
 
 use crate::http::{self, Cancel, Http, Peer};
 use mayfly_states::host::{Answer, Fetch, FetchError, Request};

@@ -1,70 +1,22 @@
 //! Addresses of S3 objects, signed for a quarter of an hour with the instance's role or what the environment holds.
 
+use crate::aws::{Account, Environment, Error};
 use crate::http::Cancel;
-use crate::imds::Imds;
 use mayfly_states::host::FetchError;
 use rusty_s3::actions::GetObject;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// How long an address is good for.
 const VALID: Duration = Duration::from_secs(900);
-/// How long the metadata service may take.
-const ASK: Duration = Duration::from_secs(3);
-/// Credentials that end this soon are asked for again.
-const MARGIN: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
-
-/// What the environment says of AWS, under the names that every AWS tool reads.
-#[derive(Clone, Default)]
-pub(crate) struct Environment {
-    pub(crate) access_key: Option<String>,
-    pub(crate) secret_key: Option<String>,
-    pub(crate) session_token: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) endpoint: Option<String>,
-}
-
-impl Environment {
-    /// That of this process.
-    pub(crate) fn read() -> Self {
-        let one = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        Self {
-            access_key: one("AWS_ACCESS_KEY_ID"),
-            secret_key: one("AWS_SECRET_ACCESS_KEY"),
-            session_token: one("AWS_SESSION_TOKEN"),
-            region: one("AWS_REGION").or_else(|| one("AWS_DEFAULT_REGION")),
-            endpoint: one("AWS_ENDPOINT_URL_S3").or_else(|| one("AWS_ENDPOINT_URL")),
-        }
-    }
-
-    fn credentials(&self) -> Option<Credentials> {
-        let (key, secret) = (self.access_key.clone()?, self.secret_key.clone()?);
-        Some(match self.session_token.clone() {
-            Some(token) => Credentials::new_with_token(key, secret, token),
-            None => Credentials::new(key, secret),
-        })
-    }
-}
-
-/// What was learnt from the metadata service.
-#[derive(Default)]
-struct Learnt {
-    credentials: Option<(Credentials, chrono::DateTime<chrono::Utc>)>,
-    region: Option<String>,
-}
-
 /// Who signs.
 pub(super) struct S3 {
-    imds: String,
-    environment: Environment,
-    cancel: Cancel,
-    learnt: Mutex<Learnt>,
+    account: Account,
 }
 
 impl S3 {
     pub(super) fn new(imds: &str, environment: Environment, cancel: Cancel) -> Self {
-        Self { imds: imds.to_owned(), environment, cancel, learnt: Mutex::default() }
+        Self { account: Account::new(imds, environment, cancel) }
     }
 
     /// The address of `bucket/key`, in the region that is known unless another is named.
@@ -101,7 +53,7 @@ impl S3 {
     /// Names with dots have no certificate of their own, and other servers than AWS's have no hosts for buckets.
     fn endpoint(&self, bucket: &str, region: &str) -> Result<(reqwest::Url, UrlStyle), FetchError> {
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let (address, style) = match &self.environment.endpoint {
+        let (address, style) = match &self.account.environment.endpoint {
             Some(endpoint) => (endpoint.clone(), UrlStyle::Path),
             None if bucket.contains('.') => (format!("https://s3.{region}.{domain}"), UrlStyle::Path),
             None => (format!("https://s3.{region}.{domain}"), UrlStyle::VirtualHost),
@@ -110,50 +62,25 @@ impl S3 {
         url.map(|url| (url, style)).map_err(|e| FetchError::Failed(format!("the endpoint of S3: {e}")))
     }
 
-    fn ask<T>(&self, what: &str, question: impl FnOnce(&mut Imds) -> Answered<T>) -> Result<T, FetchError> {
-        let answer = Imds::new(&self.imds, self.cancel.clone()).and_then(|mut imds| question(&mut imds));
-        match answer {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) => Err(FetchError::Failed(format!("S3: there is no {what} on this machine"))),
-            Err(crate::imds::Error::Cancelled) => Err(FetchError::Cancelled),
-            Err(error) => Err(FetchError::Failed(format!("S3: no {what}: {error}"))),
-        }
-    }
-
     fn region(&self) -> Result<String, FetchError> {
-        if let Some(region) = &self.environment.region {
-            return Ok(region.clone());
-        }
-        if let Some(region) = self.learnt().region.clone() {
-            return Ok(region);
-        }
-        let region = self.ask("region (AWS_REGION, or an instance of EC2)", |imds| imds.region(ASK))?;
-        self.learnt().region = Some(region.clone());
-        Ok(region)
+        self.account.region().map_err(unknown)
     }
 
     fn credentials(&self) -> Result<Credentials, FetchError> {
-        if let Some(given) = self.environment.credentials() {
-            return Ok(given);
-        }
-        let now = chrono::Utc::now();
-        if let Some((known, _)) = self.learnt().credentials.clone().filter(|(_, end)| now + MARGIN < *end) {
-            return Ok(known);
-        }
-        let role = self.ask("role to sign with (AWS_ACCESS_KEY_ID, or a role of the instance)", |imds| {
-            imds.role_credentials(ASK)
-        })?;
-        let fresh = Credentials::new_with_token(role.access_key_id, role.secret_access_key, role.token);
-        self.learnt().credentials = Some((fresh.clone(), role.expiration));
-        Ok(fresh)
-    }
-
-    fn learnt(&self) -> std::sync::MutexGuard<'_, Learnt> {
-        self.learnt.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        let keys = self.account.keys().map_err(unknown)?;
+        Ok(match keys.token {
+            Some(token) => Credentials::new_with_token(keys.access, keys.secret, token),
+            None => Credentials::new(keys.access, keys.secret),
+        })
     }
 }
 
-type Answered<T> = Result<Option<T>, crate::imds::Error>;
+fn unknown(error: Error) -> FetchError {
+    match error {
+        Error::Cancelled => FetchError::Cancelled,
+        error => FetchError::Failed(format!("S3: {error}")),
+    }
+}
 
 /// The code of a refusal of S3, in brackets.
 pub(super) fn code(words: &[u8]) -> String {

@@ -175,6 +175,8 @@ fn headers_and_bodies_do_not_follow_a_redirect_to_another_server() {
 
 fn from_environment(endpoint: &str) -> Environment {
     Environment {
+        ssm: None,
+        secrets: None,
         access_key: Some("AKIDEXAMPLE".into()),
         secret_key: Some("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into()),
         session_token: Some("a+token/of==".into()),

@@ -24,14 +24,29 @@ pub struct Boot {
 impl Boot {
     /// Starts it below `root`, with what its environment must say for the test.
     pub fn start(root: &Path, imds: &str, env: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"))
-            .args(["run", "--imds", imds, "--root"])
-            .arg(root)
-            .env("MAYFLY_LOG", "warn")
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, env)
+    }
+
+    /// The same of a copy of the program.
+    pub fn start_program(program: &Path, root: &Path, imds: &str, env: &[(&str, &Path)]) -> Self {
+        let mut command = Self::command(program, root, imds, env);
+        Self::of(command.env("MAYFLY_LOG", "warn"))
+    }
+
+    /// The same, saying everything on standard error, which is a file.
+    pub fn start_logged(root: &Path, imds: &str, env: &[(&str, &Path)], log: &Path) -> Self {
+        let mut command = Self::command(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, env);
+        Self::of(command.env("MAYFLY_LOG", "trace").stderr(std::fs::File::create(log).unwrap()))
+    }
+
+    fn command(program: &Path, root: &Path, imds: &str, env: &[(&str, &Path)]) -> Command {
+        let mut command = Command::new(program);
+        command.args(["run", "--imds", imds, "--root"]).arg(root).envs(env.iter().copied());
+        command
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let console = Arc::new(Console::default());
         let (stdout, shared) = (child.stdout.take().unwrap(), console.clone());
         std::thread::spawn(move || {
@@ -45,15 +60,22 @@ impl Boot {
 
     /// Waits for the next console line that contains `part`; lines before it are passed over.
     pub fn line(&mut self, part: &str) -> String {
+        self.line_of(&[part])
+    }
+
+    /// The same for any of several.
+    pub fn line_of(&mut self, parts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.console.lines.lock().unwrap();
         loop {
-            if let Some(at) = lines[self.read..].iter().position(|l| l.contains(part)) {
+            if let Some(at) =
+                lines[self.read..].iter().position(|l| parts.iter().any(|part| l.contains(part)))
+            {
                 self.read += at + 1;
                 return lines[self.read - 1].clone();
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no line with {part:?} on the console:\n{}", lines.join("\n"));
+            assert!(!left.is_zero(), "no line with {parts:?} on the console:\n{}", lines.join("\n"));
             lines = self.console.more.wait_timeout(lines, left).unwrap().0;
         }
     }

@@ -17,6 +17,16 @@ pub enum Fault {
     StallPack,
     /// Sends the first bytes of a pack and closes.
     CutPack,
+    /// Takes its time before every answer, and sends it in pieces.
+    Slow,
+    /// Accepts connections and never says a word.
+    Silent,
+    /// Sends packs with a byte of theirs changed.
+    Corrupt,
+    /// Sends everybody to the same path below `/moved`, where it serves.
+    Moved,
+    /// Knows of no repository.
+    Gone,
 }
 
 /// A running server. It ends with the test process.
@@ -122,9 +132,28 @@ fn serve(
     let auth = request.header("authorization").to_owned();
     requests.lock().unwrap().push(format!("{} {} {auth}", request.method, request.target));
     let fault = fault.lock().unwrap().clone();
-    if fault == Fault::Down {
-        return Ok(());
+    match fault {
+        Fault::Down => return Ok(()),
+        // Until the other side goes.
+        Fault::Silent => return stream.read(&mut [0; 1]).map(drop),
+        Fault::Gone => {
+            return stream.write_all(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+        Fault::Moved if !request.target.starts_with("/moved/") => {
+            return write!(
+                stream,
+                "HTTP/1.1 301 Moved\r\nLocation: /moved{}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                request.target
+            );
+        }
+        Fault::Slow => std::thread::sleep(std::time::Duration::from_millis(300)),
+        _ => {}
     }
+    // As a proxy is asked.
+    let target = request.target.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+    let target = target.unwrap_or(&request.target);
+    let target = target.strip_prefix("/moved").unwrap_or(target).to_owned();
+    let request = Request { target, ..request };
     if authorization.is_some_and(|a| a != auth) {
         return stream.write_all(
             b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
@@ -146,6 +175,19 @@ fn serve(
             Ok(())
         }
         (Fault::CutPack, true) => stream.write_all(&body[..body.len() / 2]),
+        (Fault::Corrupt, true) => {
+            let mut body = body.to_vec();
+            // Past the header of the pack and of its first object.
+            let pack = body.windows(4).position(|w| w == b"PACK").unwrap_or(0);
+            body[pack + 24] ^= 0x55;
+            stream.write_all(&body)
+        }
+        (Fault::Slow, _) => body.chunks(body.len() / 8 + 1).try_for_each(|piece| {
+            stream.write_all(piece)?;
+            stream.flush()?;
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            Ok(())
+        }),
         _ => stream.write_all(body),
     }
 }

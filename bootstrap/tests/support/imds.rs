@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 pub struct Imds {
     pub url: String,
     user_data: Arc<Mutex<Vec<u8>>>,
+    role: Arc<Mutex<Option<String>>>,
 }
 
 impl Imds {
@@ -14,7 +15,8 @@ impl Imds {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let user_data = Arc::new(Mutex::new(user_data.into()));
-        let served = user_data.clone();
+        let role: Arc<Mutex<Option<String>>> = Arc::default();
+        let (served, given) = (user_data.clone(), role.clone());
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut lines = Vec::new();
@@ -34,6 +36,16 @@ impl Imds {
                     (_, _, false) => (401, Vec::new()),
                     (_, Some("/latest/meta-data/instance-id"), _) => (200, instance_id.into()),
                     (_, Some("/latest/user-data"), _) => (200, served.lock().unwrap().clone()),
+                    (_, Some("/latest/dynamic/instance-identity/document"), _) => {
+                        (200, br#"{"region": "eu-west-1"}"#.to_vec())
+                    }
+                    (_, Some("/latest/meta-data/iam/security-credentials/"), _) => {
+                        let has = given.lock().unwrap().is_some();
+                        if has { (200, b"web-role".to_vec()) } else { (404, Vec::new()) }
+                    }
+                    (_, Some("/latest/meta-data/iam/security-credentials/web-role"), _) => {
+                        (200, given.lock().unwrap().clone().unwrap_or_default().into_bytes())
+                    }
                     _ => (404, Vec::new()),
                 };
                 let _ = write!(
@@ -44,7 +56,12 @@ impl Imds {
                 let _ = stream.write_all(&body);
             }
         });
-        Self { url, user_data }
+        Self { url, user_data, role }
+    }
+
+    /// What the role of the instance signs with: the JSON that EC2 serves.
+    pub fn set_role(&self, credentials: String) {
+        *self.role.lock().unwrap() = Some(credentials);
     }
 
     pub fn set_user_data(&self, user_data: impl Into<Vec<u8>>) {

@@ -44,6 +44,16 @@ impl Stage {
         self.imds.set_user_data(user_data(&self.server.url("states.git"), extra));
     }
 
+    /// User-data with more keys beside `states`.
+    pub fn set_root(&self, extra: &str) {
+        let text = user_data(&self.server.url("states.git"), "").replacen(
+            "role: web\n",
+            &format!("role: web\n{extra}"),
+            1,
+        );
+        self.imds.set_user_data(text);
+    }
+
     pub fn boot(&self) -> Boot {
         Boot::start(&self.root(), &self.imds.url, &[])
     }

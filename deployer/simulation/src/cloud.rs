@@ -141,6 +141,9 @@ fn image(image: &world::Image) -> Image {
         state: image.state.name().to_owned(),
         reason: image.reason.clone(),
         created: image.created.to_rfc3339(),
+        tags: image.tags.clone(),
+        snapshots: vec![image.snapshot_id.clone()],
+        encrypted: false,
     }
 }
 
@@ -231,7 +234,6 @@ impl Cloud for SimulatedCloud {
                 body.owners.push("self".to_owned());
                 let tagged = tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [value]));
                 body.describe.filters.extend(tagged);
-                body.describe.filters.push(filter("state", ["available"]));
             }
         }
         match self.ec2(Ec2Request::DescribeImages(body)).await? {

@@ -1,7 +1,8 @@
 //! Arguments as typed.
 
 use super::operator::{
-    BakeArgs, DiffArgs, HistoryArgs, InitArgs, InventoryArgs, ScheduleArgs, StatusArgs, UnlockArgs,
+    BakeArgs, DiffArgs, HistoryArgs, ImagesArgs, InitArgs, InventoryArgs, ScheduleArgs, StatusArgs,
+    UnlockArgs,
 };
 use crate::demo::DemoArgs;
 use crate::report::Output;
@@ -63,6 +64,8 @@ pub enum Command {
     Unlock(UnlockArgs),
     /// Make a seed image
     Bake(BakeArgs),
+    /// List, remove, share and copy baked images
+    Images(ImagesArgs),
     /// EC2 and a load balancer on this machine, to try things on
     #[command(
         subcommand,

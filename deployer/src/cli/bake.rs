@@ -1,42 +1,48 @@
 //! `mayfly bake`.
+// Effects: reads the file of known hosts.
+#![allow(clippy::disallowed_methods)]
 
 use super::deploy::{cloud, commit, listen, spec};
 use super::operator::{BakeArgs, RecipeKind};
-use super::{CliError, print};
-use crate::bake::{BakeError, Baker, Place};
+use super::{CliError, images, print};
+use crate::bake::{BakeError, Baker, Place, SLACK};
+use crate::cloud::{Cloud, ImageFilter};
 use crate::exit::ExitCode;
+use crate::images::Images;
 use crate::plan;
 use crate::report::{self, Output};
 use crate::run::{self, Failure};
 use crate::snapshot::Snapshot;
 use crate::spec::{ImageRef, Spec};
 use crate::{naming, system};
-use mayfly_ami::bake::Wish;
+use mayfly_ami::bake::{PARENT, Plan, Wish};
 use mayfly_ami::recipe::{Bare, Recipe, Seeded};
+use mayfly_ami::stock::{Boot, KnownHosts, Signed};
 use std::io::Write;
 
+/// Where a bare image has the known hosts when the spec does not say it.
+const KNOWN_HOSTS: &str = "/etc/mayfly/known_hosts";
+
 pub(super) async fn bake(args: &BakeArgs, output: Output) -> Result<ExitCode, CliError> {
-    let mut spec = spec(&args.target, &[])?;
-    if let Some(from) = &args.from {
-        spec.image = ImageRef::Id(from.clone());
-    }
+    let spec = spec(&args.target, &[])?;
     let recipe = recipe(args, &spec).await?;
     let cloud = cloud(&spec).await;
-    let wish = Wish {
-        recipe,
-        base_image: Snapshot::image(cloud.as_ref(), &spec.image, &spec.service).await?,
-        instance_type: spec.instance_types.first().cloned().unwrap_or_default(),
-        stamp: naming::stamp(system::now()),
-        nonce: format!("{:04x}", rand::random::<u16>()),
-    };
-    let mut plan = mayfly_ami::bake::plan(&wish)?;
-    // Of the service, and of no environment: no deployment takes the builder for one of its instances.
-    plan.tags.push((naming::SERVICE.to_owned(), spec.service.clone()));
+    let images = Images { cloud: cloud.as_ref(), specs: std::slice::from_ref(&spec), service: &spec.service };
+    clear_up(&images).await?;
+    let parent = parent(cloud.as_ref(), args, &spec, &recipe).await?;
+    let plan = plan_of(args, &spec, recipe, parent)?;
+    if !args.force
+        && let Some(same) = images.of_inputs(&plan.inputs).await?
+    {
+        say_unchanged(&same.id, &same.name, output);
+        return Ok(ExitCode::Done);
+    }
     let place = Place {
         subnet: spec.subnets.first().cloned(),
         security_groups: spec.security_groups.clone(),
         instance_profile: spec.instance_profile.clone(),
         deadline: args.deadline,
+        keep_failed: args.keep_on_failure,
     };
     let (canceller, cancel) = run::channel();
     let signals = tokio::spawn(listen(canceller));
@@ -47,15 +53,65 @@ pub(super) async fn bake(args: &BakeArgs, output: Output) -> Result<ExitCode, Cl
     Ok(told(baked, &plan.image_name, output))
 }
 
+fn plan_of(args: &BakeArgs, spec: &Spec, recipe: Recipe, base_image: String) -> Result<Plan, CliError> {
+    let now = system::now();
+    let until = now + chrono::TimeDelta::from_std(args.deadline.saturating_add(SLACK)).unwrap_or_default();
+    let mut plan = mayfly_ami::bake::plan(&Wish {
+        recipe,
+        base_image,
+        instance_type: spec.instance_types.first().cloned().unwrap_or_default(),
+        stamp: naming::stamp(now),
+        nonce: format!("{:04x}", rand::random::<u16>()),
+        until: naming::stamp(until),
+    })?;
+    // Of the service, and of no environment: no deployment takes the builder for one of its instances.
+    plan.tags.push((naming::SERVICE.to_owned(), spec.service.clone()));
+    Ok(plan)
+}
+
+/// What killed bakes left.
+async fn clear_up(images: &Images<'_>) -> Result<(), CliError> {
+    let now = images::now();
+    let lost = crate::bake::abandoned(images.cloud, images.service, &now).await?;
+    for builder in images.remove_builders(&lost, &now).await? {
+        let _ = writeln!(std::io::stderr(), "removed {builder}, the builder of a bake that is over");
+    }
+    Ok(())
+}
+
+/// What the builder boots from. A spec that takes what is baked here means what that was made from: else each bake would
+/// stand on the one before.
+async fn parent(
+    cloud: &dyn Cloud,
+    args: &BakeArgs,
+    spec: &Spec,
+    recipe: &Recipe,
+) -> Result<String, CliError> {
+    let wanted = args.from.as_ref().unwrap_or(&spec.image);
+    let id = Snapshot::image(cloud, wanted, &spec.service).await?;
+    let is_its_own = args.from.is_none() && *wanted == ImageRef::Baked(recipe.name().to_owned());
+    if !is_its_own {
+        return Ok(id);
+    }
+    let newest = cloud.images(&ImageFilter::Id(id.clone())).await?.pop();
+    let Some(parent) = newest.and_then(|image| image.tags.get(PARENT).cloned()) else { return Ok(id) };
+    let there = Snapshot::image(cloud, &ImageRef::Id(parent), &spec.service).await;
+    Ok(there.unwrap_or(id))
+}
+
 async fn recipe(args: &BakeArgs, spec: &Spec) -> Result<Recipe, CliError> {
-    match (args.recipe, &args.boot_url, &args.boot_sha256) {
-        (RecipeKind::Bare, Some(url), Some(sum)) => {
-            Ok(Recipe::Bare(Bare { boot_url: url.clone(), boot_sha256: sum.to_ascii_lowercase() }))
+    let boot = boot(args, spec);
+    match (args.recipe, boot) {
+        (RecipeKind::Bare, Some(boot)) => {
+            Ok(Recipe::Bare(Bare { boot, known_hosts: known_hosts(args, spec)? }))
         }
-        (RecipeKind::Bare, ..) => {
-            Err(CliError::Usage("a bare image needs --boot-url and --boot-sha256".to_owned()))
+        (RecipeKind::Bare, None) => Err(CliError::Usage(
+            "a bare image needs `boot` in the spec, or --boot-url and --boot-sha256".to_owned(),
+        )),
+        (RecipeKind::Seeded, _) if args.known_hosts.is_some() => {
+            Err(CliError::Usage("--known-hosts is for bare images; states bring files to others".to_owned()))
         }
-        (RecipeKind::Seeded, ..) => Ok(Recipe::Seeded(Box::new(Seeded {
+        (RecipeKind::Seeded, boot) => Ok(Recipe::Seeded(Box::new(Seeded {
             role: args.role.clone().unwrap_or_else(|| spec.role.clone()),
             environment: spec.environment.clone(),
             states: plan::states(&spec.states, Some(commit(spec).await?)),
@@ -65,8 +121,30 @@ async fn recipe(args: &BakeArgs, spec: &Spec) -> Result<Recipe, CliError> {
             nodegroups: spec.nodegroups.clone(),
             options: spec.options.clone(),
             supervisor: spec.supervisor.clone(),
+            boot,
         }))),
     }
+}
+
+fn boot(args: &BakeArgs, spec: &Spec) -> Option<Boot> {
+    let (Some(url), Some(sum)) = (&args.boot_url, &args.boot_sha256) else { return spec.boot.clone() };
+    let signed = args.boot_key.clone().map(|key| Signed { url: format!("{url}.sig"), key });
+    Some(Boot { url: url.clone(), sha256: sum.to_ascii_lowercase(), signed })
+}
+
+fn known_hosts(args: &BakeArgs, spec: &Spec) -> Result<Option<KnownHosts>, CliError> {
+    let Some(file) = &args.known_hosts else { return Ok(None) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))?;
+    let path = spec.states.tree.known_hosts_file.clone().unwrap_or_else(|| KNOWN_HOSTS.to_owned());
+    Ok(Some(KnownHosts { path, text }))
+}
+
+fn say_unchanged(image: &str, name: &str, output: Output) {
+    let _ =
+        writeln!(std::io::stderr(), "unchanged: {image} was baked of the same inputs; --force bakes again");
+    let object = serde_json::json!({"image": image, "name": name, "unchanged": true});
+    print(&if output == Output::Json { format!("{object}\n") } else { format!("{image} {name}\n") });
 }
 
 fn told(baked: Result<String, BakeError>, name: &str, output: Output) -> ExitCode {
@@ -86,6 +164,6 @@ fn told(baked: Result<String, BakeError>, name: &str, output: Output) -> ExitCod
     match error {
         BakeError::Undone(Failure::Interrupted) => ExitCode::Interrupted,
         BakeError::Unlaunched(_) | BakeError::Undone(_) => ExitCode::RolledBack,
-        BakeError::Dirty { .. } => ExitCode::FailedDirty,
+        BakeError::Kept { .. } | BakeError::Dirty { .. } => ExitCode::FailedDirty,
     }
 }

@@ -29,6 +29,11 @@ fn verb(task: Task) -> &'static str {
     }
 }
 
+/// Asks a person, where there is one.
+pub(super) fn agrees(question: &str) -> bool {
+    is_terminal() && asked(&format!("{question} [y/N] "))
+}
+
 fn asked(question: &str) -> bool {
     let mut stderr = io::stderr().lock();
     let shown = write!(stderr, "{question}").and_then(|()| stderr.flush());

@@ -14,18 +14,32 @@ use crate::snapshot::Snapshot;
 use crate::spec::{At, Problem, Setting, Spec, SpecError};
 use crate::{git_ref, system};
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Reads the spec that the arguments name.
 pub(super) fn spec(target: &Target, settings: &[Setting]) -> Result<Spec, CliError> {
-    let file = target.file.display().to_string();
-    let text = std::fs::read_to_string(&target.file).map_err(|error| SpecError {
+    let (file, text) = read(&target.file)?;
+    Ok(Spec::parse(&text, &file, &target.env, settings)?)
+}
+
+/// The spec in each of its environments.
+pub(super) fn specs(file: &Path) -> Result<Vec<Spec>, CliError> {
+    let (file, text) = read(file)?;
+    let environments = Spec::environments(&text, &file)?;
+    let one = |environment: &String| Spec::parse(&text, &file, environment, &[]);
+    Ok(environments.iter().map(one).collect::<Result<_, _>>()?)
+}
+
+fn read(path: &Path) -> Result<(String, String), CliError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| SpecError {
         file: file.clone(),
         at: None::<At>,
         problem: Box::new(Problem::Unreadable(error.to_string())),
     })?;
-    Ok(Spec::parse(&text, &file, &target.env, settings)?)
+    Ok((file, text))
 }
 
 pub(super) async fn cloud(spec: &Spec) -> Arc<dyn Cloud> {

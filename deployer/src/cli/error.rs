@@ -42,6 +42,9 @@ pub enum CliError {
     /// The person at the terminal said no.
     #[error("not deployed")]
     Declined,
+    /// Nobody said yes.
+    #[error("nothing was removed; `--yes` removes it without asking")]
+    Unswept,
     /// The person at the terminal said no.
     #[error("the lock was not removed")]
     Unremoved,
@@ -71,9 +74,11 @@ impl CliError {
                 ExitCode::Usage
             }
             Self::Lock(LockError::Taken(_)) => ExitCode::Locked,
-            Self::Plan(_) | Self::Declined | Self::Unremoved | Self::Lock(LockError::Foreign(_)) => {
-                ExitCode::Refused
-            }
+            Self::Plan(_)
+            | Self::Declined
+            | Self::Unremoved
+            | Self::Unswept
+            | Self::Lock(LockError::Foreign(_)) => ExitCode::Refused,
             Self::Ref(RefError::NoSuchRef { .. } | RefError::BadUrl(_)) => ExitCode::Usage,
             Self::Ref(_) | Self::Cloud(_) | Self::Machine(_) | Self::Lock(_) | Self::Sandbox(_) => {
                 ExitCode::RolledBack

@@ -8,6 +8,7 @@ mod consent;
 mod deploy;
 mod error;
 mod file;
+mod images;
 mod operator;
 mod records;
 mod schedule;
@@ -61,6 +62,7 @@ async fn dispatch(cli: Cli, json: bool) -> Result<ExitCode, CliError> {
         Command::Schedule(args) => schedule::schedule(&args, output).await,
         Command::Unlock(args) => show::unlock(&args, json).await,
         Command::Bake(args) => bake::bake(&args, output).await,
+        Command::Images(args) => images::images(&args.command, output).await,
         Command::Sandbox(command) => show::sandbox(command, json).await,
         Command::Demo(args) => crate::demo::run(args, json).await.map_err(CliError::demo),
         Command::Schema => Ok(begin::schema()),

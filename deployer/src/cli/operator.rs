@@ -1,8 +1,8 @@
 //! Arguments of the operator's commands, as typed.
 
 use super::args::Target;
-use crate::spec::Address;
-use clap::Args;
+use crate::spec::{Address, ImageRef};
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -168,6 +168,95 @@ pub enum RecipeKind {
     Seeded,
 }
 
+/// `ami-…`, or `last:ROLE`.
+fn image_ref(text: &str) -> Result<ImageRef, String> {
+    match text.strip_prefix("last:") {
+        Some(role) if !role.is_empty() => Ok(ImageRef::Baked(role.to_owned())),
+        None if text.starts_with("ami-") => Ok(ImageRef::Id(text.to_owned())),
+        _ => Err("write `ami-…`, or `last:ROLE` for the newest that was baked".to_owned()),
+    }
+}
+
+/// Arguments of `images`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example: mayfly images gc --keep 3 --yes")]
+pub struct ImagesArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: ImagesCommand,
+}
+
+/// What is done with baked images.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImagesCommand {
+    /// List the service's baked images, and who uses them
+    List {
+        /// The spec
+        #[arg(short, long, value_name = "FILE", default_value = "mayfly.yaml", env = "MAYFLY_FILE")]
+        file: PathBuf,
+    },
+    /// Remove old images with their snapshots, and builders of bakes that were killed
+    #[command(
+        after_help = "Kept are the newest of each role and environment, and whatever is used: by an instance of the \
+                            account, a launch template, the last two successes of an environment, or the spec.\n\n\
+                            Example: mayfly images gc --keep 3 --dry-run"
+    )]
+    Gc(GcArgs),
+    /// Let other accounts launch an image
+    #[command(after_help = "Example: mayfly images share last:web --account 111122223333")]
+    Share {
+        /// Which image
+        #[command(flatten)]
+        which: Which,
+        /// Account id; may be given more than once
+        #[arg(long, value_name = "ID", required = true, value_parser = account)]
+        account: Vec<String>,
+    },
+    /// Copy an image to other regions
+    #[command(after_help = "Example: mayfly images copy last:web --region eu-west-1")]
+    Copy {
+        /// Which image
+        #[command(flatten)]
+        which: Which,
+        /// Region; may be given more than once
+        #[arg(long, value_name = "NAME", required = true)]
+        region: Vec<String>,
+    },
+}
+
+/// One of the service's baked images.
+#[derive(Debug, Clone, Args)]
+pub struct Which {
+    /// Image id, or `last:ROLE` for the newest that was baked
+    #[arg(value_name = "AMI|last:ROLE", value_parser = image_ref)]
+    pub image: ImageRef,
+    /// The spec
+    #[arg(short, long, value_name = "FILE", default_value = "mayfly.yaml", env = "MAYFLY_FILE")]
+    pub file: PathBuf,
+}
+
+/// Arguments of `images gc`.
+#[derive(Debug, Clone, Args)]
+pub struct GcArgs {
+    /// The spec
+    #[arg(short, long, value_name = "FILE", default_value = "mayfly.yaml", env = "MAYFLY_FILE")]
+    pub file: PathBuf,
+    /// How many of each role and environment stay whether or not they are used
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep: u16,
+    /// Show what would be removed and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let is_account = text.len() == 12 && text.chars().all(|c| c.is_ascii_digit());
+    if is_account { Ok(text.to_owned()) } else { Err("an account id has 12 digits".to_owned()) }
+}
+
 /// Arguments of `bake`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example: mayfly bake --recipe seeded --role web")]
@@ -181,15 +270,28 @@ pub struct BakeArgs {
     /// The role to seed it with; the spec's when not given
     #[arg(long)]
     pub role: Option<String>,
-    /// Image id to boot the builder from; the spec's when not given
-    #[arg(long, value_name = "AMI")]
-    pub from: Option<String>,
-    /// Where a bare image takes `mayfly-boot` from
-    #[arg(long, value_name = "URL")]
+    /// What the builder boots from: an image id, or `last:ROLE` for the newest that was baked; the spec's image when not
+    /// given, and for a spec that takes what is baked here, what that was made from
+    #[arg(long, value_name = "AMI|last:ROLE", value_parser = image_ref)]
+    pub from: Option<ImageRef>,
+    /// Where a stock image takes `mayfly-boot` from; the spec's `boot` when not given
+    #[arg(long, value_name = "URL", requires = "boot_sha256")]
     pub boot_url: Option<String>,
     /// SHA-256 of that file
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", requires = "boot_url")]
     pub boot_sha256: Option<String>,
+    /// Public key that must have signed it, `ssh-ed25519 AAAA…`; the signature is at the address and `.sig`
+    #[arg(long, value_name = "KEY", requires = "boot_url")]
+    pub boot_key: Option<String>,
+    /// Of a bare image: file with the SSH host keys of git servers, for the place that `states.known_hosts_file` names
+    #[arg(long, value_name = "FILE")]
+    pub known_hosts: Option<PathBuf>,
+    /// Bake although there is an image of the very same inputs
+    #[arg(long)]
+    pub force: bool,
+    /// Leave a builder that failed, to be looked at
+    #[arg(long)]
+    pub keep_on_failure: bool,
     /// How long the builder may take
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = humantime::parse_duration)]
     pub deadline: Duration,

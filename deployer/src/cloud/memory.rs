@@ -379,8 +379,16 @@ impl Cloud for Memory {
                 format!("ami-of-{}", tags.values().cloned().collect::<Vec<_>>().join("-of-"))
             }
         };
-        let image =
-            Image { name: id.clone(), id, state: "available".into(), reason: None, created: "2026".into() };
+        let image = Image {
+            name: id.clone(),
+            id,
+            state: "available".into(),
+            reason: None,
+            created: "2026".into(),
+            tags: Tags::new(),
+            snapshots: Vec::new(),
+            encrypted: false,
+        };
         self.call("DescribeImages", |_| Ok(vec![image]))
     }
 

@@ -76,6 +76,25 @@ pub trait Cloud: Send + Sync {
 
     /// Makes an image of a stopped instance, tagged from birth, and answers its id.
     async fn create_image(&self, instance: &str, name: &str, tags: &Tags) -> Answer<String>;
+    /// Instances of these images, whoever's they are, in any state that EC2 still shows.
+    async fn instances_of(&self, images: &[String]) -> Answer<Vec<Instance>> {
+        let _ = images;
+        Err(no_images("DescribeInstances"))
+    }
+    /// The default and the newest version of every launch template of the account, each with the template's id.
+    async fn versions_in_use(&self) -> Answer<Vec<(String, Version)>> {
+        Err(no_images("DescribeLaunchTemplateVersions"))
+    }
+    /// Lets other accounts launch an image, and use its snapshots. Idempotent.
+    async fn share_image(&self, image: &Image, accounts: &[String]) -> Answer<()> {
+        let _ = (image, accounts);
+        Err(no_images("ModifyImageAttribute"))
+    }
+    /// Copies an image of another region to this one, tagged from birth, and answers the copy's id. Idempotent.
+    async fn copy_image(&self, copy: &ImageCopy) -> Answer<String> {
+        let _ = copy;
+        Err(no_images("CopyImage"))
+    }
     /// Deregisters an image and deletes its snapshots where the cloud can.
     async fn delete_image(&self, image: &str) -> Answer<()>;
 
@@ -93,6 +112,10 @@ pub trait Cloud: Send + Sync {
         let _ = etag;
         Err(no_objects("DeleteObject", object))
     }
+}
+
+fn no_images(action: &'static str) -> CloudError {
+    CloudError::new(action, Kind::Invalid, "this cloud bakes no images")
 }
 
 fn no_objects(action: &'static str, object: &ObjectRef) -> CloudError {

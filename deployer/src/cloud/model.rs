@@ -96,6 +96,25 @@ pub struct Image {
     pub reason: Option<String>,
     /// When it was made, in ISO 8601, which sorts as text.
     pub created: String,
+    /// Its tags.
+    pub tags: Tags,
+    /// The snapshots behind it.
+    pub snapshots: Vec<String>,
+    /// Whether any of them is encrypted.
+    pub encrypted: bool,
+}
+
+/// A copy of an image, as it is asked for where it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageCopy {
+    /// The image.
+    pub source: String,
+    /// The region that has it.
+    pub region: String,
+    /// The copy's name.
+    pub name: String,
+    /// Tags of the copy and its snapshots.
+    pub tags: Tags,
 }
 
 /// Which images are meant.
@@ -110,7 +129,7 @@ pub enum ImageFilter {
         /// `self`, `amazon`, or an account id.
         owner: String,
     },
-    /// Available ones of one's own account that carry all these tags.
+    /// Those of one's own account that carry all these tags, in any state.
     Tagged(Tags),
 }
 

@@ -2,6 +2,7 @@
 // Effects: a story takes time.
 #![allow(clippy::disallowed_methods)]
 
+mod files;
 mod load;
 mod repo;
 mod stage;
@@ -19,6 +20,8 @@ use summary::Summary;
 
 /// A figure over fewer requests would say little.
 const REQUESTS_AT_LEAST: u64 = 1_000;
+/// How long an instance may take to be ready.
+const BOOT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long an edit may take to be live before the demo calls it lost.
 const EDIT_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -60,10 +63,17 @@ pub async fn run(args: DemoArgs, json: bool) -> Result<ExitCode> {
 
 /// The acts, in order. Every figure is written down as soon as it is known.
 async fn play(stage: &Stage, summary: &mut Summary) -> Result<()> {
-    summary.first_deploy_seconds = good_deploy(stage, "version 1 on two instances", "1").await?;
+    let what = "version 1 on two instances of a stock image, which fetch and check mayfly-boot themselves";
+    (summary.first_deploy_seconds, summary.stock_boot_seconds) = good_deploy(stage, what, "1").await?;
     let mut load = Load::start(&stage.url)?;
     say(&format!("steady traffic on {} from now on", stage.url));
-    summary.deploy_seconds = good_deploy(stage, "version 2, while version 1 serves", "2").await?;
+    summary.bake_seconds = bake(stage).await?;
+    let what = "version 2 from the baked image, while version 1 serves";
+    (summary.deploy_seconds, summary.seeded_boot_seconds) = good_deploy(stage, what, "2").await?;
+    say(&format!(
+        "to ready took {:.1} s from the stock image, and {:.1} s from the baked one",
+        summary.stock_boot_seconds, summary.seeded_boot_seconds
+    ));
     ensure!(
         load.until_all_say("version 2", EDIT_DEADLINE).await.is_some(),
         "version 2 is not what is served"
@@ -77,11 +87,25 @@ async fn play(stage: &Stage, summary: &mut Summary) -> Result<()> {
     Ok(())
 }
 
-async fn good_deploy(stage: &Stage, what: &str, version: &str) -> Result<f64> {
+/// How long the deployment took, and the boot of its first instance to ready.
+async fn good_deploy(stage: &Stage, what: &str, version: &str) -> Result<(f64, f64)> {
     say(&format!("deploy {what}"));
     let begun = Instant::now();
-    let status = stage.mayfly(&["deploy", "--yes", "--set", &format!("greeter.version={version}")]).await?;
+    let before = stage.live_instances().await?;
+    let setting = format!("greeter.version={version}");
+    let deploy = ["deploy", "--yes", "--set", &setting];
+    let (status, boot) = tokio::join!(stage.mayfly(&deploy), stage.boot_time(&before, BOOT_DEADLINE));
+    let status = status?;
     ensure!(status.success(), "the deployment of version {version} ended with {status}");
+    Ok((begun.elapsed().as_secs_f64(), boot?.as_secs_f64()))
+}
+
+async fn bake(stage: &Stage) -> Result<f64> {
+    say("bake an image with the role converged; `image: {baked: web}` takes it from now on");
+    let begun = Instant::now();
+    let status = stage.mayfly(&["bake", "--role", "web"]).await?;
+    ensure!(status.success(), "the bake ended with {status}");
+    stage.take_baked()?;
     Ok(begun.elapsed().as_secs_f64())
 }
 

@@ -4,14 +4,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aws_sdk_elasticloadbalancing as elb;
-use mayfly_sandbox::{Handle, SandboxConfig, up};
+use mayfly_sandbox::{Forward, Handle, SandboxConfig, up};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use super::files;
 use super::repo::StateRepo;
 
 /// The service, its role's tree and its load balancer carry this name.
@@ -22,6 +24,10 @@ pub(super) const COUNT: usize = 2;
 const PORT: u16 = 8080;
 /// Where an instance tells its own state.
 const STATUS_PORT: u16 = 9273;
+/// Where instances fetch `mayfly-boot` from: a port of the sandbox's own address.
+const FILES: (&str, u16) = ("10.77.255.254", 4580);
+/// The image that has not got it.
+const STOCK: &str = "ami-00000000000000001";
 
 /// A sandbox with a state repository and an empty load balancer, and the folder that it all lives in.
 pub(super) struct Stage {
@@ -31,6 +37,8 @@ pub(super) struct Stage {
     pub(super) url: String,
     folder: TempDir,
     sandbox: Handle,
+    /// The spec's line for stock images.
+    boot: String,
 }
 
 impl Stage {
@@ -40,13 +48,22 @@ impl Stage {
             tempfile::Builder::new().prefix("mayfly-demo-").tempdir().context("make the demo's folder")?;
         let git_root = folder.path().join("git");
         let repo = StateRepo::create(&git_root.join("states.git"), &folder.path().join("states"))?;
+        let program = std::fs::read(&boot_binary).context("read mayfly-boot")?;
+        let boot = format!(
+            "boot: {{url: \"http://{}:{}/mayfly-boot\", sha256: {}}}\n",
+            FILES.0,
+            FILES.1,
+            hex::encode(Sha256::digest(&program))
+        );
+        let address = files::serve(program).await.context("serve mayfly-boot to instances")?;
         let config = SandboxConfig {
+            forwards: vec![Forward { port: FILES.1, to: address }],
             git_root: Some(git_root),
             boot_binary: Some(boot_binary),
             ..SandboxConfig::private(folder.path().join("sandbox"))
         };
         let sandbox = up(&config).await?;
-        let mut stage = Self { repo, url: String::new(), folder, sandbox };
+        let mut stage = Self { repo, url: String::new(), folder, sandbox, boot };
         match stage.furnish().await {
             Ok(()) => Ok(stage),
             Err(why) => {
@@ -59,7 +76,19 @@ impl Stage {
     async fn furnish(&mut self) -> Result<()> {
         self.url = self.create_balancer().await.context("create the load balancer")?;
         let spec = self.spec(self.sandbox.status().await?.root)?;
-        std::fs::write(self.folder.path().join("mayfly.yaml"), spec).context("write mayfly.yaml")
+        std::fs::write(self.spec_file(), spec).context("write mayfly.yaml")
+    }
+
+    fn spec_file(&self) -> PathBuf {
+        self.folder.path().join("mayfly.yaml")
+    }
+
+    /// What a team would change in its spec after its first bake.
+    pub(super) fn take_baked(&self) -> Result<()> {
+        let spec = std::fs::read_to_string(self.spec_file()).context("read mayfly.yaml")?;
+        let spec =
+            spec.replace(&self.boot, "").replace(STOCK, "{baked: web}").replace("probe: 60s", "probe: 10s");
+        std::fs::write(self.spec_file(), spec).context("write mayfly.yaml")
     }
 
     /// A classic load balancer as an operator would make it, with the shortest check that ELB allows.
@@ -103,8 +132,8 @@ impl Stage {
             "service: {SERVICE}
 role: web
 count: {COUNT}
-image: {{name: \"mayfly-bare-*\", owner: self}}
-states:
+image: {STOCK}
+{boot}states:
   url: {git}/states.git
   deploy_url: file://{repository}
   ref: main
@@ -112,10 +141,11 @@ schedule: \"* * * * * *\"     # every second: this is a demo
 listen: 0.0.0.0:{STATUS_PORT}
 load_balancer: {{classic: {SERVICE}}}
 probe: {{port: {PORT}, path: /health, address: public, interval: 200ms}}
-timeouts: {{running: 30s, probe: 10s, in_service: 30s}}
+timeouts: {{running: 30s, probe: 60s, in_service: 30s}}
 pillar:
   greeter: {{version: \"1\", user: {user}}}
 ",
+            boot = self.boot,
             repository = repository.display()
         ))
     }
@@ -140,6 +170,28 @@ pillar:
         let going = ["shutting-down", "terminated"];
         let live = status.instances.into_iter().filter(|i| !going.contains(&i.state.as_str()));
         Ok(live.map(|i| (i.id, i.public_ip)).collect())
+    }
+
+    /// How long the first instance that is not among `before` takes from its launch to ready.
+    pub(super) async fn boot_time(&self, before: &[(String, String)], limit: Duration) -> Result<Duration> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build()?;
+        let begun = Instant::now();
+        let mut launched: Option<(Instant, String)> = None;
+        while begun.elapsed() < limit {
+            if launched.is_none() {
+                let live = self.live_instances().await?;
+                let new = live.into_iter().find(|(id, _)| before.iter().all(|(old, _)| old != id));
+                launched = new.map(|(_, address)| (Instant::now(), address));
+            }
+            if let Some((since, address)) = &launched {
+                let answer = client.get(format!("http://{address}:{STATUS_PORT}/ready")).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    return Ok(since.elapsed());
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("no new instance is ready after {limit:?}")
     }
 
     /// What an instance says of its last restart; a sentence, for the summary.

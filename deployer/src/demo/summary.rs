@@ -13,6 +13,12 @@ pub(super) struct Summary {
     pub(super) failures: Vec<String>,
     /// First deployment: from the command to two instances in service.
     pub(super) first_deploy_seconds: f64,
+    /// An instance of a stock image: from its launch to ready.
+    pub(super) stock_boot_seconds: f64,
+    /// The bake of the role.
+    pub(super) bake_seconds: f64,
+    /// An instance of the baked image: from its launch to ready.
+    pub(super) seeded_boot_seconds: f64,
     /// Second deployment: from the command to the old instances terminated.
     pub(super) deploy_seconds: f64,
     /// From the push of the edit to the first of only new answers.
@@ -39,6 +45,9 @@ impl Summary {
             ("requests sent", self.requests_total.to_string()),
             ("requests failed", self.requests_failed.to_string()),
             ("first deployment", seconds(self.first_deploy_seconds)),
+            ("  stock image to ready", seconds(self.stock_boot_seconds)),
+            ("bake of the role", seconds(self.bake_seconds)),
+            ("  baked image to ready", seconds(self.seeded_boot_seconds)),
             ("second deployment", seconds(self.deploy_seconds)),
             ("hot edit, push to live", seconds(self.hot_edit_seconds)),
             ("  restarted by", self.hot_edit_restarted_by.clone()),

@@ -38,6 +38,7 @@ pub fn deployer_policy(answers: &Answers) -> Value {
     ];
     statements.extend(launches(answers, &of(&[Limit::Launch])));
     statements.extend(images(answers, &of(&[Limit::Image])));
+    statements.extend(copies(answers, &of(&[Limit::Copy])));
     statements.extend(tagging(answers, &of(&[Limit::Tagging])));
     statements.extend(balancing(answers, &of(&[Limit::Classic]), &of(&[Limit::Target])));
     if let Some(name) = &answers.parameter {
@@ -66,7 +67,13 @@ fn is_needed(limit: Limit, answers: &Answers) -> bool {
         Limit::Parameter => answers.parameter.is_some(),
         Limit::Object | Limit::Bucket => answers.bucket.is_some(),
         Limit::TemplateLock => answers.bucket.is_none(),
-        Limit::None | Limit::Owned | Limit::Born | Limit::Tagging | Limit::Launch | Limit::Image => true,
+        Limit::None
+        | Limit::Owned
+        | Limit::Born
+        | Limit::Tagging
+        | Limit::Launch
+        | Limit::Image
+        | Limit::Copy => true,
     }
 }
 
@@ -100,6 +107,19 @@ fn images(answers: &Answers, actions: &[&str]) -> Vec<Value> {
             Some(&has_tag(answers)),
         ),
         statement("ImageWithTheServicesTag", actions, &made, Some(&gets_tag(answers))),
+    ]
+}
+
+/// A copy is asked for in the region that is to have it, so that no region ends it: one of the service's images is copied,
+/// and the copy and its snapshots get the tag. Its state is asked for there.
+fn copies(answers: &Answers, actions: &[&str]) -> Vec<Value> {
+    let images = json!(["arn:aws:ec2:*::image/*", "arn:aws:ec2:*::snapshot/*"]);
+    let birth = json!({"StringEquals": {"ec2:CreateAction": "CopyImage"}});
+    vec![
+        statement("CopyItsImages", actions, &images, Some(&has_tag(answers))),
+        statement("CopiesWithTheServicesTag", actions, &images, Some(&gets_tag(answers))),
+        statement("TagCopies", &["ec2:CreateTags"], &images, Some(&birth)),
+        statement("SeeCopies", &["ec2:DescribeImages"], &json!("*"), None),
     ]
 }
 

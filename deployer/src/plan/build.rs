@@ -11,7 +11,8 @@ use crate::naming;
 use crate::snapshot::Snapshot;
 use crate::spec::{Share, Spec, StatesSpec, Strategy};
 use base64::Engine;
-use mayfly_ami::user_data::{Finish, States, UserData, UserDataError};
+use mayfly_ami::recipe::RecipeError;
+use mayfly_ami::user_data::{Finish, States, UserData};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ fn deploy(
     snapshot: &Snapshot,
     identity: &Identity,
     intent: &Intent,
-) -> Result<Goal, UserDataError> {
+) -> Result<Goal, RecipeError> {
     let description = Description {
         deployment: identity.deployment.clone(),
         who: identity.who.clone(),
@@ -274,8 +275,8 @@ fn instance_types(spec: &Spec, goal: &Goal) -> Vec<String> {
     std::iter::once(recorded.clone()).chain(others).collect()
 }
 
-fn template(spec: &Spec, snapshot: &Snapshot, identity: &Identity) -> Result<TemplateData, UserDataError> {
-    let user_data = user_data(spec, identity).bytes()?;
+fn template(spec: &Spec, snapshot: &Snapshot, identity: &Identity) -> Result<TemplateData, RecipeError> {
+    let user_data = user_data(spec, identity).bytes_with(spec.boot.as_ref())?;
     Ok(TemplateData {
         image: snapshot.image.clone(),
         instance_type: spec.instance_types.first().cloned().unwrap_or_default(),
@@ -300,6 +301,7 @@ fn user_data(spec: &Spec, identity: &Identity) -> UserData {
         options: spec.options.clone(),
         schedule: spec.schedule.clone(),
         splay: spec.splay.clone(),
+        drift: spec.drift.clone(),
         listen: spec.listen.clone(),
         supervisor: spec.supervisor.clone(),
         watch: spec.watch.clone(),

@@ -79,5 +79,5 @@ pub enum PlanError {
     },
     /// The user-data is too large.
     #[error(transparent)]
-    UserData(#[from] mayfly_ami::user_data::UserDataError),
+    UserData(#[from] mayfly_ami::recipe::RecipeError),
 }

@@ -413,7 +413,7 @@ impl Run<'_> {
 fn last_failure(id: &str, console: &str) -> Option<String> {
     match verdict(console) {
         Verdict::Failed(line) => Some(format!("{id} says {}", clip(&line))),
-        Verdict::Ready | Verdict::Unproven => None,
+        Verdict::Ready | Verdict::Sealed(_) | Verdict::Unproven => None,
     }
 }
 

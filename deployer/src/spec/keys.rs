@@ -64,6 +64,11 @@ pub(crate) static TOP: &[Field] = &[
     key("role", Kind::Text, "Role in the user-data; the service's name when not given"),
     key("count", Kind::Whole(1, 5_000), "How many instances; 1 when not given"),
     must("image", Kind::Either(&[Kind::Text, Kind::Section(IMAGE)]), "What instances boot from"),
+    key(
+        "boot",
+        Kind::Either(&[Kind::Word(&["none"]), Kind::Section(BOOT)]),
+        "Where mayfly-boot comes from, when the image is a stock one that has not got it",
+    ),
     key("instance_type", Kind::Texts, "A type, or a list that is tried in order when capacity runs out"),
     key("subnets", Kind::Texts, "Subnet ids to spread over; the default ones when not given"),
     key("security_groups", Kind::Texts, "Security group ids; the VPC's default when not given"),
@@ -93,6 +98,11 @@ pub(crate) static TOP: &[Field] = &[
     key("options", Kind::Free, "Options of the minion that change a compile"),
     key("schedule", Kind::Text, "Cron expression in UTC: when instances ask the state repository again"),
     key("splay", Kind::Duration, "A delay up to this long, fixed for each instance"),
+    key(
+        "drift",
+        Kind::Text,
+        "Cron expression in UTC: when instances look for drift, and tell it in /metrics",
+    ),
     key("listen", Kind::Text, "host:port of /ready, /status and /metrics on instances"),
     key(
         "supervisor",
@@ -121,6 +131,12 @@ pub(crate) static IMAGE: &[Field] = &[
     key("owner", Kind::Text, "With `name`: `self`, `amazon`, or an account id; `self` when not given"),
     key("ssm", Kind::Text, "SSM parameter that holds the image's id, such as /aws/service/…"),
     key("baked", Kind::Text, "The newest image of `mayfly bake` for this role, or `bare`"),
+];
+pub(crate) static BOOT: &[Field] = &[
+    must("url", Kind::Text, "Address of the program, as instances reach it"),
+    must("sha256", Kind::Text, "Its SHA-256, 64 hex digits"),
+    key("public_key", Kind::Text, "Who must have signed it: `ssh-ed25519 AAAA…`"),
+    key("signature", Kind::Text, "Address of the signature; `url` and `.sig` when not given"),
 ];
 pub(crate) static BALANCER: &[Field] = &[
     key("classic", Kind::Text, "Name of a classic load balancer"),
@@ -156,14 +172,52 @@ pub(crate) static STATES: &[Field] = &[
     key("token_file", Kind::Text, "File on the image with an HTTPS token"),
     key("ssh_key_file", Kind::Text, "Private key on the image"),
     key("known_hosts_file", Kind::Text, "Known hosts on the image"),
+    key("mirrors", Kind::List, "Other addresses of the repository, asked in order"),
+    key("token", Kind::Section(SECRET), "Where instances find an HTTPS token"),
+    key("ssh_key", Kind::Section(SECRET), "Where instances find a private key for SSH"),
+    key("github_app", Kind::Section(APP), "A GitHub App that gives instances their tokens"),
+    key("proxy", Kind::Text, "The HTTP proxy on the way to the repository"),
+    key("signed_by", Kind::List, "Public keys: only commits that one of them signed are applied"),
+    key("submodules", Kind::Flag, "false: submodules are not fetched"),
+    key("formulas", Kind::Sections(FORMULA), "Repositories whose folders join the file roots"),
+];
+pub(crate) static SECRET: &[Field] = &[
+    key("file", Kind::Text, "File on the image"),
+    key("ssm", Kind::Text, "SSM parameter"),
+    key("secret", Kind::Text, "Secret of Secrets Manager"),
+    key("key", Kind::Text, "With `secret`: the key of a JSON mapping in it"),
+];
+pub(crate) static APP: &[Field] = &[
+    must("id", Kind::Text, "The app's number or client id"),
+    must("installation", Kind::Whole(1, u64::MAX), "The number of the installation"),
+    must("key", Kind::Section(SECRET), "Where the app's private key is"),
+    key("api", Kind::Text, "Base of the API, for GitHub Enterprise"),
+];
+pub(crate) static FORMULA: &[Field] = &[
+    must("url", Kind::Text, "Address of the repository"),
+    key("ref", Kind::Text, "Branch or tag; main when not given"),
+    key("commit", Kind::Text, "The commit to stay on"),
+    key("root", Kind::Text, "The folder that joins the file roots; the whole when not given"),
+    key("name", Kind::Text, "Its name; that of the repository when not given"),
+    key("signed_by", Kind::List, "Public keys, as for the tree"),
 ];
 pub(crate) static WATCH: &[Field] = &[
     key("name", Kind::Text, "Name of the rule"),
-    must("paths", Kind::Texts, "Shell patterns"),
+    key(
+        "paths",
+        Kind::Texts,
+        "Shell patterns; without any, it is about what the states let the service watch",
+    ),
     must("service", Kind::Text, "The service that is restarted"),
     key("action", Kind::Text, "restart, reload, signal NAME or run COMMAND"),
     key("debounce", Kind::Duration, "How long changes are gathered"),
     key("check", Kind::Text, "Command that must pass before"),
+    key("rate", Kind::Text, "How often at most, such as 3/1m"),
+    key(
+        "on_edit",
+        Kind::Word(&["restart", "revert", "report"]),
+        "When a file of the states is edited by hand",
+    ),
 ];
 pub(crate) static PROBE: &[Field] = &[
     must("port", Kind::Whole(1, 65_535), "Port"),

@@ -15,6 +15,7 @@ pub use operate::{Command, Github, Hook, Notice, OnFailure, ScheduleEntry, Secre
 pub use strategy::{LockPlace, Promote, Share, Strategy};
 
 use crate::cloud::BalancerRef;
+use mayfly_ami::stock::Boot;
 use mayfly_ami::user_data::States;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub struct Spec {
     pub count: u32,
     /// What they boot from.
     pub image: ImageRef,
+    /// Where `mayfly-boot` comes from, when the image may not have it.
+    pub boot: Option<Boot>,
     /// Their types, tried in order when capacity runs out; never empty.
     pub instance_types: Vec<String>,
     /// Subnet ids; empty for the default subnets.
@@ -68,6 +71,8 @@ pub struct Spec {
     pub schedule: Option<String>,
     /// Their splay, as written.
     pub splay: Option<String>,
+    /// Cron expression: when they look for drift.
+    pub drift: Option<String>,
     /// Where their `/ready` answers.
     pub listen: Option<String>,
     /// Their supervisor.

@@ -108,6 +108,7 @@ fn validated(node: &Node, environment: &str) -> Read<Spec> {
         role,
         count,
         image: super::image::read(&top)?,
+        boot: super::image::boot(&top)?,
         instance_types: nonempty(&top, "instance_type", "t3.micro")?,
         subnets: top.texts("subnets")?.unwrap_or_default(),
         security_groups: top.texts("security_groups")?.unwrap_or_default(),
@@ -124,6 +125,7 @@ fn validated(node: &Node, environment: &str) -> Read<Spec> {
         options: top.free("options")?,
         schedule: operate::cron(&top, "schedule")?.map(|(text, _)| text),
         splay: top.duration("splay")?.map(|splay| humantime::format_duration(splay).to_string()),
+        drift: operate::cron(&top, "drift")?.map(|(text, _)| text),
         listen: top.text("listen")?,
         supervisor: top.word("supervisor")?,
         watch: watch(&top)?,
@@ -195,6 +197,7 @@ fn states(top: &Table<'_>) -> Read<StatesSpec> {
         token_file: table.text("token_file")?,
         ssh_key_file: table.text("ssh_key_file")?,
         known_hosts_file: table.text("known_hosts_file")?,
+        more: more(&table)?,
     };
     for [one, many] in [["file_root", "file_roots"], ["pillar_root", "pillar_roots"]] {
         if table.get(one).is_some() && table.get(many).is_some() {
@@ -204,10 +207,25 @@ fn states(top: &Table<'_>) -> Read<StatesSpec> {
     Ok(StatesSpec { tree, deploy_url: table.text("deploy_url")? })
 }
 
+/// What is handed on to instances as it is written, once its keys are known to be right.
+fn more(table: &Table<'_>) -> Read<serde_json::Map<String, serde_json::Value>> {
+    for name in ["token", "ssh_key", "github_app"] {
+        table.section(name)?;
+    }
+    table.sections("formulas")?;
+    table.text("proxy")?;
+    table.flag("submodules")?;
+    table.texts("mirrors")?;
+    table.texts("signed_by")?;
+    let names = ["mirrors", "token", "ssh_key", "github_app", "proxy", "signed_by", "submodules", "formulas"];
+    let given = names.iter().filter_map(|name| Some(((*name).to_owned(), table.get(name)?.to_json())));
+    Ok(given.collect())
+}
+
 fn watch(top: &Table<'_>) -> Read<Vec<serde_json::Value>> {
     let rules = top.sections("watch")?;
     for table in &rules {
-        table.texts("paths")?.ok_or_else(|| table.missing("paths"))?;
+        table.texts("paths")?;
         table.text("service")?.ok_or_else(|| table.missing("service"))?;
         table.duration("debounce")?;
     }

@@ -103,6 +103,13 @@ pub(super) fn service(headers: &HeaderMap, form: &Form) -> ApiResult<Service> {
     })
 }
 
+/// The region of the signature's scope, if it is said.
+pub(super) fn region(headers: &HeaderMap, form: &Form) -> Option<String> {
+    let credential = credential(headers).map(str::to_owned);
+    let credential = credential.or_else(|| form.top(Style::Ec2).text("X-Amz-Credential"))?;
+    credential.split('/').rev().nth(2).map(str::to_owned)
+}
+
 /// The credential of a signed request.
 pub(super) fn credential(headers: &HeaderMap) -> Option<&str> {
     headers.get("authorization").and_then(|value| value.to_str().ok()).and_then(credential_of)

@@ -1,11 +1,11 @@
 //! EC2 parameters to typed calls.
 use super::form::Params;
 use crate::world::{
-    ApiError, ApiResult, CreateGroup, CreateImage, CreateTemplate, CreateTemplateVersion,
-    DeleteTemplateVersions, DeregisterImage, Describe, DescribeGroups, DescribeImages,
+    ApiError, ApiResult, AttributeOf, CopyImage, CreateGroup, CreateImage, CreateTemplate,
+    CreateTemplateVersion, DeleteTemplateVersions, DeregisterImage, Describe, DescribeGroups, DescribeImages,
     DescribeInstanceStatus, DescribeTemplateVersions, DescribeTemplates, Ec2Request, GroupPorts, GroupRef,
     InstanceAttribute, InstanceIds, LaunchSpec, ModifyInstanceAttribute, ModifyMetadata, ModifyTemplate,
-    PortRange, RunInstances, TagResources, TemplateRef, UntagResources,
+    PortRange, RunInstances, Share, TagResources, TemplateRef, UntagResources,
 };
 
 /// The call that an action and its parameters mean.
@@ -42,6 +42,13 @@ pub(super) fn parse(action: &str, p: &Params<'_>) -> ApiResult<Ec2Request> {
         "DescribeTags" => R::DescribeTags(describe(p, "")?),
         "DescribeImages" => R::DescribeImages(describe_images(p)?),
         "CreateImage" => R::CreateImage(create_image(p)?),
+        "CopyImage" => R::CopyImage(copy_image(p)?),
+        "ModifyImageAttribute" => R::ModifyImageAttribute(share(p, "ImageId", "LaunchPermission")?),
+        "ModifySnapshotAttribute" => {
+            R::ModifySnapshotAttribute(share(p, "SnapshotId", "CreateVolumePermission")?)
+        }
+        "DescribeImageAttribute" => R::DescribeImageAttribute(attribute_of(p, "ImageId")?),
+        "DescribeSnapshotAttribute" => R::DescribeSnapshotAttribute(attribute_of(p, "SnapshotId")?),
         "DeregisterImage" => R::DeregisterImage(DeregisterImage {
             id: p.need("ImageId")?,
             delete_snapshots: p.flag("DeleteAssociatedSnapshots")?.unwrap_or(false),
@@ -243,6 +250,45 @@ fn create_image(p: &Params<'_>) -> ApiResult<CreateImage> {
         no_reboot: p.flag("NoReboot")?.unwrap_or(false),
         tags: p.tag_specifications()?,
     })
+}
+
+fn copy_image(p: &Params<'_>) -> ApiResult<CopyImage> {
+    Ok(CopyImage {
+        source: p.need("SourceImageId")?,
+        region: p.need("SourceRegion")?,
+        name: p.need("Name")?,
+        description: p.said("Description").unwrap_or_default(),
+        copy_tags: p.flag("CopyImageTags")?.unwrap_or(false),
+        tags: p.tag_specifications()?,
+        client_token: p.said("ClientToken"),
+    })
+}
+
+fn attribute_of(p: &Params<'_>, id: &str) -> ApiResult<AttributeOf> {
+    Ok(AttributeOf { id: p.need(id)?, attribute: p.need("Attribute")? })
+}
+
+/// Both forms: `LaunchPermission.Add.1.UserId`, and `OperationType` with `UserId.1`.
+fn share(p: &Params<'_>, id: &str, permission: &str) -> ApiResult<Share> {
+    let permissions = p.inner(permission);
+    let who = |list: &str| {
+        let one = |entry: Params<'_>| entry.said("UserId").or_else(|| entry.said("Group"));
+        permissions.structs(list).into_iter().filter_map(one).collect::<Vec<_>>()
+    };
+    let mut share = Share { id: p.need(id)?, add: who("Add"), remove: who("Remove") };
+    let attribute = p.said("Attribute");
+    if let Some(odd) = attribute.filter(|name| !name.eq_ignore_ascii_case(permission)) {
+        return Err(ApiError::invalid("attribute", &odd, "The sandbox shares, and changes nothing else."));
+    }
+    let named = [p.list("UserId"), p.list("UserGroup")].concat();
+    match p.said("OperationType").as_deref() {
+        Some("remove") => share.remove.extend(named),
+        _ => share.add.extend(named),
+    }
+    if share.add.is_empty() && share.remove.is_empty() {
+        return Err(ApiError::missing(permission));
+    }
+    Ok(share)
 }
 
 /// `Owner` becomes a filter: all snapshots of the sandbox are one account's, or the stock images'.

@@ -4,8 +4,9 @@ use base64::Engine as _;
 use super::ec2_instance::{instance_state, reservation, template_data};
 use super::xml::{El, list, maybe, node, text, texts};
 use crate::world::{
-    DeletedVersion, Image, InstanceStatus, InstanceType, Page, REGION, Reservation, Response, SecurityGroup,
-    Snapshot, StateChange, Subnet, TagRecord, Tags, Template, Timestamp, VPC, VersionRecord, ZONES,
+    Accounts, DeletedVersion, Image, InstanceStatus, InstanceType, Page, REGION, Reservation, Response,
+    SecurityGroup, Snapshot, StateChange, Subnet, TagRecord, Tags, Template, Timestamp, VPC, VersionRecord,
+    ZONES,
 };
 
 /// Children of the answer's root element.
@@ -37,6 +38,7 @@ pub(super) fn body(response: &Response, console: Option<&[u8]>) -> Vec<El> {
         Response::Tags(found) => paged("tagSet", found, tag_record),
         Response::Images(found) => paged("imagesSet", found, image),
         Response::ImageId(id) => vec![text("imageId", id)],
+        Response::SharedWith { id, of_image, accounts } => shared_with(id, *of_image, accounts),
         Response::Snapshots(found) => paged("snapshotSet", found, snapshot),
         Response::Subnets(found) => paged("subnetSet", found, subnet),
         Response::Vpcs(vpcs) => vec![list("vpcSet", "item", vpcs.iter().map(vpc))],
@@ -168,6 +170,13 @@ fn image(image: &Image) -> Vec<El> {
         children.push(node("stateReason", [code, text("message", reason)]));
     }
     children
+}
+
+fn shared_with(id: &str, of_image: bool, accounts: &Accounts) -> Vec<El> {
+    let (name, list_name) =
+        if of_image { ("imageId", "launchPermission") } else { ("snapshotId", "createVolumePermission") };
+    let entry = |account: &String| vec![text(if account == "all" { "group" } else { "userId" }, account)];
+    vec![text(name, id), list(list_name, "item", accounts.iter().map(entry))]
 }
 
 fn snapshot(snapshot: &Snapshot) -> Vec<El> {

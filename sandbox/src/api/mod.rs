@@ -29,7 +29,8 @@ pub use serve::{CloseConnection, serve};
 
 use self::form::Form;
 use crate::world::{
-    ApiError, ApiResult, CallRecord, Effect, Fate, FaultKind, Outcome, Request, Response, Timestamp, World,
+    ApiError, ApiResult, CallRecord, Effect, Fate, FaultKind, OTHER_REGION, Outcome, Request, Response,
+    Timestamp, World,
 };
 
 /// Largest request that is read.
@@ -94,7 +95,8 @@ pub fn handle(world: &mut World, console: &dyn Console, now: Timestamp, incoming
         Err(error) => return refuse(Service::Ec2, &error, request_id),
     };
     let action = form.top(service.style()).text("Action").unwrap_or_default();
-    let called = call(world, now, parse(service, &action, &form));
+    let elsewhere = auth::region(incoming.headers, &form).as_deref() == Some(OTHER_REGION);
+    let called = call(world, now, elsewhere, parse(service, &action, &form));
     world.record(record(now, service, &action, (form.redacted(), form.unread()), &called));
     let (status, body) = match &called.result {
         Ok(response) => (200, render(service, &action, response, console, &request_id)),
@@ -116,7 +118,7 @@ fn handle_json(
         return refuse(Service::Ssm, &auth::unsigned(), request_id);
     }
     let request = ssm::parse(action, incoming.body).map(|request| Request::Ssm(Box::new(request)));
-    let called = call(world, now, request);
+    let called = call(world, now, false, request);
     let said = (ssm::logged(incoming.body), ssm::ignored(incoming.body));
     world.record(record(now, Service::Ssm, action, said, &called));
     let (status, body) = match &called.result {
@@ -127,8 +129,9 @@ fn handle_json(
     Handled { reply, effects: called.effects }
 }
 
-fn call(world: &mut World, now: Timestamp, request: ApiResult<Request>) -> Outcome {
+fn call(world: &mut World, now: Timestamp, elsewhere: bool, request: ApiResult<Request>) -> Outcome {
     match request {
+        Ok(request) if elsewhere => world.call_elsewhere(now, &request),
         Ok(request) => world.call(now, &request),
         Err(error) => Outcome {
             result: Err(error),

@@ -54,6 +54,8 @@ fn an_answer_of_ec2_has_its_shape() {
          <DescribeRegionsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>{}</requestId>\
          <regionInfo><item><regionName>us-east-1</regionName>\
          <regionEndpoint>ec2.us-east-1.amazonaws.com</regionEndpoint>\
+         <optInStatus>opt-in-not-required</optInStatus></item><item><regionName>eu-north-1</regionName>\
+         <regionEndpoint>ec2.eu-north-1.amazonaws.com</regionEndpoint>\
          <optInStatus>opt-in-not-required</optInStatus></item></regionInfo></DescribeRegionsResponse>",
         reply.request_id
     );
@@ -382,6 +384,9 @@ fn action() -> impl Strategy<Value = &'static str> {
         "DescribeTags",
         "DescribeImages",
         "CreateImage",
+        "CopyImage",
+        "ModifyImageAttribute",
+        "DescribeSnapshotAttribute",
         "DescribeSubnets",
         "DescribeInstanceStatus",
         "CreateLaunchTemplate",

@@ -175,6 +175,12 @@ impl Disk {
         Ok(())
     }
 
+    /// Image `image` has the layers of image `of`.
+    pub fn share(&self, of: &str, image: &str) {
+        let layers = self.layers(of).unwrap_or_default();
+        self.images().insert(image.to_owned(), layers);
+    }
+
     /// Forgets image `id`. Its layer stays while another image or an instance may stand on it, and goes with the
     /// sandbox.
     pub fn forget(&self, id: &str, still_used: bool) {

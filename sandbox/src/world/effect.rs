@@ -46,6 +46,13 @@ pub enum Effect {
         /// Stop a running machine first and start it again after (CreateImage without NoReboot). Otherwise copy it live.
         reboot: bool,
     },
+    /// Make an image with the disk of another one. Answer: `ImageCopied`.
+    CloneImage {
+        /// The new image.
+        image_id: String,
+        /// The other one.
+        of: String,
+    },
     /// Remove an image's disk. Machines that run from it keep running.
     DropImage {
         /// The image.

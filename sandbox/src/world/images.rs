@@ -4,7 +4,7 @@ use super::effect::Effect;
 use super::error::{ApiError, ApiResult};
 use super::filters::{self, Field, tag_field};
 use super::ids::is_well_formed;
-use super::model::{Image, ImageState, InstanceState, Snapshot, Tags, Timestamp};
+use super::model::{Accounts, Image, ImageState, InstanceState, Snapshot, Tags, Timestamp};
 use super::request::{CreateImage, DeregisterImage, Describe, DescribeImages};
 use super::response::Response;
 use super::{World, seed, tags};
@@ -12,7 +12,7 @@ use super::{World, seed, tags};
 impl World {
     pub(super) fn describe_images(&self, now: Timestamp, body: &DescribeImages) -> ApiResult<Response> {
         filters::check(&body.describe.filters, |name| image_field(None, name))?;
-        let seen = |image: &&Image| image.state != ImageState::Deregistered && now >= image.visible_at;
+        let seen = |image: &&Image| self.is_here(image) && now >= image.visible_at;
         for id in &body.describe.ids {
             self.image_id(id)?;
             self.images.get(id).filter(seen).ok_or_else(|| no_image(id))?;
@@ -29,7 +29,12 @@ impl World {
         Ok(Response::Images(filters::page(&body.describe, (1, 1000), found, |image| image.id.clone())?))
     }
 
-    fn image_id(&self, id: &str) -> ApiResult<()> {
+    /// Whether a call of the region that is asked knows the image.
+    pub(super) fn is_here(&self, image: &Image) -> bool {
+        image.state != ImageState::Deregistered && image.region == self.asked_in
+    }
+
+    pub(super) fn image_id(&self, id: &str) -> ApiResult<()> {
         if is_well_formed(id, "ami") {
             Ok(())
         } else {
@@ -41,10 +46,7 @@ impl World {
         self.named(now, std::slice::from_ref(&body.id))?;
         check_name(&body.name)?;
         tags::check_specifications(&body.tags, &["image", "snapshot"])?;
-        if let Some(image) = self.images().find(|image| !image.stock && image.name == body.name) {
-            let text = format!("AMI name {} is already in use by AMI {}", body.name, image.id);
-            return Err(ApiError::client("InvalidAMIName.Duplicate", text));
-        }
+        self.check_unused(&body.name)?;
         let Some(instance) = self.instances.get(&body.id).cloned() else {
             return Err(ApiError::missing("InstanceId"));
         };
@@ -66,6 +68,8 @@ impl World {
             volume_id: instance.volume_id.clone(),
             tags: tags_of("snapshot"),
             owner: seed::ACCOUNT.to_owned(),
+            region: seed::REGION,
+            shared_with: Accounts::new(),
         };
         let image = Image {
             id: image_id.clone(),
@@ -79,6 +83,8 @@ impl World {
             source_instance: Some(body.id.clone()),
             snapshot_id,
             tags: tags_of("image"),
+            region: seed::REGION,
+            shared_with: Accounts::new(),
             visible_at: now + ms(self.config.delays.visible_ms),
             copied: false,
             due: now,
@@ -94,30 +100,51 @@ impl World {
         Ok(Response::ImageId(image_id))
     }
 
+    pub(super) fn check_unused(&self, name: &str) -> ApiResult<()> {
+        let mut here = self.images.values().filter(|image| self.is_here(image) && !image.stock);
+        match here.find(|image| image.name == name) {
+            Some(image) => {
+                let text = format!("AMI name {name} is already in use by AMI {}", image.id);
+                Err(ApiError::client("InvalidAMIName.Duplicate", text))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The snapshot stays unless it is asked for too.
     pub(super) fn deregister_image(&mut self, body: &DeregisterImage) -> ApiResult<Response> {
-        self.image_id(&body.id)?;
-        let image = self.images.get_mut(&body.id).filter(|image| image.state != ImageState::Deregistered);
-        let image = image.ok_or_else(|| no_image(&body.id))?;
-        if image.stock {
-            let text = format!("You do not own the image {}.", body.id);
-            return Err(ApiError::client("AuthFailure", text));
-        }
+        let image = self.own_image(&body.id)?;
         image.state = ImageState::Deregistered;
+        let snapshot_id = image.snapshot_id.clone();
         if body.delete_snapshots {
-            self.snapshots.remove(&image.snapshot_id);
+            self.snapshots.remove(&snapshot_id);
         }
         self.outbox.push(Effect::DropImage { image_id: body.id.clone() });
         Ok(Response::Done)
     }
 
+    /// An image of the account in the region that is asked.
+    pub(super) fn own_image(&mut self, id: &str) -> ApiResult<&mut Image> {
+        self.image_id(id)?;
+        let asked_in = self.asked_in;
+        let here = |image: &&mut Image| image.state != ImageState::Deregistered && image.region == asked_in;
+        let image = self.images.get_mut(id).filter(here).ok_or_else(|| no_image(id))?;
+        if image.stock {
+            let text = format!("You do not own the image {id}.");
+            return Err(ApiError::client("AuthFailure", text));
+        }
+        Ok(image)
+    }
+
     pub(super) fn describe_snapshots(&self, body: &Describe) -> ApiResult<Response> {
         filters::check(&body.filters, |name| snapshot_field(None, name))?;
-        if let Some(id) = body.ids.iter().find(|id| !self.snapshots.contains_key(*id)) {
+        let here = |s: &&Snapshot| s.region == self.asked_in;
+        if let Some(id) = body.ids.iter().find(|id| self.snapshots.get(*id).filter(here).is_none()) {
             return Err(no_snapshot(id));
         }
         let mut found = Vec::new();
-        for snapshot in self.snapshots.values().filter(|s| body.ids.is_empty() || body.ids.contains(&s.id)) {
+        let named = |s: &&Snapshot| body.ids.is_empty() || body.ids.contains(&s.id);
+        for snapshot in self.snapshots.values().filter(here).filter(named) {
             if filters::matches(&body.filters, |name| snapshot_field(Some(snapshot), name))? {
                 found.push(snapshot.clone());
             }
@@ -143,7 +170,7 @@ fn is_owner(owner: &str, image: &Image) -> bool {
     }
 }
 
-fn check_name(name: &str) -> ApiResult<()> {
+pub(super) fn check_name(name: &str) -> ApiResult<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "()[] ./-'@_".contains(c);
     if (3..=128).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(());
@@ -152,11 +179,11 @@ fn check_name(name: &str) -> ApiResult<()> {
     Err(ApiError::client("InvalidAMIName.Malformed", text))
 }
 
-fn no_image(id: &str) -> ApiError {
+pub(super) fn no_image(id: &str) -> ApiError {
     ApiError::client("InvalidAMIID.NotFound", format!("The image id '[{id}]' does not exist"))
 }
 
-fn no_snapshot(id: &str) -> ApiError {
+pub(super) fn no_snapshot(id: &str) -> ApiError {
     ApiError::client("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."))
 }
 

@@ -172,7 +172,7 @@ impl World {
         if !is_well_formed(id, "ami") {
             return Err(ApiError::client("InvalidAMIID.Malformed", format!("Invalid id: \"{id}\"")));
         }
-        match self.images.get(id).map(|image| image.state) {
+        match self.images.get(id).filter(|image| image.region == super::REGION).map(|image| image.state) {
             Some(ImageState::Available) => Ok(()),
             Some(ImageState::Pending | ImageState::Failed) => Err(ApiError::client(
                 "InvalidAMIID.Unavailable",

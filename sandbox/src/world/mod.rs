@@ -18,6 +18,7 @@ mod faults;
 mod filters;
 mod health;
 mod ids;
+mod image_sharing;
 mod images;
 mod instances;
 mod launch;
@@ -57,7 +58,8 @@ pub use parameters::{Parameter, PutParameter, SsmRequest};
 pub use request::*;
 pub use response::*;
 pub use seed::{
-    ACCOUNT, DEBIAN_STOCK, DEFAULT_GROUP, INSTANCE_TYPES, MAYFLY_BARE, REGION, STOCK_OWNER, VPC, ZONES,
+    ACCOUNT, DEBIAN_STOCK, DEFAULT_GROUP, INSTANCE_TYPES, MAYFLY_BARE, OTHER_REGION, REGION, STOCK_OWNER,
+    VPC, ZONES,
 };
 pub use target_model::*;
 pub use target_request::*;
@@ -83,6 +85,9 @@ pub struct World {
     parameters: BTreeMap<String, Parameter>,
     tokens: launch::Tokens,
     template_tokens: BTreeMap<String, (u64, String, u64)>,
+    copy_tokens: BTreeMap<String, String>,
+    /// The region that the call at hand is asked in.
+    asked_in: &'static str,
     /// Data paths and open ports as they were last told.
     shown_balancers: BTreeMap<String, BalancerPlan>,
     shown_ports: BTreeMap<String, Vec<PortRange>>,
@@ -137,10 +142,20 @@ impl World {
             parameters: BTreeMap::new(),
             tokens: launch::Tokens::default(),
             template_tokens: BTreeMap::new(),
+            copy_tokens: BTreeMap::new(),
+            asked_in: seed::REGION,
             shown_balancers: BTreeMap::new(),
             shown_ports: BTreeMap::new(),
             outbox: Vec::new(),
         }
+    }
+
+    /// Answers one call to the other region, which has copies of images and nothing else.
+    pub fn call_elsewhere(&mut self, now: Timestamp, request: &Request) -> Outcome {
+        self.asked_in = seed::OTHER_REGION;
+        let outcome = self.call(now, request);
+        self.asked_in = seed::REGION;
+        outcome
     }
 
     /// Answers one call.
@@ -304,6 +319,10 @@ impl World {
     #[rustfmt::skip]
     fn ec2(&mut self, now: Timestamp, request: &Ec2Request, fault: Option<&FaultKind>) -> ApiResult<Response> {
         use Ec2Request as R;
+        if self.asked_in != seed::REGION && !request.is_of_images() {
+            let text = format!("The sandbox's region {} has images and nothing else.", self.asked_in);
+            return Err(ApiError::client("UnsupportedOperation", text));
+        }
         match request {
             R::RunInstances(body) => self.run_instances(now, body, fault),
             R::DescribeInstances(body) => self.describe_instances(now, body),
@@ -322,6 +341,11 @@ impl World {
             R::DescribeTags(body) => self.describe_tags(now, body),
             R::DescribeImages(body) => self.describe_images(now, body),
             R::CreateImage(body) => self.create_image(now, body),
+            R::CopyImage(body) => self.copy_image(now, body),
+            R::ModifyImageAttribute(body) => self.share_image(body),
+            R::DescribeImageAttribute(body) => self.image_attribute(body),
+            R::ModifySnapshotAttribute(body) => self.share_snapshot(body),
+            R::DescribeSnapshotAttribute(body) => self.snapshot_attribute(body),
             R::DeregisterImage(body) => self.deregister_image(body),
             R::DescribeSnapshots(body) => self.describe_snapshots(body),
             R::DeleteSnapshot(id) => self.delete_snapshot(id),

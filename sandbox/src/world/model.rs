@@ -223,6 +223,9 @@ impl Instance {
     }
 }
 
+/// Account ids, or the group `all`.
+pub type Accounts = std::collections::BTreeSet<String>;
+
 /// Life of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -275,6 +278,10 @@ pub struct Image {
     pub snapshot_id: String,
     /// Tags.
     pub tags: Tags,
+    /// The region it is in.
+    pub region: &'static str,
+    /// Accounts (or the group `all`) that may launch it besides its owner.
+    pub shared_with: Accounts,
     /// From here on others see it.
     pub visible_at: Timestamp,
     /// Copied; available from `due` on.
@@ -300,6 +307,10 @@ pub struct Snapshot {
     pub tags: Tags,
     /// Owner's account id.
     pub owner: String,
+    /// The region it is in.
+    pub region: &'static str,
+    /// Accounts (or the group `all`) that may make volumes and images of it.
+    pub shared_with: Accounts,
 }
 
 /// One immutable version of a launch template.

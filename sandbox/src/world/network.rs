@@ -175,17 +175,24 @@ impl World {
     }
 
     pub(super) fn describe_regions(body: &Describe) -> ApiResult<Response> {
-        let field = |name: &str| match name {
-            "region-name" => Field::one(seed::REGION),
-            "endpoint" => Field::one(format!("ec2.{}.amazonaws.com", seed::REGION)),
-            "opt-in-status" => Field::one("opt-in-not-required"),
-            _ => Field::Unknown,
-        };
-        if let Some(id) = body.ids.iter().find(|id| *id != seed::REGION) {
+        let known = [seed::REGION, seed::OTHER_REGION];
+        if let Some(id) = body.ids.iter().find(|id| !known.contains(&id.as_str())) {
             return Err(ApiError::client("InvalidParameterValue", format!("Invalid region: [{id}]")));
         }
-        let hit = filters::matches(&body.filters, field)?;
-        Ok(Response::Regions(hit.then(|| seed::REGION.to_owned()).into_iter().collect()))
+        let mut found = Vec::new();
+        for region in known {
+            let field = |name: &str| match name {
+                "region-name" => Field::one(region),
+                "endpoint" => Field::one(format!("ec2.{region}.amazonaws.com")),
+                "opt-in-status" => Field::one("opt-in-not-required"),
+                _ => Field::Unknown,
+            };
+            let named = body.ids.is_empty() || body.ids.iter().any(|id| id == region);
+            if named && filters::matches(&body.filters, field)? {
+                found.push(region.to_owned());
+            }
+        }
+        Ok(Response::Regions(found))
     }
 }
 

@@ -100,6 +100,16 @@ calls! {
         DescribeImages(DescribeImages),
         /// Make an image of an instance.
         CreateImage(CreateImage),
+        /// Copy an image to the region that is asked.
+        CopyImage(CopyImage),
+        /// Who else may launch an image.
+        ModifyImageAttribute(Share),
+        /// Who may.
+        DescribeImageAttribute(AttributeOf),
+        /// Who else may use a snapshot.
+        ModifySnapshotAttribute(Share),
+        /// Who may.
+        DescribeSnapshotAttribute(AttributeOf),
         /// Remove an image.
         DeregisterImage(DeregisterImage),
         /// List snapshots.
@@ -319,6 +329,54 @@ pub struct CreateImage {
     pub no_reboot: bool,
     /// Tags by resource type: `image`, `snapshot`.
     pub tags: BTreeMap<String, Tags>,
+}
+
+impl Ec2Request {
+    /// Whether it is about images, snapshots, tags or regions: what a region without instances has.
+    pub(super) fn is_of_images(&self) -> bool {
+        let action = self.action();
+        ["Image", "Snapshot", "Tags", "Regions"].iter().any(|part| action.contains(part))
+            && action != "CreateImage"
+    }
+}
+
+/// Body of `CopyImage`.
+#[derive(Debug, Clone, Default)]
+pub struct CopyImage {
+    /// Image id.
+    pub source: String,
+    /// The region that has it.
+    pub region: String,
+    /// Name of the copy.
+    pub name: String,
+    /// Text.
+    pub description: String,
+    /// The copy gets the tags of the image.
+    pub copy_tags: bool,
+    /// Tags by resource type: `image`, `snapshot`.
+    pub tags: BTreeMap<String, Tags>,
+    /// Idempotency token.
+    pub client_token: Option<String>,
+}
+
+/// Body of `ModifyImageAttribute` and `ModifySnapshotAttribute`: accounts, or the group `all`.
+#[derive(Debug, Clone, Default)]
+pub struct Share {
+    /// Image or snapshot id.
+    pub id: String,
+    /// Who may from now on.
+    pub add: Vec<String>,
+    /// Who may no more.
+    pub remove: Vec<String>,
+}
+
+/// Body of `DescribeImageAttribute` and `DescribeSnapshotAttribute`.
+#[derive(Debug, Clone, Default)]
+pub struct AttributeOf {
+    /// Image or snapshot id.
+    pub id: String,
+    /// Its name on the wire.
+    pub attribute: String,
 }
 
 /// Body of `DeregisterImage`.

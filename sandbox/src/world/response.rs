@@ -50,6 +50,15 @@ pub enum Response {
     Images(Page<Image>),
     /// `CreateImage`.
     ImageId(String),
+    /// `DescribeImageAttribute`, `DescribeSnapshotAttribute`.
+    SharedWith {
+        /// Image or snapshot id.
+        id: String,
+        /// Which of them.
+        of_image: bool,
+        /// Account ids, or the group `all`.
+        accounts: super::model::Accounts,
+    },
     /// `DescribeSnapshots`.
     Snapshots(Page<Snapshot>),
     /// `DescribeSubnets`, with the free addresses of each.

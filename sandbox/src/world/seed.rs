@@ -1,13 +1,15 @@
-//! The cloud on its first day: one region, three zones, the default network, and the stock images.
+//! The cloud on its first day: a region with three zones (and one for copies of images), the default network, and the stock images.
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::effect::PortRange;
-use super::model::{Image, ImageState, SecurityGroup, Snapshot, Subnet, Tags, Timestamp};
+use super::model::{Accounts, Image, ImageState, SecurityGroup, Snapshot, Subnet, Tags, Timestamp};
 use super::response::InstanceType;
 
-/// The only region.
+/// The region that instances are in.
 pub const REGION: &str = "us-east-1";
+/// The only other region: images are copied to it, and nothing else can be there.
+pub const OTHER_REGION: &str = "eu-north-1";
 /// The account that everything belongs to.
 pub const ACCOUNT: &str = "000000000000";
 /// The owner of the stock images (alias `amazon`).
@@ -82,6 +84,8 @@ pub(super) fn images(now: Timestamp) -> BTreeMap<String, Image> {
         source_instance: None,
         snapshot_id: id.replace("ami-", "snap-"),
         tags: Tags::new(),
+        region: REGION,
+        shared_with: Accounts::new(),
         visible_at: now,
         copied: true,
         due: now,
@@ -104,6 +108,8 @@ pub(super) fn snapshots(images: &BTreeMap<String, Image>) -> BTreeMap<String, Sn
         volume_id: "vol-ffffffff".to_owned(),
         tags: Tags::new(),
         owner: image.owner.clone(),
+        region: REGION,
+        shared_with: Accounts::new(),
     };
     images.values().map(snapshot).map(|s| (s.id.clone(), s)).collect()
 }

@@ -68,7 +68,9 @@ fn answers(effect: Effect) -> Vec<Observation> {
         Effect::StartMachine(spec) => vec![Observation::MachineStarted { id: spec.id }],
         Effect::StopMachine { id, .. } => vec![Observation::MachineStopped { id }],
         Effect::DestroyMachine { id } => vec![Observation::MachineGone { id }],
-        Effect::CopyImage { image_id, .. } => vec![Observation::ImageCopied { image_id }],
+        Effect::CopyImage { image_id, .. } | Effect::CloneImage { image_id, .. } => {
+            vec![Observation::ImageCopied { image_id }]
+        }
         Effect::BalancerChanged(plan) => {
             let probed = plan.probed().map(|(pool, backend)| Observation::Probed {
                 pool: pool.to_owned(),

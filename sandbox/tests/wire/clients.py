@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 FAST = {"Delay": 1, "MaxAttempts": 30}
 
 
-def client(name, **config):
-    return boto3.client(name, config=Config(**config) if config else None)
+def client(name, region=None, **config):
+    return boto3.client(name, region_name=region, config=Config(**config) if config else None)
 
 
 def bare(ec2):
@@ -141,15 +141,51 @@ def images():
     assert ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag:role", "Values": ["web"]}])["Snapshots"][0]["SnapshotId"] == snapshot
     assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["State"] == "completed"
     assert launch(ec2, ImageId=image)
+    share_and_copy(ec2, image, snapshot)
     ec2.deregister_image(ImageId=image)
     assert refused(ec2.describe_images, ImageIds=[image]) == ("InvalidAMIID.NotFound", 400)
     ec2.delete_snapshot(SnapshotId=snapshot)
     assert ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag:role", "Values": ["web"]}])["Snapshots"] == []
 
 
+def share_and_copy(ec2, image, snapshot):
+    """Other accounts may use an image and its snapshot; a copy has its own, here and in the other region."""
+    for account in ["111111111111", "222222222222"]:
+        ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": account}]})
+    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Remove": [{"UserId": "222222222222"}]})
+    shared = ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")
+    assert shared["LaunchPermissions"] == [{"UserId": "111111111111"}], shared
+    ec2.modify_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add",
+                                  UserIds=["111111111111"])
+    shared = ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+    assert shared["CreateVolumePermissions"] == [{"UserId": "111111111111"}], shared
+    bad = {"Add": [{"UserId": "me"}]}
+    assert refused(ec2.modify_image_attribute, ImageId=image, LaunchPermission=bad) == ("InvalidAMIAttributeItemValue", 400)
+    here = ec2.copy_image(Name="seed-2", SourceImageId=image, SourceRegion="us-east-1", CopyImageTags=True)["ImageId"]
+    ec2.get_waiter("image_available").wait(ImageIds=[here], WaiterConfig=FAST)
+    copied = ec2.describe_images(ImageIds=[here])["Images"][0]
+    assert copied["Tags"] == [{"Key": "role", "Value": "web"}]
+    assert copied["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"] != snapshot
+    assert launch(ec2, ImageId=here)
+    ec2.deregister_image(ImageId=here, DeleteAssociatedSnapshots=True)
+    north = client("ec2", "eu-north-1")
+    specification = [{"ResourceType": "image", "Tags": [{"Key": "made", "Value": "here"}]}]
+    arguments = dict(Name="seed", SourceImageId=image, SourceRegion="us-east-1", ClientToken="once",
+                     TagSpecifications=specification)
+    there = north.copy_image(**arguments)["ImageId"]
+    assert north.copy_image(**arguments)["ImageId"] == there
+    north.get_waiter("image_available").wait(ImageIds=[there], WaiterConfig=FAST)
+    assert [i["ImageId"] for i in north.describe_images(Owners=["self"])["Images"]] == [there]
+    assert refused(ec2.describe_images, ImageIds=[there]) == ("InvalidAMIID.NotFound", 400)
+    assert refused(north.run_instances, ImageId=there, MinCount=1, MaxCount=1) == ("UnsupportedOperation", 400)
+    assert refused(ec2.run_instances, ImageId=there, MinCount=1, MaxCount=1)[0] == "InvalidAMIID.NotFound"
+    north.deregister_image(ImageId=there, DeleteAssociatedSnapshots=True)
+    assert north.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+
+
 def network():
     ec2 = client("ec2")
-    assert [r["RegionName"] for r in ec2.describe_regions()["Regions"]] == ["us-east-1"]
+    assert [r["RegionName"] for r in ec2.describe_regions()["Regions"]] == ["us-east-1", "eu-north-1"]
     zones = ec2.describe_availability_zones(Filters=[{"Name": "state", "Values": ["available"]}])["AvailabilityZones"]
     assert [z["ZoneName"] for z in zones] == ["us-east-1a", "us-east-1b", "us-east-1c"]
     vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]

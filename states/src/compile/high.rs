@@ -80,12 +80,13 @@ pub(crate) struct High {
 /// # Errors
 /// Everything that is wrong in the files, as far as it can be told in one run.
 pub fn high(session: &Session<'_>, matches: &[(String, Vec<String>)]) -> Result<Map, Errors> {
-    on_stack(|| {
+    let high = on_stack(|| {
         let gathered = crate::pillar::compiled(session)
             .and_then(|pillar| gather(session, matches, &Written::default(), pillar));
         let all = |high: High| high.decls.iter().map(|(id, d)| (id.clone(), Value::Map(shown(d)))).collect();
         Ok(gathered.map(all))
-    })?
+    })?;
+    super::discreet(session, high)
 }
 
 /// A declaration as Salt prints it.

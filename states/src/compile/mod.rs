@@ -102,12 +102,18 @@ fn low(
                 Ok(LowState { lines: lines.clone(), ..low })
             });
             let compiled = compiled.map_err(|errors| errors.without(&secrets::secrets(&plain)))?;
-            Ok(LowState { pillar: plain, ..compiled })
+            Ok(LowState { pillar: plain, secrets: session.functions.secrets(), ..compiled })
         };
         let (compiled, seen) = kept::during(run);
+        let compiled = discreet(session, compiled);
         Ok(compiled.map(|low| (low, seen)))
     });
     compiled?
+}
+
+/// What is wrong, without what was decrypted.
+pub(crate) fn discreet<T>(session: &Session<'_>, compiled: Result<T, Errors>) -> Result<T, Errors> {
+    compiled.map_err(|errors| errors.without(session.functions.secrets().texts()))
 }
 
 fn compile(session: &Session<'_>, mut high: High) -> Result<LowState, Errors> {

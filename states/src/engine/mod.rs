@@ -295,7 +295,7 @@ impl<'e> Run<'_, 'e, '_> {
     fn take(&mut self, i: usize) {
         let (n, total) = (self.report.steps.len(), self.total());
         let chunk = self.chunk(i);
-        self.observer.on_step_start(n, total, &shown(chunk));
+        self.tell_start(n, total, chunk);
         let started = self.shared.context.host.now();
         let verdict = self.judge(i);
         self.done[i] = Some(n);
@@ -429,7 +429,12 @@ impl<'e> Run<'_, 'e, '_> {
             step.origin = self.shared.low.lines.origin(&step.origin);
         }
         step.duration_ms = ((ended - step.started) * 1e6).round().max(0.0) / 1e3;
+        self.shared.low.secrets.hide_in_step(step);
         self.observer.on_step_end(step, self.done.len());
+    }
+
+    fn tell_start(&mut self, n: usize, total: usize, chunk: &Chunk) {
+        self.observer.on_step_start(n, total, &self.shared.low.secrets.hide_in_chunk(shown(chunk)));
     }
 
     /// At the end: mod_watch of each step that listens to one that changed, once each. After `failhard` too: what has
@@ -470,7 +475,7 @@ impl<'e> Run<'_, 'e, '_> {
         let listener =
             Chunk { id: format!("listener_{}", chunk.id), fun: "mod_watch".to_owned(), ..chunk.clone() };
         let n = self.report.steps.len();
-        self.observer.on_step_start(n, self.total(), &shown(&listener));
+        self.tell_start(n, self.total(), &listener);
         let started = self.shared.context.host.now();
         let ret = carry::hear(&self.shared.of(i, &self.facts, self.options.test));
         self.lookout.something_happened(i);
@@ -485,7 +490,10 @@ impl<'e> Run<'_, 'e, '_> {
     fn tell_what_is_left(&mut self) {
         if self.report.stopped.is_some() {
             let left = (0..self.total()).filter(|i| self.done[*i].is_none());
-            self.report.left = left.map(|i| describe(self.shared.low, self.chunk(i))).collect();
+            let secrets = &self.shared.low.secrets;
+            let told = |i| secrets.hide(&describe(self.shared.low, self.chunk(i))).into_owned();
+            self.report.left = left.map(told).collect();
+            self.report.stopped = self.report.stopped.take().map(|why| secrets.hide(&why).into_owned());
         }
     }
 }

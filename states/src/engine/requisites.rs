@@ -51,6 +51,11 @@ const KEYS: [(&str, Kind, Quantity); 12] = [
     ("listen_in", Kind::ListenIn, Quantity::Plain),
 ];
 
+/// Whether an argument of a step names others that it depends on.
+pub(crate) fn is_requisite(key: &str) -> bool {
+    KEYS.iter().any(|(known, ..)| *known == key)
+}
+
 #[derive(Debug, Clone, PartialEq)]
 struct Group {
     kind: Kind,

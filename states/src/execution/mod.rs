@@ -25,7 +25,9 @@ mod timezone;
 
 use std::sync::Arc;
 
+use crate::decrypt::{Block, Keys};
 use crate::host::Host;
+use crate::secrets::Secrets;
 use crate::session::Functions;
 use crate::value::{Map, Value};
 use asked::Asked;
@@ -64,12 +66,19 @@ const TABLES: &[Table] = &[
 /// The functions of one machine.
 pub struct MachineFunctions {
     host: Arc<dyn Host>,
+    keys: Keys,
 }
 
 impl MachineFunctions {
     /// Functions that ask `host`.
     pub fn new(host: Arc<dyn Host>) -> Self {
-        Self { host }
+        Self { host, keys: Keys::default() }
+    }
+}
+
+impl Drop for MachineFunctions {
+    fn drop(&mut self) {
+        self.keys.close(self.host.as_ref());
     }
 }
 
@@ -89,6 +98,14 @@ impl Functions for MachineFunctions {
 
     fn has(&self, name: &str) -> bool {
         find(name).is_some()
+    }
+
+    fn decrypt(&self, block: &Block<'_>) -> Result<String, String> {
+        self.keys.open(block, self.host.as_ref())
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.keys.secrets()
     }
 }
 

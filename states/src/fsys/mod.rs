@@ -292,8 +292,13 @@ fn hashing(from: &mut dyn Read, mut part: impl FnMut(&[u8]) -> io::Result<()>) -
 
 /// Read a text file of at most `limit` bytes.
 pub fn read_text(path: &Path, limit: usize) -> Result<String> {
-    let content = read(path, limit)?;
     let too_long = || Error::at("read", path)(io::Error::other(format!("longer than {limit} bytes")));
+    let (file, stat) = open_regular(path)?;
+    // A sparse file says that it is longer than anybody can read.
+    if stat.len > limit as u64 {
+        return Err(too_long());
+    }
+    let content = read_open(file, stat.len, limit).map_err(Error::at("read", path))?;
     let Content::Whole(bytes) = content else { return Err(too_long()) };
     String::from_utf8(bytes).map_err(|_| Error::at("read", path)(io::Error::other("not UTF-8 text")))
 }

@@ -188,9 +188,19 @@ const SOURCES: &[(&str, &str)] = &[
     ("lines.rs", "patience: where a line came from, at worst less exactly"),
     ("render.rs", "kept::volatile"),
 ];
-/// Rooms that a compile enters by `Scene::call_machine` alone, or after it is done.
-const BEHIND: &[&str] =
-    &["engine", "execution", "fsys", "grains", "host", "host.rs", "modules", "report", "report.rs"];
+/// Rooms that a compile enters by `Scene::call_machine` or `Scene::opened` alone, or after it is done.
+const BEHIND: &[&str] = &[
+    "decrypt",
+    "engine",
+    "execution",
+    "fsys",
+    "grains",
+    "host",
+    "host.rs",
+    "modules",
+    "report",
+    "report.rs",
+];
 const WORDS: &[&str] = &[
     "disallowed_methods",
     "rand::",

@@ -12,6 +12,7 @@ mod notify;
 mod output;
 mod place;
 mod prepare;
+mod record;
 mod socket_unit;
 mod sockets;
 mod spawn;
@@ -24,6 +25,7 @@ use super::{Error, Status, Supervisor, valid_name};
 use keeper::{Ask, Handle, House};
 use load::Units;
 use output::Logs;
+use record::Records;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -67,22 +69,49 @@ pub struct Report {
     pub listening: Vec<SocketAddr>,
 }
 
-/// The built-in supervisor. Dropping it leaves the services running; [`Builtin::stop_all`] ends them.
+/// What is made of any text in the place of a record or a unit, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    if let Some(record) = record::Record::parse(text) {
+        assert!(record.process.is_none_or(|process| process.pid > 1));
+    }
+    let with = text::Specifiers {
+        name: "web".into(),
+        user: "root".into(),
+        home: "/root".into(),
+        hostname: "box".into(),
+    };
+    if let Ok(all) = text::directives(Path::new("/unit"), text) {
+        let _ = unit::Service::from_directives(&all, &with).map_err(|e| e.to_string());
+        let _ = socket_unit::Sockets::from_directives(&all, &with).map_err(|e| e.to_string());
+    }
+    let _ = text::environment_file(Path::new("/env"), text);
+}
+
+/// The built-in supervisor. Dropping it leaves the services running, for the next one of the same root to keep;
+/// [`Builtin::stop_all`] ends them.
 pub struct Builtin {
     house: Arc<House>,
     keepers: Mutex<BTreeMap<String, Arc<Handle>>>,
 }
 
 impl Builtin {
-    /// A supervisor with no service running yet.
+    /// A supervisor of the services that one before it left running, if there was one.
     pub fn new(options: Options) -> Self {
         let house = House {
             units: Units { root: options.root.clone() },
             logs: Logs { directory: options.log_dir, cap: options.log_cap },
+            records: Records { directory: options.root.join("run/mayfly/services") },
             notify_dir: options.root.join("run/mayfly/notify"),
             root: options.root,
         };
-        Self { house: Arc::new(house), keepers: Mutex::new(BTreeMap::new()) }
+        let builtin = Self { house: Arc::new(house), keepers: Mutex::new(BTreeMap::new()) };
+        for service in builtin.house.records.services() {
+            if let Err(error) = builtin.keeper(&service) {
+                tracing::warn!(service, "it may have been left running, and is not kept: {error}");
+            }
+        }
+        builtin
     }
 
     /// Every service that was started since, by name.
@@ -122,7 +151,8 @@ impl Builtin {
         if let Some(handle) = keepers.get(service) {
             return Ok(handle.clone());
         }
-        if self.house.units.find(service, ".service").is_none() {
+        let left = || self.house.records.read(service).is_some();
+        if self.house.units.find(service, ".service").is_none() && !left() {
             return Err(Error::Unknown { supervisor: NAME, service: service.to_owned() });
         }
         let handle = Handle::new(service, self.house.clone()).map_err(|e| Error::Failed {

@@ -65,7 +65,7 @@ pub fn detect(root: &Path) -> Kind {
 /// A supervisor of a kind. Services of the built-in one end with [`Supervisor::shutdown`].
 pub fn open(kind: Kind, options: Options) -> Arc<dyn Supervisor> {
     match kind {
-        Kind::Systemd => Arc::new(Systemd::default()),
+        Kind::Systemd => Arc::new(Systemd::default().below(&options.root)),
         Kind::Supervisord => Arc::new(Supervisord::find(&options.root)),
         Kind::Sysv => Arc::new(Sysv::new(&options.root)),
         Kind::Builtin => Arc::new(Builtin::new(options)),

@@ -369,6 +369,22 @@ impl Supervisor for Supervisord {
     }
 }
 
+/// What is made of any bytes in the place of the list of processes, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(answer: &[u8]) {
+    if let Some(Value::Array(list)) = super::xmlrpc::fuzz(answer) {
+        for process in list.iter().filter_map(Process::from_value) {
+            let _ = (process.start_result(), process.full_name(), process.is_up(), process.is_down());
+        }
+    }
+}
+
+/// What is made of any text in the place of supervisord's configuration, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_configuration(text: &str) {
+    let _ = from_configuration(text, Path::new("/etc"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,18 +1,35 @@
-//! systemd, through `systemctl`.
+//! systemd, through `systemctl`: it speaks D-Bus to process 1 for us, which no program of our size could do cheaper.
+
+// Effects: looks for drop-ins that systemd has not read.
+#![allow(clippy::disallowed_methods)]
 
 use super::{Error, Status, Supervisor, valid_name};
 use crate::command;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const NAME: &str = "systemd";
 /// systemd has its own deadlines, of 90 s unless the unit says otherwise; this is for when it does not answer.
 const TIMEOUT: Duration = Duration::from_secs(300);
+const START_LIMIT: &str = "start-limit-hit";
+/// What is asked about a unit.
+const PROPERTIES: &str = "--property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,Result,\
+                          ExecMainStatus";
+
+/// Where drop-ins are, below the root; of systemd.unit(5) those that packages and administrators write to.
+const DROP_INS: [&str; 5] = [
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
 
 /// systemd, by the `systemctl` found in the usual places.
 #[derive(Debug, Clone)]
 pub struct Systemd {
     systemctl: PathBuf,
+    root: PathBuf,
 }
 
 impl Default for Systemd {
@@ -29,12 +46,22 @@ struct Shown {
     main_pid: u32,
     file_state: String,
     reload_needed: bool,
+    drop_ins: Vec<String>,
+    /// Why it failed last: `exit-code`, `timeout`, `start-limit-hit`, …
+    result: String,
+    exit_status: String,
 }
 
 impl Systemd {
     /// systemd by this `systemctl`.
     pub fn new(systemctl: impl Into<PathBuf>) -> Self {
-        Self { systemctl: systemctl.into() }
+        Self { systemctl: systemctl.into(), root: PathBuf::from("/") }
+    }
+
+    /// The same for a systemd whose `/` is this directory here.
+    #[must_use]
+    pub fn below(self, root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), ..self }
     }
 
     fn systemctl(&self, arguments: Vec<String>, service: &str, verb: &'static str) -> Result<String, Error> {
@@ -59,17 +86,50 @@ impl Systemd {
         self.systemctl(show_arguments(service), service, "look at").map(|text| shown(&text))
     }
 
-    /// Do something to a unit that exists, after systemd has read its file anew where that changed.
+    /// Do something to a unit that exists, after systemd has read its files anew where they changed.
     fn job(&self, service: &str, verb: &'static str) -> Result<(), Error> {
         let shown = self.show(service)?;
         // A unit file that was just written is not found until systemd has looked again.
-        if shown.reload_needed || shown.load == "not-found" {
+        if shown.reload_needed || shown.load == "not-found" || self.has_unread_drop_in(service, &shown) {
             self.systemctl(vec!["daemon-reload".into()], service, verb)?;
         }
         if shown.load == "not-found" && self.show(service)?.load == "not-found" {
             return Err(Error::Unknown { supervisor: NAME, service: service.to_owned() });
         }
-        self.systemctl(job_arguments(verb, service), service, verb).map(drop)
+        match self.systemctl(job_arguments(verb, service), service, verb) {
+            Err(Error::Failed { reason, .. }) => self.after_failure(service, verb, &reason),
+            other => other.map(drop),
+        }
+    }
+
+    /// systemd counts what we ask for among the starts in a row, and refuses more than `StartLimitBurst=` of them; then
+    /// the service is down for no fault of its own. Forget the count and start it. What else failed is said.
+    fn after_failure(&self, service: &str, verb: &'static str, reason: &str) -> Result<(), Error> {
+        let failed = |reason| Error::Failed { supervisor: NAME, service: service.to_owned(), verb, reason };
+        let shown = self.show(service)?;
+        if !matches!(verb, "start" | "restart") || shown.result != START_LIMIT {
+            return Err(failed(with_result(reason, &shown)));
+        }
+        self.systemctl(job_arguments("reset-failed", service), service, verb)?;
+        match self.systemctl(job_arguments("start", service), service, verb) {
+            Err(Error::Failed { reason, .. }) => Err(failed(with_result(&reason, &self.show(service)?))),
+            other => other.map(drop),
+        }
+    }
+
+    /// Whether there is a drop-in that systemd does not know. It says itself that it needs a reload when a file that it
+    /// knows has changed, but keeps a list of directories and misses a new one.
+    fn has_unread_drop_in(&self, service: &str, shown: &Shown) -> bool {
+        let folders = DROP_INS.map(|place| Path::new(place).join(format!("{}.d", unit(service))));
+        let there = folders.iter().flat_map(|folder| {
+            let entries = std::fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten();
+            entries.map(move |entry| Path::new("/").join(folder).join(entry.file_name()))
+        });
+        let mut configurations = there.filter(|path| path.extension().is_some_and(|e| e == "conf"));
+        // A name found in one directory hides it in the others.
+        let known =
+            |path: &PathBuf| shown.drop_ins.iter().any(|k| Path::new(k).file_name() == path.file_name());
+        configurations.any(|path| !known(&path))
     }
 }
 
@@ -84,12 +144,11 @@ fn unit(service: &str) -> String {
 }
 
 fn show_arguments(service: &str) -> Vec<String> {
-    let properties = "--property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload";
-    vec!["show".into(), properties.into(), "--".into(), unit(service)]
+    vec!["show".into(), PROPERTIES.into(), "--".into(), unit(service)]
 }
 
 fn job_arguments(verb: &str, service: &str) -> Vec<String> {
-    vec!["--no-ask-password".into(), "--quiet".into(), verb.into(), "--".into(), unit(service)]
+    vec!["--no-ask-password".into(), verb.into(), "--".into(), unit(service)]
 }
 
 /// A unit that is not there yet can be masked too.
@@ -120,10 +179,23 @@ fn shown(text: &str) -> Shown {
             "MainPID" => shown.main_pid = value.parse().unwrap_or_default(),
             "UnitFileState" => shown.file_state = value.to_owned(),
             "NeedDaemonReload" => shown.reload_needed = value == "yes",
+            "DropInPaths" => shown.drop_ins = value.split_whitespace().map(str::to_owned).collect(),
+            "Result" => shown.result = value.to_owned(),
+            "ExecMainStatus" => shown.exit_status = value.to_owned(),
             _ => {}
         }
     }
     shown
+}
+
+/// systemctl's words, and what became of the unit.
+fn with_result(reason: &str, shown: &Shown) -> String {
+    let status = Some(shown.exit_status.as_str()).filter(|s| !matches!(*s, "" | "0"));
+    let status = status.map_or(String::new(), |s| format!(", status {s}"));
+    match shown.result.as_str() {
+        "" | "success" => reason.to_owned(),
+        result => format!("{result}{status}: {reason}"),
+    }
 }
 
 fn status_of(shown: &Shown) -> Status {
@@ -201,6 +273,13 @@ impl Supervisor for Systemd {
     }
 }
 
+/// What is made of any text in the place of `systemctl show`, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let shown = shown(text);
+    let _ = (status_of(&shown), enabled_of(&shown), masked_of(&shown, true), with_result(text, &shown));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,12 +288,10 @@ mod tests {
     fn commands_by_exact_text() {
         assert_eq!(
             show_arguments("web").join(" "),
-            "show --property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload -- web.service"
+            "show --property=LoadState,ActiveState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,Result,\
+             ExecMainStatus -- web.service"
         );
-        assert_eq!(
-            job_arguments("restart", "web").join(" "),
-            "--no-ask-password --quiet restart -- web.service"
-        );
+        assert_eq!(job_arguments("restart", "web").join(" "), "--no-ask-password restart -- web.service");
         assert_eq!(
             mask_arguments("mask", "web", true).join(" "),
             "--no-ask-password --quiet --runtime mask -- web.service"

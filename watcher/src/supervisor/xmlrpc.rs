@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// A list of all processes is about a kilobyte for each.
 const MAX_ANSWER: usize = 16 << 20;
+/// That list is eleven elements deep.
+const MAX_DEPTH: usize = 64;
 
 /// Why there is no value.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +82,9 @@ fn understand(answer: &[u8]) -> Result<Value, CallError> {
             ));
         }
     }
+    if depth(body) > MAX_DEPTH {
+        return Err(CallError::Answer(format!("nested deeper than {MAX_DEPTH}")));
+    }
     if let Ok(response) = MethodResponse::from_xml(body) {
         return Ok(response.value);
     }
@@ -91,9 +96,44 @@ fn understand(answer: &[u8]) -> Result<Value, CallError> {
     }
 }
 
+/// How deep the elements of a text are nested: bounded before a parser that may recurse sees it.
+fn depth(xml: &str) -> usize {
+    let (mut now, mut deepest) = (0usize, 0usize);
+    for piece in xml.split('<').skip(1) {
+        let tag = piece.split('>').next().unwrap_or_default();
+        if tag.starts_with('/') {
+            now = now.saturating_sub(1);
+        } else if !tag.starts_with(['?', '!']) && !tag.ends_with('/') {
+            now += 1;
+            deepest = deepest.max(now);
+        }
+    }
+    deepest
+}
+
+/// What is made of any bytes in the place of an answer, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(answer: &[u8]) -> Option<Value> {
+    understand(answer).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn depth_is_that_of_open_elements() {
+        for (xml, expected) in [
+            ("", 0),
+            ("text", 0),
+            ("<?xml version='1.0'?><a><b/><c>x</c></a>", 2),
+            ("<a></a></a><b><c>", 2),
+            ("<!-- x --><a>", 1),
+            ("<a", 1),
+        ] {
+            assert_eq!(depth(xml), expected, "{xml}");
+        }
+    }
 
     fn http(status: &str, body: &str) -> Vec<u8> {
         format!("HTTP/1.0 {status}\r\nServer: x\r\n\r\n{body}").into_bytes()

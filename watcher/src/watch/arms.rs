@@ -3,15 +3,12 @@
 // Effects: inotify.
 #![allow(clippy::disallowed_methods)]
 
-use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Config, EventKind, INotifyWatcher, RecursiveMode, Watcher};
+use super::inotify::{Queue, Touch};
+use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// More paths than this at once are not told one by one; everything is looked at instead.
-const MAX_TOLD: usize = 4096;
+use std::sync::Arc;
 
 /// What happened since it was last asked.
 #[derive(Debug, Default)]
@@ -22,107 +19,139 @@ pub(crate) struct Happened {
     pub(crate) rescan: bool,
 }
 
-/// What happened to a path.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Touch {
-    /// It was created, removed or renamed.
-    pub(crate) structural: bool,
-    /// It was removed or renamed.
-    pub(crate) gone: bool,
-}
-
-impl Happened {
-    fn is_empty(&self) -> bool {
-        self.paths.is_empty() && !self.rescan
-    }
+/// A directory under watch.
+struct Armed {
+    /// Device and inode.
+    identity: (u64, u64),
+    number: i32,
+    /// What happens to the files in it is told too.
+    content: bool,
 }
 
 /// The watches of one watcher.
 pub(crate) struct Arms {
-    inotify: Option<INotifyWatcher>,
-    /// Directories by real path, with device and inode.
-    armed: HashMap<PathBuf, (u64, u64)>,
-    happened: Arc<Mutex<Happened>>,
+    queue: Option<Queue>,
+    /// Directories by real path.
+    armed: HashMap<PathBuf, Armed>,
+    /// What the kernel's numbers mean; a directory that is mounted twice has two names.
+    names: HashMap<i32, Vec<PathBuf>>,
+    wake: Arc<dyn Fn() + Send + Sync>,
     /// Watches that may be used; the kernel's own limit comes on top.
     budget: usize,
     /// Why not everything is armed.
     pub(crate) limited: Option<String>,
+    /// How often the kernel threw events away.
+    pub(crate) overflows: u64,
 }
 
 impl Arms {
     /// Start watching nothing. `wake` is called when something happened after [`Arms::happened`] was last asked.
-    pub(crate) fn new(budget: Option<usize>, wake: impl Fn() + Send + 'static) -> Self {
-        let happened: Arc<Mutex<Happened>> = Arc::default();
-        let told = happened.clone();
-        let handler = move |event: notify::Result<notify::Event>| {
-            let mut happened = told.lock().unwrap_or_else(PoisonError::into_inner);
-            let quiet = happened.is_empty();
-            note(&mut happened, event);
-            if quiet && !happened.is_empty() {
-                wake();
-            }
+    pub(crate) fn new(budget: Option<usize>, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let mut arms = Self {
+            queue: None,
+            armed: HashMap::new(),
+            names: HashMap::new(),
+            wake: Arc::new(wake),
+            budget: budget.unwrap_or(usize::MAX),
+            limited: None,
+            overflows: 0,
         };
-        let (inotify, limited) = match INotifyWatcher::new(handler, Config::default()) {
-            Ok(inotify) => (Some(inotify), None),
-            Err(error) => (None, Some(no_instance(&error))),
-        };
-        Self { inotify, armed: HashMap::new(), happened, budget: budget.unwrap_or(usize::MAX), limited }
+        arms.open();
+        arms
+    }
+
+    /// Have a queue, if the kernel gives one (now).
+    pub(crate) fn open(&mut self) {
+        if self.queue.is_some() {
+            return;
+        }
+        let wake = self.wake.clone();
+        match Queue::open(move || wake()) {
+            Ok(queue) => self.queue = Some(queue),
+            Err(error) => self.limited = Some(no_instance(&error)),
+        }
     }
 
     /// Take what happened.
-    pub(crate) fn happened(&self) -> Happened {
-        std::mem::take(&mut *self.happened.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn happened(&mut self) -> Happened {
+        let Some(noted) = self.queue.as_ref().map(Queue::take) else { return Happened::default() };
+        self.overflows += u64::from(noted.overflowed);
+        let mut happened = Happened { rescan: noted.lost, ..Happened::default() };
+        for ((number, name), touch) in noted.touched {
+            // A number that means nothing is of a watch that was released: looked at since.
+            for directory in self.names.get(&number).into_iter().flatten() {
+                let path = if name.is_empty() { directory.clone() } else { directory.join(&name) };
+                happened.paths.entry(path).or_default().and(touch);
+            }
+        }
+        for path in noted.ended.iter().filter_map(|number| self.names.remove(number)).flatten() {
+            self.armed.remove(&path);
+            happened.paths.entry(path).or_default().structural = true;
+        }
+        happened
     }
 
-    /// Arm the directories that are not yet; gives those that were armed now and those that could not be.
-    pub(crate) fn arm<'a>(&mut self, wanted: impl Iterator<Item = &'a PathBuf>) -> (bool, bool) {
+    /// Arm the directories that are not yet, with their content where that is wanted; gives whether any was armed now,
+    /// and whether any could not be.
+    pub(crate) fn arm<'a>(&mut self, wanted: impl Iterator<Item = (&'a PathBuf, bool)>) -> (bool, bool) {
         let (mut fresh, mut failed) = (false, false);
-        for path in wanted {
-            match identity(path) {
-                // A watch on what is gone would be a watch on its parent, which is wanted too.
-                None => _ = self.disarm(path),
-                Some(now) if self.armed.get(path) == Some(&now) => {}
-                Some(now) => match self.watch(path, now) {
-                    Ok(()) => fresh = true,
-                    Err(()) => failed = true,
-                },
+        for (path, content) in wanted {
+            let Some(identity) = identity(path) else {
+                self.disarm(path);
+                continue;
+            };
+            match self.armed.get(path) {
+                Some(armed) if armed.identity == identity && armed.content >= content => continue,
+                Some(armed) if armed.identity == identity => {}
+                _ => self.disarm(path),
+            }
+            match self.watch(path, identity, content) {
+                Ok(()) => fresh = true,
+                Err(()) => failed = true,
             }
         }
         (fresh, failed)
     }
 
-    fn watch(&mut self, path: &Path, identity: (u64, u64)) -> Result<(), ()> {
-        self.disarm(path);
-        if self.armed.len() >= self.budget {
+    fn watch(&mut self, path: &Path, identity: (u64, u64), content: bool) -> Result<(), ()> {
+        if !self.armed.contains_key(path) && self.armed.len() >= self.budget {
             self.limited = Some(no_watches());
             return Err(());
         }
-        let inotify = self.inotify.as_mut().ok_or(())?;
-        match inotify.watch(path, RecursiveMode::NonRecursive) {
-            Ok(()) => {
-                self.armed.insert(path.to_owned(), identity);
-                Ok(())
-            }
-            Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => Ok(()),
+        let number = match self.queue.as_ref().ok_or(())?.add(path, content) {
+            Ok(number) => number,
+            // It went or became something else meanwhile, of which its parent tells.
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             Err(error) => {
-                let limit = matches!(error.kind, notify::ErrorKind::MaxFilesWatch);
-                self.limited =
-                    Some(if limit { no_watches() } else { format!("{}: {error}", path.display()) });
-                Err(())
+                let full = error == Errno::NOSPC;
+                self.limited = Some(if full { no_watches() } else { format!("{}: {error}", path.display()) });
+                return Err(());
             }
+        };
+        self.armed.insert(path.to_owned(), Armed { identity, number, content });
+        let names = self.names.entry(number).or_default();
+        if !names.iter().any(|name| name == path) {
+            names.push(path.to_owned());
         }
+        Ok(())
     }
 
     /// Release what is not in the set.
     pub(crate) fn keep(&mut self, wanted: &BTreeSet<&PathBuf>) {
         let stale: Vec<_> = self.armed.keys().filter(|path| !wanted.contains(path)).cloned().collect();
-        stale.iter().for_each(|path| _ = self.disarm(path));
+        stale.iter().for_each(|path| self.disarm(path));
     }
 
-    /// A directory was moved or removed: kernel watches follow the inode, ours the name. Trust none.
+    /// A directory was moved: the kernel's watches follow it, and our names do not.
+    pub(crate) fn distrust_below(&mut self, path: &Path) {
+        let below: Vec<_> = self.armed.keys().filter(|armed| armed.starts_with(path)).cloned().collect();
+        below.iter().for_each(|path| self.disarm(path));
+    }
+
+    /// Events were lost, that of a move perhaps among them.
     pub(crate) fn distrust(&mut self) {
         let all: Vec<_> = self.armed.keys().cloned().collect();
-        all.iter().for_each(|path| _ = self.disarm(path));
+        all.iter().for_each(|path| self.disarm(path));
     }
 
     /// Whether the path is a directory that is armed.
@@ -135,13 +164,14 @@ impl Arms {
         self.armed.len()
     }
 
-    fn disarm(&mut self, path: &Path) -> bool {
-        let was = self.armed.remove(path).is_some();
-        if let (true, Some(inotify)) = (was, self.inotify.as_mut()) {
-            // It fails when the kernel dropped the watch with its directory, which is as well.
-            let _ = inotify.unwatch(path);
+    fn disarm(&mut self, path: &Path) {
+        let Some(Armed { number, .. }) = self.armed.remove(path) else { return };
+        let Some(names) = self.names.get_mut(&number) else { return };
+        names.retain(|name| name != path);
+        if names.is_empty() {
+            self.names.remove(&number);
+            self.queue.iter().for_each(|queue| queue.remove(number));
         }
-        was
     }
 }
 
@@ -149,33 +179,12 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     path.symlink_metadata().ok().filter(std::fs::Metadata::is_dir).map(|m| (m.dev(), m.ino()))
 }
 
-/// Note an event. Reading is none: our own looking would wake us for ever.
-fn note(happened: &mut Happened, event: notify::Result<notify::Event>) {
-    let Ok(event) = event else {
-        happened.rescan = true;
-        return;
-    };
-    let (structural, gone) = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => (false, false),
-        EventKind::Access(_) => return,
-        EventKind::Create(_) => (true, false),
-        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => (true, true),
-        EventKind::Any | EventKind::Modify(_) | EventKind::Other => (false, false),
-    };
-    happened.rescan |= event.need_rescan() || happened.paths.len() >= MAX_TOLD;
-    if happened.rescan {
-        return happened.paths.clear();
-    }
-    for path in event.paths {
-        let touch = happened.paths.entry(path).or_default();
-        touch.structural |= structural;
-        touch.gone |= gone;
-    }
-}
-
 fn kernel_value(name: &str) -> String {
-    let value = std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).unwrap_or_default();
-    if value.trim().is_empty() { "unknown".into() } else { value.trim().to_owned() }
+    // A user namespace may have a limit of its own, below that of the machine.
+    let of = |path: String| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let own = of(format!("/proc/sys/user/{}", name.replacen("max_user_", "max_inotify_", 1)));
+    let machine = of(format!("/proc/sys/fs/inotify/{name}"));
+    own.into_iter().chain(machine).min().map_or_else(|| "unknown".into(), |value| value.to_string())
 }
 
 fn no_watches() -> String {
@@ -185,7 +194,7 @@ fn no_watches() -> String {
     )
 }
 
-fn no_instance(error: &notify::Error) -> String {
+fn no_instance(error: &std::io::Error) -> String {
     let now = kernel_value("max_user_instances");
     format!(
         "no inotify instance could be made ({error}; fs.inotify.max_user_instances is {now}): raise it with sysctl; \
@@ -196,60 +205,24 @@ fn no_instance(error: &notify::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
-    use std::time::Duration;
-
-    const LONG: Duration = Duration::from_secs(20);
 
     #[test]
-    fn an_overflowed_queue_asks_for_a_rescan() {
+    fn a_directory_is_armed_once_and_again_when_it_is_another_or_more_is_wanted() {
         let dir = tempfile::tempdir().unwrap();
-        let (wake, woken) = channel();
-        let mut arms = Arms::new(None, move || _ = wake.send(()));
-        let path = dir.path().to_owned();
-        assert_eq!(arms.arm([&path].into_iter()), (true, false));
-        let capacity: usize = kernel_value("max_queued_events").parse().unwrap();
-        {
-            // The thread that empties the kernel's queue waits for this lock.
-            let held = arms.happened.clone();
-            let _held = held.lock().unwrap();
-            let (a, b) = (path.join("a"), path.join("b"));
-            std::fs::write(&a, "").unwrap();
-            // Two events each; what the thread had read already is made up for amply.
-            for _ in 0..capacity {
-                std::fs::rename(&a, &b).unwrap();
-                std::fs::rename(&b, &a).unwrap();
-            }
-        }
-        woken.recv_timeout(LONG).unwrap();
-        let deadline = std::time::Instant::now() + LONG;
-        while !arms.happened().rescan {
-            assert!(std::time::Instant::now() < deadline, "no rescan was asked for");
-            let _ = woken.recv_timeout(LONG);
-        }
-    }
-
-    #[test]
-    fn many_paths_at_once_are_told_as_a_rescan() {
-        let mut happened = Happened::default();
-        for number in 0..=MAX_TOLD {
-            let event = notify::Event::new(EventKind::Create(notify::event::CreateKind::File));
-            note(&mut happened, Ok(event.add_path(PathBuf::from(number.to_string()))));
-        }
-        assert!(happened.rescan && happened.paths.is_empty());
-    }
-
-    #[test]
-    fn reading_is_no_event() {
-        let dir = tempfile::tempdir().unwrap();
-        let (wake, woken) = channel();
-        let mut arms = Arms::new(None, move || _ = wake.send(()));
-        let path = dir.path().to_owned();
-        std::fs::write(path.join("a"), "x").unwrap();
-        arms.arm([&path].into_iter());
-        std::fs::read(path.join("a")).unwrap();
-        std::fs::write(path.join("b"), "x").unwrap();
-        woken.recv_timeout(LONG).unwrap();
-        assert!(!arms.happened().paths.contains_key(&path.join("a")));
+        let mut arms = Arms::new(None, || ());
+        let path = dir.path().join("d");
+        assert_eq!(arms.arm([(&path, false)].into_iter()), (false, false), "it is not there");
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(arms.arm([(&path, false)].into_iter()), (true, false));
+        assert_eq!(arms.arm([(&path, false)].into_iter()), (false, false));
+        assert_eq!(arms.arm([(&path, true)].into_iter()), (true, false), "its content too");
+        assert_eq!(arms.arm([(&path, false)].into_iter()), (false, false), "more than is wanted");
+        let aside = dir.path().join("aside");
+        std::fs::rename(&path, aside).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(arms.arm([(&path, true)].into_iter()), (true, false), "another one");
+        assert_eq!((arms.len(), arms.names.len()), (1, 1));
+        arms.distrust();
+        assert_eq!((arms.len(), arms.names.len()), (0, 0));
     }
 }

@@ -5,22 +5,19 @@
 //!   ▲                 │ ▲                                             │ fails              │ fails
 //!   └──same content───┘ └───────────────── event ◀── Refused ◀────────┴────────────────────┘
 //! ```
-//! A refused change is tried again later, with growing pauses, and at once on the next event.
+//! A refused change is tried again later, with growing pauses, and at once on the next event. A change beyond the rule's
+//! rate is Held until there is room. An edit that its keeper is to put back holds the service's rules as Edited.
 
+use super::entry::{Entry, State};
 use super::survey::Print;
-use crate::rule::{Action, Rule};
+use crate::rule::{Action, OnEdit, Rule};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Time since some start; the caller's clock.
 pub(crate) type Now = Duration;
-
-/// Paths that never come to rest are acted on after this long, or after this many debounces if that is longer.
-const UNSETTLED: (Duration, u32) = (Duration::from_secs(30), 100);
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 /// What happened to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -32,32 +29,6 @@ pub enum Cause {
     Changed,
     /// It is there no more.
     Removed,
-}
-
-/// Where a rule stands.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum State {
-    /// Nothing is to be done.
-    Quiet,
-    /// Something happened (first at `since`); looked at when `until` has come.
-    Pending { since: Now, until: Now },
-    /// The check runs on this content.
-    Checking { candidate: Arc<Print>, touched: Option<Now> },
-    /// The action runs with this content.
-    Acting { candidate: Arc<Print>, touched: Option<Now> },
-    /// The check or the action failed; tried again then.
-    Refused { until: Now },
-}
-
-/// One rule on the board.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) rule: Rule,
-    pub(crate) state: State,
-    /// The content that the service runs with.
-    baseline: Arc<Print>,
-    /// The content that failed last, and how often in a row.
-    refused: Option<(Arc<Print>, u32)>,
 }
 
 /// One action and the rules that it serves.
@@ -91,6 +62,34 @@ impl Job {
     }
 }
 
+/// Kept paths that somebody else than their keeper has changed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Edit {
+    pub(crate) service: String,
+    pub(crate) rule: String,
+    pub(crate) paths: Vec<PathBuf>,
+    /// They are to be put back.
+    pub(crate) revert: bool,
+}
+
+/// A change that waits for room in its rule's rate.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) service: String,
+    pub(crate) member: Member,
+    pub(crate) until: Now,
+}
+
+/// What follows from a look at a service's files.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Decision {
+    pub(crate) job: Option<Job>,
+    /// To be told.
+    pub(crate) edits: Vec<Edit>,
+    /// To be told.
+    pub(crate) held: Vec<Held>,
+}
+
 /// All rules.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
@@ -99,9 +98,14 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// Put a rule on the board, with the content that counts as known.
-    pub(crate) fn insert(&mut self, rule: Rule, baseline: Print) {
-        let entry = Entry { state: State::Quiet, baseline: Arc::new(baseline), refused: None, rule };
+    /// Put a rule on the board, with the content that counts as known. One of the same name makes place, and what it
+    /// knew of the paths that both have goes on to count.
+    pub(crate) fn insert(&mut self, rule: Rule, baseline: Print, now: Now) {
+        let mut entry = Entry::new(rule, baseline);
+        if let Some(old) = self.entries.remove(&entry.rule.name) {
+            entry = entry.instead_of(old);
+            entry.touch(now);
+        }
         self.entries.insert(entry.rule.name.clone(), entry);
     }
 
@@ -135,8 +139,10 @@ impl Board {
         // Rules with an event wait for one another, so that one edit of both gives one restart. A retry waits for none.
         let pending = of_service()
             .filter_map(|e| if let State::Pending { until, .. } = e.state { Some(until) } else { None });
-        let retry = of_service()
-            .filter_map(|e| if let State::Refused { until } = e.state { Some(until) } else { None });
+        let retry = of_service().filter_map(|e| match e.state {
+            State::Refused { until } | State::Held { until } | State::Edited { until } => Some(until),
+            _ => None,
+        });
         pending.max().or_else(|| retry.min())
     }
 
@@ -157,20 +163,81 @@ impl Board {
     }
 
     /// The content of a service's files is this: what is to be done? Rules without a change become quiet.
-    pub(crate) fn decide(&mut self, service: &str, prints: &BTreeMap<String, Arc<Print>>) -> Option<Job> {
+    pub(crate) fn decide(
+        &mut self,
+        service: &str,
+        prints: &BTreeMap<String, Arc<Print>>,
+        now: Now,
+    ) -> Decision {
+        let mut decision = Decision::default();
         let mut changed = Vec::new();
         for (name, entry) in self.entries.iter_mut().filter(|(_, e)| e.rule.service == service) {
             let Some(print) = prints.get(name) else { continue };
-            match difference(&entry.baseline, print) {
-                None => {
-                    entry.state = State::Quiet;
-                    entry.refused = None;
-                }
-                Some((path, cause)) => {
-                    entry.state = State::Checking { candidate: print.clone(), touched: None };
-                    changed.push((entry.rule.clone(), Member { rule: name.clone(), path, cause }));
-                }
+            decision.edits.extend(entry.find_edits(print, now).map(|paths| Edit {
+                service: service.to_owned(),
+                rule: name.clone(),
+                paths,
+                revert: entry.rule.on_edit == OnEdit::Revert,
+            }));
+            let change = entry.change(print);
+            entry.rest_unless(change.is_some());
+            changed.extend(change.map(|(path, cause)| Member { rule: name.clone(), path, cause }));
+        }
+        if self.awaits_revert(service) {
+            return decision;
+        }
+        let (ready, held) = self.within_rates(changed, now);
+        decision.held = held;
+        decision.job = self.job(service, &ready, prints);
+        decision
+    }
+
+    /// As long as an edit of one of the service's rules is to be put back, nothing is done to it: it would run with the
+    /// edit.
+    fn awaits_revert(&mut self, service: &str) -> bool {
+        let of_service = || self.entries.values().filter(|e| e.rule.service == service);
+        let Some(until) = of_service().filter_map(Entry::awaits_revert).min() else { return false };
+        let entries = self.entries.values_mut().filter(|e| e.rule.service == service);
+        entries.for_each(|entry| entry.state = State::Edited { until });
+        true
+    }
+
+    /// Those that may act now, and those that are to be told that they may not. A restart that comes anyway serves the
+    /// others too.
+    fn within_rates(&mut self, changed: Vec<Member>, now: Now) -> (Vec<Member>, Vec<Held>) {
+        let until = |member: &Member| self.entries.get(&member.rule).and_then(|e| e.held_until(now));
+        let action = |member: &Member| self.entries.get(&member.rule).map(|e| e.rule.action.clone());
+        let (mut ready, over): (Vec<Member>, Vec<Member>) =
+            changed.into_iter().partition(|member| until(member).is_none());
+        let coming: Vec<_> = ready.iter().filter_map(action).collect();
+        let served = |member: &Member| {
+            action(member).is_some_and(|action| {
+                coming.contains(&action) || (action == Action::Reload && coming.contains(&Action::Restart))
+            })
+        };
+        let (served, over): (Vec<Member>, Vec<Member>) = over.into_iter().partition(served);
+        ready.extend(served);
+        let mut held = Vec::new();
+        for member in over {
+            let Some(entry) = self.entries.get_mut(&member.rule) else { continue };
+            let Some(until) = entry.held_until(now) else { continue };
+            entry.state = State::Held { until };
+            if !std::mem::replace(&mut entry.holding, true) {
+                held.push(Held { service: entry.rule.service.clone(), member, until });
             }
+        }
+        (ready, held)
+    }
+
+    fn job(&mut self, service: &str, ready: &[Member], prints: &BTreeMap<String, Arc<Print>>) -> Option<Job> {
+        let mut changed = Vec::new();
+        for member in ready {
+            let Some((entry, print)) = self.entries.get_mut(&member.rule).zip(prints.get(&member.rule))
+            else {
+                continue;
+            };
+            entry.state = State::Checking { candidate: print.clone(), touched: None };
+            changed.push((entry.rule.clone(), member.clone()));
         }
         if changed.is_empty() {
             return None;
@@ -208,8 +275,8 @@ impl Board {
         for member in &act.members {
             let Some(entry) = self.entries.get_mut(&member.rule) else { continue };
             if let State::Acting { candidate, touched } = entry.state.clone() {
-                entry.baseline = candidate;
-                entry.refused = None;
+                entry.runs_with(candidate);
+                entry.count(now);
                 entry.wait_again(touched, now);
             }
         }
@@ -220,17 +287,16 @@ impl Board {
         let mut first = false;
         for member in members {
             let Some(entry) = self.entries.get_mut(&member.rule) else { continue };
-            let (State::Checking { candidate, touched } | State::Acting { candidate, touched }) =
-                entry.state.clone()
-            else {
-                continue;
+            let (candidate, touched) = match entry.state.clone() {
+                State::Checking { candidate, touched } => (candidate, touched),
+                State::Acting { candidate, touched } => {
+                    // Tried is done, as far as the service is concerned.
+                    entry.count(now);
+                    (candidate, touched)
+                }
+                _ => continue,
             };
-            let before =
-                entry.refused.take().filter(|(print, _)| *print == candidate).map_or(0, |(_, count)| count);
-            first |= before == 0;
-            entry.refused = Some((candidate, before + 1));
-            let pause = RETRY_FIRST.saturating_mul(1 << before.min(16)).min(RETRY_LONGEST);
-            entry.state = State::Refused { until: now + pause };
+            first |= entry.refuse(candidate, now);
             if touched.is_some() {
                 entry.touch(now);
             }
@@ -240,11 +306,15 @@ impl Board {
 
     /// The service was (re)started by somebody else with this content.
     pub(crate) fn rebaseline(&mut self, rule: &str, print: Arc<Print>) {
-        let Some(entry) = self.entries.get_mut(rule) else { return };
-        entry.baseline = print;
-        entry.refused = None;
-        if matches!(entry.state, State::Refused { .. }) {
-            entry.state = State::Quiet;
+        if let Some(entry) = self.entries.get_mut(rule) {
+            entry.runs_with(print);
+        }
+    }
+
+    /// The keeper of a path has left this there and below.
+    pub(crate) fn approve(&mut self, rule: &str, path: &Path, marks: Print, now: Now) {
+        if let Some(entry) = self.entries.get_mut(rule) {
+            entry.approve(path, marks, now);
         }
     }
 
@@ -256,53 +326,10 @@ impl Board {
     /// Whether nothing waits and nothing runs.
     #[cfg(test)]
     fn is_idle(&self) -> bool {
-        self.entries.values().all(|e| matches!(e.state, State::Quiet | State::Refused { .. }))
+        self.entries
+            .values()
+            .all(|e| matches!(e.state, State::Quiet | State::Refused { .. } | State::Held { .. }))
     }
-}
-
-impl Entry {
-    fn is_busy(&self) -> bool {
-        matches!(self.state, State::Checking { .. } | State::Acting { .. })
-    }
-
-    /// An event: wait until the paths have been quiet for the debounce, but not for ever.
-    fn touch(&mut self, now: Now) {
-        let debounce = self.rule.debounce;
-        match &mut self.state {
-            State::Checking { touched, .. } | State::Acting { touched, .. } => _ = touched.get_or_insert(now),
-            State::Pending { since, until } => {
-                let limit = UNSETTLED.0.max(debounce.saturating_mul(UNSETTLED.1));
-                *until = (now + debounce).min(*since + limit);
-            }
-            State::Quiet | State::Refused { .. } => {
-                self.state = State::Pending { since: now, until: now + debounce }
-            }
-        }
-    }
-
-    /// After a job: what happened meanwhile is looked at in its turn.
-    fn wait_again(&mut self, touched: Option<Now>, now: Now) {
-        self.state = match touched {
-            Some(since) => State::Pending { since, until: now + self.rule.debounce },
-            None => State::Quiet,
-        };
-    }
-
-    /// The failure that stands, by the number of times.
-    pub(crate) fn failing(&self) -> bool {
-        self.refused.is_some()
-    }
-}
-
-/// The first path at which two moments differ.
-pub(crate) fn difference(old: &Print, new: &Print) -> Option<(PathBuf, Cause)> {
-    let gone = old.keys().find(|path| !new.contains_key(*path)).map(|path| (path.clone(), Cause::Removed));
-    let other = new.iter().find_map(|(path, mark)| match old.get(path) {
-        None => Some((path.clone(), Cause::Created)),
-        Some(before) if before != mark => Some((path.clone(), Cause::Changed)),
-        Some(_) => None,
-    });
-    other.or(gone)
 }
 
 /// Gather rules by action. A restart reads what a reload would.

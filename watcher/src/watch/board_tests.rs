@@ -1,7 +1,9 @@
 //! Tests of the decisions, with time as a number.
 
+use super::super::entry::difference;
 use super::super::survey::Mark;
 use super::*;
+use crate::rule::Rate;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -12,17 +14,22 @@ fn print(content: u8) -> Print {
 }
 
 fn rule(name: &str, service: &str, action: Action) -> Rule {
-    Rule { name: name.into(), paths: vec![], service: service.into(), action, debounce: ms(100), check: None }
+    Rule { name: name.into(), service: service.into(), action, ..Rule::default() }
 }
 
 fn board(rules: &[Rule]) -> Board {
     let mut board = Board::default();
-    rules.iter().for_each(|rule| board.insert(rule.clone(), print(0)));
+    rules.iter().for_each(|rule| board.insert(rule.clone(), print(0), ms(0)));
     board
 }
 
 fn prints(list: &[(&str, u8)]) -> BTreeMap<String, Arc<Print>> {
     list.iter().map(|(name, content)| ((*name).to_owned(), Arc::new(print(*content)))).collect()
+}
+
+/// What is done for `web` with this content, late enough for everything.
+fn wanted(board: &mut Board, prints: &BTreeMap<String, Arc<Print>>) -> Option<Job> {
+    board.decide("web", prints, Duration::from_secs(3600)).job
 }
 
 #[test]
@@ -34,13 +41,13 @@ fn a_change_waits_for_quiet_and_gives_one_job() {
     assert_eq!(board.next_deadline(), Some(ms(160)));
     assert!(board.due(ms(159)).is_empty());
     assert_eq!(board.due(ms(160)), ["web"]);
-    let job = board.decide("web", &prints(&[("a", 1)])).unwrap();
+    let job = wanted(&mut board, &prints(&[("a", 1)])).unwrap();
     assert_eq!(job.acts[0].members[0].cause, Cause::Changed);
     assert!(board.passed(&job, &prints(&[("a", 1)]), ms(160)));
     board.acted(&job.acts[0], ms(170));
     assert!(board.is_idle());
     board.touched("a", ms(200));
-    assert_eq!(board.decide("web", &prints(&[("a", 1)])), None, "a touch without a change");
+    assert_eq!(wanted(&mut board, &prints(&[("a", 1)])), None, "a touch without a change");
     assert!(board.is_idle());
 }
 
@@ -48,23 +55,23 @@ fn a_change_waits_for_quiet_and_gives_one_job() {
 fn what_happens_during_the_action_gives_another_one() {
     let mut board = board(&[rule("a", "web", Action::Restart)]);
     board.touched("a", ms(0));
-    let job = board.decide("web", &prints(&[("a", 1)])).unwrap();
+    let job = wanted(&mut board, &prints(&[("a", 1)])).unwrap();
     assert!(board.passed(&job, &prints(&[("a", 1)]), ms(100)));
     board.touched("a", ms(150));
     assert_eq!(board.next_deadline(), None, "one job of a service at a time");
     board.acted(&job.acts[0], ms(180));
     assert_eq!(board.next_deadline(), Some(ms(280)));
-    assert!(board.decide("web", &prints(&[("a", 2)])).is_some());
+    assert!(wanted(&mut board, &prints(&[("a", 2)])).is_some());
 }
 
 #[test]
 fn content_that_was_not_checked_is_not_acted_on() {
     let mut board = board(&[rule("a", "web", Action::Restart)]);
     board.touched("a", ms(0));
-    let job = board.decide("web", &prints(&[("a", 1)])).unwrap();
+    let job = wanted(&mut board, &prints(&[("a", 1)])).unwrap();
     assert!(!board.passed(&job, &prints(&[("a", 2)]), ms(500)));
     assert_eq!(board.next_deadline(), Some(ms(600)));
-    let job = board.decide("web", &prints(&[("a", 2)])).unwrap();
+    let job = wanted(&mut board, &prints(&[("a", 2)])).unwrap();
     board.rebaseline("a", Arc::new(print(2)));
     assert!(!board.passed(&job, &prints(&[("a", 2)]), ms(700)), "restarted by somebody else meanwhile");
 }
@@ -73,16 +80,16 @@ fn content_that_was_not_checked_is_not_acted_on() {
 fn a_refused_change_is_tried_again_with_growing_pauses_and_told_once() {
     let mut board = board(&[rule("a", "web", Action::Restart)]);
     board.touched("a", ms(0));
-    let job = board.decide("web", &prints(&[("a", 1)])).unwrap();
+    let job = wanted(&mut board, &prints(&[("a", 1)])).unwrap();
     assert!(board.refused(job.rules(), ms(100)));
     assert_eq!(board.next_deadline(), Some(ms(1100)));
-    let job = board.decide("web", &prints(&[("a", 1)])).unwrap();
+    let job = wanted(&mut board, &prints(&[("a", 1)])).unwrap();
     assert!(!board.refused(job.rules(), ms(1100)));
     assert_eq!(board.next_deadline(), Some(ms(3100)));
     board.touched("a", ms(1200));
     assert_eq!(board.next_deadline(), Some(ms(1300)), "an event does not wait");
     assert!(board.entries["a"].failing());
-    assert_eq!(board.decide("web", &prints(&[("a", 0)])), None, "put back as it was");
+    assert_eq!(wanted(&mut board, &prints(&[("a", 0)])), None, "put back as it was");
     assert!(!board.entries["a"].failing() && board.is_idle());
 }
 
@@ -95,7 +102,7 @@ fn rules_of_one_service_wait_for_one_another_and_share_one_restart() {
         board(&[rule("a", "web", Action::Restart), checked, run, rule("other", "db", Action::Restart)]);
     ["a", "b", "c"].iter().for_each(|name| board.touched(name, ms(0)));
     assert_eq!(board.next_deadline(), Some(ms(300)));
-    let job = board.decide("web", &prints(&[("a", 1), ("b", 1), ("c", 1)])).unwrap();
+    let job = wanted(&mut board, &prints(&[("a", 1), ("b", 1), ("c", 1)])).unwrap();
     assert_eq!(job.checks, [["check"]]);
     assert_eq!(
         job.acts.iter().map(|a| (a.action.to_string(), a.members.len())).collect::<Vec<_>>(),
@@ -129,4 +136,129 @@ fn created_and_removed_are_told_apart() {
     assert_eq!(difference(&Print::new(), &print(1)).unwrap().1, Cause::Created);
     assert_eq!(difference(&print(1), &Print::new()).unwrap().1, Cause::Removed);
     assert_eq!(difference(&print(1), &print(1)), None);
+}
+
+/// The change of `a` to this content is acted on, from its first event at a time.
+fn change(board: &mut Board, content: u8, at: Duration) -> Decision {
+    board.touched("a", at);
+    let prints = prints(&[("a", content)]);
+    let decision = board.decide("web", &prints, at + ms(100));
+    if let Some(job) = &decision.job {
+        assert!(board.passed(job, &prints, at + ms(100)));
+        board.acted(&job.acts[0], at + ms(110));
+    }
+    decision
+}
+
+#[test]
+fn a_change_beyond_the_rate_is_held_told_once_and_done_when_there_is_room() {
+    let mut limited = rule("a", "web", Action::Restart);
+    limited.rate = Some(Rate { actions: 2, window: ms(10_000) });
+    let mut board = board(&[limited]);
+    assert!(change(&mut board, 1, ms(0)).job.is_some() && change(&mut board, 2, ms(1000)).job.is_some());
+    let third = change(&mut board, 3, ms(2000));
+    assert_eq!((third.job, third.held[0].until), (None, ms(10_110)), "the first is out of the window then");
+    let fourth = change(&mut board, 4, ms(3000));
+    assert_eq!((fourth.job, fourth.held.len()), (None, 0), "held still, and told already");
+    assert_eq!(board.next_deadline(), Some(ms(10_110)));
+    assert_eq!(board.due(ms(10_110)), ["web"]);
+    let last = board.decide("web", &prints(&[("a", 4)]), ms(10_110)).job.unwrap();
+    assert!(board.passed(&last, &prints(&[("a", 4)]), ms(10_110)));
+    board.acted(&last.acts[0], ms(10_120));
+    assert!(board.is_idle());
+    assert_eq!(
+        change(&mut board, 5, ms(10_200)).held[0].until,
+        ms(11_110),
+        "and the next waits for the second"
+    );
+    assert!(wanted(&mut board, &prints(&[("a", 4)])).is_none(), "put back while it was held");
+    assert!(board.next_deadline().is_none());
+}
+
+#[test]
+fn a_restart_that_comes_anyway_serves_what_is_held() {
+    let mut limited = rule("a", "web", Action::Reload);
+    limited.rate = Some(Rate { actions: 1, window: ms(100_000) });
+    let mut run = rule("c", "web", Action::Run(vec!["x".into()]));
+    run.rate = limited.rate;
+    let mut board = board(&[limited, rule("b", "web", Action::Restart), run]);
+    let first = prints(&[("a", 1), ("b", 0), ("c", 1)]);
+    ["a", "c"].iter().for_each(|name| board.touched(name, ms(0)));
+    let job = board.decide("web", &first, ms(100)).job.unwrap();
+    assert!(board.passed(&job, &first, ms(100)));
+    job.acts.iter().for_each(|act| board.acted(act, ms(110)));
+    let second = prints(&[("a", 2), ("b", 2), ("c", 2)]);
+    let decision = board.decide("web", &second, ms(1000));
+    let job = decision.job.unwrap();
+    assert_eq!(job.acts.len(), 1);
+    assert_eq!(job.rules().map(|m| m.rule.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    assert_eq!((decision.held.len(), decision.held[0].member.rule.as_str()), (1, "c"));
+}
+
+/// A rule whose only file is kept, with what follows an edit.
+fn guarded(on_edit: OnEdit) -> Board {
+    let mut guarded = rule("a", "web", Action::Restart);
+    (guarded.on_edit, guarded.kept) = (on_edit, vec!["/etc/web.conf".into()]);
+    board(&[guarded, rule("b", "web", Action::Restart)])
+}
+
+fn approve(board: &mut Board, content: u8, at: Duration) {
+    board.approve("a", Path::new("/etc/web.conf"), print(content), at);
+}
+
+#[test]
+fn an_edit_that_is_to_be_put_back_holds_the_service_and_is_told_until_it_is() {
+    let mut board = guarded(OnEdit::Revert);
+    let told = change(&mut board, 1, ms(0));
+    assert_eq!((told.job, told.edits[0].revert), (None, true));
+    assert_eq!(board.entries["a"].edited(), [PathBuf::from("/etc/web.conf")]);
+    board.touched("b", ms(200));
+    let other = board.decide("web", &prints(&[("a", 1), ("b", 1)]), ms(300));
+    assert_eq!((other.job, other.edits.len()), (None, 0), "nothing makes the service read the edit");
+    assert_eq!(board.next_deadline(), Some(ms(5100)));
+    assert_eq!(board.decide("web", &prints(&[("a", 1), ("b", 1)]), ms(5100)).edits.len(), 1, "told again");
+    let back = board.decide("web", &prints(&[("a", 0), ("b", 1)]), ms(6000));
+    let job = back.job.unwrap();
+    assert_eq!(job.rules().map(|m| m.rule.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert!(board.entries["a"].edited().is_empty() && board.entries["a"].state == State::Quiet);
+}
+
+#[test]
+fn what_the_keeper_writes_is_a_change_like_any_other() {
+    for on_edit in [OnEdit::Revert, OnEdit::Report] {
+        let mut board = guarded(on_edit);
+        approve(&mut board, 1, ms(0));
+        assert!(change(&mut board, 1, ms(0)).job.is_some(), "{on_edit:?}");
+        assert_eq!(change(&mut board, 2, ms(1000)).edits.len(), 1, "{on_edit:?}");
+        // Its part of the file is as it should be: the rest is somebody else's to change.
+        approve(&mut board, 2, ms(2000));
+        assert_eq!(board.next_deadline(), Some(ms(2100)));
+        assert!(change(&mut board, 2, ms(2000)).job.is_some(), "{on_edit:?}");
+    }
+}
+
+#[test]
+fn an_edit_that_is_only_reported_is_told_once_and_leaves_the_service_alone() {
+    let mut board = guarded(OnEdit::Report);
+    let told = change(&mut board, 1, ms(0));
+    assert_eq!((told.job, told.edits[0].revert), (None, false));
+    let again = change(&mut board, 1, ms(1000));
+    assert_eq!((again.job, again.edits.len()), (None, 0));
+    assert_eq!(board.entries["a"].edited().len(), 1);
+    assert_eq!(change(&mut board, 2, ms(2000)).edits.len(), 1, "another edit");
+    let gone = Arc::new(Print::new());
+    assert_eq!(board.decide("web", &BTreeMap::from([("a".to_owned(), gone)]), ms(3000)).edits.len(), 1);
+    assert_eq!(change(&mut board, 0, ms(4000)).job, None);
+    assert!(board.entries["a"].edited().is_empty(), "put back");
+}
+
+#[test]
+fn a_rule_that_is_written_anew_forgets_no_change() {
+    let mut board = board(&[rule("a", "web", Action::Restart)]);
+    let mut other = rule("a", "web", Action::Reload);
+    other.rate = Some(Rate { actions: 1, window: ms(1000) });
+    board.insert(other, print(1), ms(0));
+    assert_eq!(board.due(ms(100)), ["web"]);
+    let job = wanted(&mut board, &prints(&[("a", 1)])).unwrap();
+    assert_eq!(job.acts[0].action, Action::Reload);
 }

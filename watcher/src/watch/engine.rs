@@ -3,19 +3,24 @@
 // Effects: reads the clock, looks at files, starts job threads.
 #![allow(clippy::disallowed_methods)]
 
-use super::arms::{Arms, Touch};
-use super::board::{Act, Board, Job, State, difference};
-use super::report::{Failure, RuleStatus, Snapshot};
+mod tell;
+
+use super::arms::Arms;
+use super::board::{Act, Board, Job};
+use super::entry::difference;
+use super::inotify::Touch;
+use super::pattern::{leads_to, literal};
+use super::report::{RuleStatus, Snapshot};
 use super::survey::{Print, Survey, survey};
-use super::{Event, Listener, Options, Understood};
-use crate::command::succeed;
+use super::work::{Outcome, Worker};
+use super::{Listener, Options, Understood};
 use crate::rule::Action;
 use crate::supervisor::Supervisor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// New directories lead to newer ones; those that come faster than we look are seen by the next event.
 const MAX_ROUNDS: usize = 16;
@@ -42,15 +47,11 @@ pub(crate) enum Command {
     Look(String, Sender<Prints>),
     /// The service was acted on by somebody else, with this content before.
     Acted(Action, Prints, Sender<()>),
+    /// These paths are as their keeper wants them.
+    Approve(Vec<PathBuf>, Sender<()>),
     Pause(Sender<()>),
     Resume,
     Stop,
-}
-
-pub(crate) enum Outcome {
-    CheckFailed(String),
-    Acted(usize),
-    ActionFailed(usize, String),
 }
 
 /// What is known of a rule beside its decisions.
@@ -73,6 +74,10 @@ pub(crate) struct Engine {
     ground: BTreeMap<String, Ground>,
     arms: Arms,
     epoch: Instant,
+    /// The same moment in seconds since 1970.
+    born: f64,
+    /// How often everything was looked at.
+    looks: u64,
     next_poll: Duration,
     next_rescan: Duration,
     pauses: usize,
@@ -101,6 +106,8 @@ impl Engine {
             ground: BTreeMap::new(),
             arms,
             epoch: Instant::now(),
+            born: tell::unix_time(),
+            looks: 0,
             pauses: 0,
             degraded: None,
         }
@@ -168,6 +175,10 @@ impl Engine {
                 self.on_acted_elsewhere(&action, prints);
                 let _ = done.send(());
             }
+            Command::Approve(paths, done) => {
+                paths.iter().for_each(|path| self.approve(path));
+                let _ = done.send(());
+            }
             Command::Pause(done) => {
                 self.pauses += 1;
                 self.board.set_paused(true);
@@ -201,11 +212,31 @@ impl Engine {
             let ground = Ground { patterns, survey: Survey::default(), status, polled: None };
             let name = rule.name.clone();
             self.ground.insert(name.clone(), ground);
-            let print = self.look(&name, true);
-            self.board.insert(rule, print);
+            let (print, now) = (self.look(&name, true), self.now());
+            self.board.insert(rule, print, now);
         }
         self.release();
         self.tell_degraded();
+    }
+
+    /// The path's keeper has put it right, and all below it.
+    fn approve(&mut self, path: &std::path::Path) {
+        let now = self.now();
+        let guarding = |(name, _): &(&String, &Ground)| {
+            self.board.entries.get(*name).is_some_and(|entry| entry.rule.guards(path))
+        };
+        let guarding: Vec<_> = self.ground.iter().filter(guarding).map(|(name, _)| name.clone()).collect();
+        if guarding.is_empty() {
+            return;
+        }
+        let print = survey(&[literal(path)], true).print;
+        for name in guarding {
+            let Some(ground) = self.ground.get(&name) else { continue };
+            let mine = |path: &PathBuf| ground.patterns.iter().any(|parts| leads_to(parts, path));
+            let marks = print.iter().filter(|(path, _)| mine(path));
+            let marks = marks.map(|(path, mark)| (path.clone(), mark.clone())).collect();
+            self.board.approve(&name, path, marks, now);
+        }
     }
 
     /// Release watches that no rule wants.
@@ -220,7 +251,8 @@ impl Engine {
         let Some(ground) = self.ground.get_mut(name) else { return Print::new() };
         let (mut found, mut failed) = (survey(&ground.patterns, hash), false);
         for _ in 0..MAX_ROUNDS {
-            let (fresh, short) = self.arms.arm(found.directories.keys());
+            let (fresh, short) =
+                self.arms.arm(found.directories.iter().map(|(path, interest)| (path, interest.content)));
             failed = short;
             if !fresh {
                 break;
@@ -245,13 +277,14 @@ impl Engine {
     fn on_events(&mut self) {
         let happened = self.arms.happened();
         let now = self.now();
-        // Watches follow a directory that moves, and their names do not: arm anew, and look at everything.
-        let moved = happened.paths.iter().any(|(path, touch)| touch.gone && self.arms.is_armed(path));
-        if happened.rescan || moved {
+        if happened.rescan {
             self.arms.distrust();
-            self.touch_all(now);
-            return;
+            return self.touch_all(now);
         }
+        // Watches follow a directory that moves, and their names do not: those who know it arm anew.
+        let moved = happened.paths.iter().filter(|(path, touch)| touch.moved && self.arms.is_armed(path));
+        let moved: Vec<_> = moved.map(|(path, _)| path.clone()).collect();
+        moved.iter().for_each(|path| self.arms.distrust_below(path));
         let mut reshaped = Vec::new();
         for (name, ground) in &self.ground {
             let mine = |(path, touch): &(&PathBuf, &Touch)| ground.survey.concerns(path, touch.structural);
@@ -286,6 +319,8 @@ impl Engine {
         self.next_poll = now + self.options.poll;
         if everything {
             self.next_rescan = now + self.options.rescan;
+            self.looks += 1;
+            self.arms.open();
         }
         for name in self.ground.keys().cloned().collect::<Vec<_>>() {
             if !everything && !self.ground.get(&name).is_some_and(|g| g.status.polled) {
@@ -304,30 +339,28 @@ impl Engine {
         self.tell_degraded();
     }
 
-    /// Tell once when a limit is reached, and forget it when it is over.
-    fn tell_degraded(&mut self) {
-        let reason = self.arms.limited.clone().filter(|_| self.is_polling());
-        if let Some(reason) = reason.clone().filter(|_| self.degraded.is_none()) {
-            self.listener.event(&Event::Degraded { reason });
-        }
-        self.degraded = reason;
-    }
-
     fn begin_jobs(&mut self) {
-        for service in self.board.due(self.now()) {
+        let now = self.now();
+        if self.board.due(now).is_empty() {
+            return;
+        }
+        // Whatever has happened by now begins its debounce anew, though we have not been woken for it yet.
+        self.on_events();
+        for service in self.board.due(now) {
             let prints = self.prints(&service);
-            let Some(job) = self.board.decide(&service, &prints) else { continue };
-            let at = unix_time();
-            for member in job.rules() {
-                if let Some(status) = self.ground.get_mut(&member.rule).map(|g| &mut g.status) {
-                    status.changes += 1;
-                    status.last_change = Some(at);
-                    status.last_path = Some(member.path.clone());
-                }
+            // What happened while we looked may be half of something: it has its own debounce.
+            self.on_events();
+            if !self.board.due(now).contains(&service) {
+                continue;
             }
+            let now = self.now();
+            let decision = self.board.decide(&service, &prints, now);
+            self.tell_edits(decision.edits);
+            self.tell_held(decision.held);
+            let Some(job) = decision.job else { continue };
+            self.note_changes(&job);
             // Without a check there is nothing between the look and the action that could have changed the files.
             if job.checks.is_empty() {
-                let now = self.now();
                 self.board.passed(&job, &prints, now);
             }
             self.start(Arc::new(job));
@@ -370,46 +403,6 @@ impl Engine {
         }
     }
 
-    fn on_success(&mut self, service: &str, act: &Act) {
-        let at = unix_time();
-        for member in &act.members {
-            let Some(status) = self.ground.get_mut(&member.rule).map(|g| &mut g.status) else { continue };
-            status.actions += 1;
-            status.last_action = Some(at);
-        }
-        let Some(first) = act.members.first() else { return };
-        // Seen in the status by who is told.
-        self.show();
-        self.listener.event(&Event::Restarted {
-            service: service.to_owned(),
-            rule: first.rule.clone(),
-            path: first.path.clone(),
-            cause: first.cause,
-            action: act.action.clone(),
-        });
-    }
-
-    fn on_failure(&mut self, job: &Job, acts: &[&Act], what: &'static str, reason: String, first_time: bool) {
-        let failure = Failure { at: unix_time(), what, reason: reason.clone(), standing: true };
-        for member in acts.iter().flat_map(|act| &act.members) {
-            let Some(status) = self.ground.get_mut(&member.rule).map(|g| &mut g.status) else { continue };
-            let counter =
-                if what == "check" { &mut status.check_failures } else { &mut status.action_failures };
-            *counter += 1;
-            status.last_failure = Some(failure.clone());
-        }
-        let Some(member) = acts.first().and_then(|act| act.members.first()) else { return };
-        if !first_time {
-            return;
-        }
-        self.show();
-        let (service, rule, path) = (job.service.clone(), member.rule.clone(), member.path.clone());
-        self.listener.event(&match what {
-            "check" => Event::CheckFailed { service, rule, path, reason },
-            _ => Event::ActionFailed { service, rule, path, reason },
-        });
-    }
-
     /// Somebody else restarted (or reloaded) the service; rules that ask for less are served by it.
     fn on_acted_elsewhere(&mut self, action: &Action, prints: Prints) {
         for (rule, print) in prints {
@@ -423,81 +416,4 @@ impl Engine {
             }
         }
     }
-
-    /// Show others where everything stands.
-    fn show(&mut self) {
-        for (name, ground) in &mut self.ground {
-            let Some(entry) = self.board.entries.get(name) else { continue };
-            ground.status.state = match entry.state {
-                State::Quiet => "quiet",
-                State::Pending { .. } => "pending",
-                State::Checking { .. } => "checking",
-                State::Acting { .. } => "acting",
-                State::Refused { .. } => "refused",
-            };
-            if let Some(failure) = &mut ground.status.last_failure {
-                failure.standing = entry.failing();
-            }
-        }
-        let snapshot = Snapshot {
-            rules: self.ground.values().map(|g| g.status.clone()).collect(),
-            watches: self.arms.len(),
-            degraded: self.degraded.clone(),
-            paused: self.pauses > 0,
-        };
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
-    }
-}
-
-/// One job in its own thread: checks may take long, and so may restarts.
-struct Worker {
-    supervisor: Arc<dyn Supervisor>,
-    messages: Sender<Message>,
-    timeout: Duration,
-    job: Arc<Job>,
-}
-
-impl Worker {
-    fn work(&self) {
-        for check in &self.job.checks {
-            if let Err(reason) = succeed(check, self.timeout) {
-                return self.tell(Outcome::CheckFailed(reason));
-            }
-        }
-        if !self.job.checks.is_empty() && !self.still_checked() {
-            return;
-        }
-        for (index, act) in self.job.acts.iter().enumerate() {
-            self.tell(match self.act(&act.action) {
-                Ok(()) => Outcome::Acted(index),
-                Err(reason) => Outcome::ActionFailed(index, reason),
-            });
-        }
-    }
-
-    /// Whether what was checked is what is there now.
-    fn still_checked(&self) -> bool {
-        let (answer, may_act) = channel();
-        let _ = self.messages.send(Message::Passed(self.job.clone(), answer));
-        may_act.recv().unwrap_or(false)
-    }
-
-    fn act(&self, action: &Action) -> Result<(), String> {
-        let service = self.job.service.as_str();
-        match action {
-            Action::Restart => self.supervisor.restart(service).map_err(|e| e.to_string()),
-            Action::Reload => self.supervisor.reload(service).map_err(|e| e.to_string()),
-            Action::Signal(name) => self.supervisor.signal(service, name).map_err(|e| e.to_string()),
-            Action::Run(argv) => succeed(argv, self.timeout),
-        }
-    }
-
-    fn tell(&self, outcome: Outcome) {
-        let _ = self.messages.send(Message::Outcome(self.job.clone(), outcome));
-    }
-}
-
-/// Seconds since the epoch, for people and programs that read the status.
-fn unix_time() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

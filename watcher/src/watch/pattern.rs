@@ -37,6 +37,32 @@ pub(crate) fn parts(path: &Path) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
+/// Whether the steps lead to the path, or to a directory that it is below.
+pub(crate) fn leads_to(parts: &[Part], path: &Path) -> bool {
+    let names = path.components().filter_map(|c| if let Component::Normal(n) = c { Some(n) } else { None });
+    lead(parts, &names.collect::<Vec<_>>())
+}
+
+fn lead(parts: &[Part], names: &[&OsStr]) -> bool {
+    match (parts, names) {
+        ([], _) => true,
+        ([Part::Deep, rest @ ..], _) => {
+            lead(rest, names) || names.split_first().is_some_and(|(_, below)| lead(parts, below))
+        }
+        ([Part::Name(wanted), rest @ ..], [name, below @ ..]) => wanted == name && lead(rest, below),
+        ([Part::Wild(matcher), rest @ ..], [name, below @ ..]) => {
+            matcher.is_match(Path::new(name)) && lead(rest, below)
+        }
+        (_, []) => false,
+    }
+}
+
+/// The steps of a path without any wildcard.
+pub(crate) fn literal(path: &Path) -> Vec<Part> {
+    let names = path.components().filter_map(|c| if let Component::Normal(n) = c { Some(n) } else { None });
+    names.map(|name| Part::Name(name.to_owned())).collect()
+}
+
 fn part(name: &OsStr) -> Result<Part, String> {
     let Some(text) = name.to_str() else { return Ok(Part::Name(name.to_owned())) };
     if text == "**" {
@@ -77,6 +103,29 @@ mod tests {
         assert_eq!(shape("/etc/*.d/./x.{a,b}"), "etc <*.d> <x.{a,b}>");
         assert_eq!(shape("/srv/**/app.conf"), "srv … app.conf");
         assert_eq!(shape("/srv/**"), "srv … <*>");
+    }
+
+    #[test]
+    fn steps_lead_to_what_they_mean() {
+        for (rule, path, expected) in [
+            ("/etc/web.conf", "/etc/web.conf", true),
+            ("/etc/web.conf", "/etc/web.conf.d", false),
+            ("/etc/web", "/etc/web/a/b", true),
+            ("/etc/*.d/x", "/etc/a.d/x", true),
+            ("/etc/*.d/x", "/etc/a.d", false),
+            ("/srv/**/app.conf", "/srv/app.conf", true),
+            ("/srv/**/app.conf", "/srv/a/b/app.conf", true),
+            ("/srv/**/app.conf", "/srv/a/b/other.conf", false),
+        ] {
+            assert_eq!(
+                leads_to(&parts(Path::new(rule)).unwrap(), Path::new(path)),
+                expected,
+                "{rule} {path}"
+            );
+        }
+        assert!(
+            matches!(literal(Path::new("/a/*")).as_slice(), [Part::Name(_), Part::Name(star)] if star == "*")
+        );
     }
 
     #[test]

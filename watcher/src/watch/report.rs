@@ -10,6 +10,10 @@ pub struct Snapshot {
     pub rules: Vec<RuleStatus>,
     /// Kernel watches in use.
     pub watches: usize,
+    /// How often everything was looked at, for what makes no event.
+    pub looks: u64,
+    /// How often the kernel threw events away, so that everything was looked at.
+    pub overflows: u64,
     /// Why some paths are polled instead of watched.
     pub degraded: Option<String>,
     /// Whether actions are held.
@@ -23,7 +27,8 @@ pub struct RuleStatus {
     pub rule: String,
     /// Its service.
     pub service: String,
-    /// `quiet`, `pending`, `checking`, `acting`, `refused` (the change failed and is tried again).
+    /// `quiet`, `pending`, `checking`, `acting`, `refused` (the change failed and is tried again), `held` (the rate allows it
+    /// later), `edited` (an edit is to be put back first).
     pub state: &'static str,
     /// How many files its paths stand for now.
     pub files: usize,
@@ -45,6 +50,10 @@ pub struct RuleStatus {
     pub last_path: Option<PathBuf>,
     /// When the action was last carried out.
     pub last_action: Option<f64>,
+    /// Until when the rate holds the change.
+    pub held_until: Option<f64>,
+    /// Kept paths that somebody else than their keeper has changed.
+    pub edited: Vec<PathBuf>,
     /// The failure that came last; it stands as long as `state` is `refused`.
     pub last_failure: Option<Failure>,
 }

@@ -44,6 +44,8 @@ pub(crate) struct Interest {
     wild: Vec<GlobMatcher>,
     /// Whatever is created, removed or renamed in it.
     structure: bool,
+    /// It holds files whose content matters, not only a part of the way to them.
+    pub(crate) content: bool,
 }
 
 /// What was found.
@@ -103,14 +105,14 @@ impl Walk {
         match parts {
             [] => self.arrive(view, real, depth),
             [Part::Name(name), rest @ ..] => {
-                if let Some(next) = self.enter(real, name, 0) {
+                if let Some(next) = self.enter(real, name, 0, rest.is_empty()) {
                     self.visit(&view.join(name), &next, rest, depth + 1);
                 }
             }
             [Part::Wild(matcher), rest @ ..] => {
                 self.interest(real).wild.push(matcher.clone());
                 for name in entries(real).into_iter().filter(|n| matcher.is_match(Path::new(n))) {
-                    if let Some(next) = self.enter(real, &name, 0) {
+                    if let Some(next) = self.enter(real, &name, 0, rest.is_empty()) {
                         self.visit(&view.join(&name), &next, rest, depth + 1);
                     }
                 }
@@ -129,23 +131,29 @@ impl Walk {
         }
     }
 
-    /// The real path of a directory's entry, through symlinks, noting every directory on the way.
-    fn enter(&mut self, directory: &Path, name: &OsStr, links: usize) -> Option<PathBuf> {
+    /// The real path of a directory's entry, through symlinks, noting every directory on the way. Where the way ends
+    /// (`last`), what happens to a file's content matters too.
+    fn enter(&mut self, directory: &Path, name: &OsStr, links: usize, last: bool) -> Option<PathBuf> {
         self.interest(directory).names.insert(name.to_owned());
         let path = directory.join(name);
-        if !path.symlink_metadata().ok()?.is_symlink() {
+        let meta = path.symlink_metadata().ok()?;
+        if !meta.is_symlink() {
+            self.interest(directory).content |= last && !meta.is_dir();
             return Some(path);
         }
         if links >= MAX_LINKS {
             return None;
         }
         let mut at = directory.to_owned();
-        for component in std::fs::read_link(&path).ok()?.components() {
+        let target = std::fs::read_link(&path).ok()?;
+        let mut components = target.components().peekable();
+        while let Some(component) = components.next() {
+            let last = last && components.peek().is_none();
             match component {
                 Component::RootDir | Component::Prefix(_) => at = PathBuf::from("/"),
                 Component::CurDir => {}
                 Component::ParentDir => _ = at.pop(),
-                Component::Normal(next) => at = self.enter(&at, next, links + 1)?,
+                Component::Normal(next) => at = self.enter(&at, next, links + 1, last)?,
             }
         }
         Some(at)
@@ -187,7 +195,7 @@ impl Walk {
         interest.structure = true;
         interest.wild.push(every.clone());
         for name in entries(real) {
-            if let Some(next) = self.enter(real, &name, 0) {
+            if let Some(next) = self.enter(real, &name, 0, true) {
                 let link = real.join(&name) != next;
                 if !(link && next.is_dir()) {
                     self.visit(&view.join(&name), &next, &[], depth + 1);

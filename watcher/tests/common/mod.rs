@@ -7,6 +7,8 @@
     clippy::new_without_default
 )]
 
+pub mod storm;
+
 use mayfly_watcher::supervisor::builtin::{Builtin, Options};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +16,26 @@ use std::time::{Duration, Instant};
 
 /// Poll until it is true; panic with the words after the deadline.
 #[track_caller]
-pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn until(what: &str, done: impl FnMut() -> bool) {
+    assert!(comes_true(done), "never: {what}");
+}
+
+/// Poll until it is true, or the deadline has come.
+pub fn comes_true(mut done: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !done() {
-        assert!(Instant::now() < deadline, "never: {what}");
+        if Instant::now() > deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
+    true
+}
+
+/// Write a file such that nobody sees a half of it, however slow the machine is.
+pub fn write_whole(path: &Path, content: &str) {
+    std::fs::write(path.with_extension("part"), content).unwrap();
+    std::fs::rename(path.with_extension("part"), path).unwrap();
 }
 
 /// A root with unit files and a supervisor in it; everything stops and goes with it.

@@ -9,7 +9,7 @@
 
 use super::common::until;
 use mayfly_watcher::supervisor::Supervisord;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub struct Daemon {
@@ -32,12 +32,23 @@ impl Daemon {
         std::fs::create_dir_all(dir.path().join("etc/supervisor")).unwrap();
         let configuration = dir.path().join("etc/supervisor/supervisord.conf");
         std::fs::write(&configuration, text).unwrap();
-        let mut command = Command::new("/usr/bin/supervisord");
-        command.arg("-c").arg(&configuration).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("these tests need supervisord: apt-get install supervisor");
+        let child = spawn(&configuration);
         let supervisor = Supervisord::find(dir.path());
         until("supervisord answers", || supervisor.answers());
         Self { dir, supervisor, child }
+    }
+
+    /// SIGTERM, and wait for its end.
+    pub fn stop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.child.wait();
+    }
+
+    /// Another one with the same configuration.
+    pub fn start(&mut self) {
+        self.child = spawn(&self.path("etc/supervisor/supervisord.conf"));
+        until("supervisord answers", || self.supervisor.answers());
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -56,12 +67,16 @@ impl Daemon {
     }
 }
 
+fn spawn(configuration: &Path) -> Child {
+    let mut command = Command::new("/usr/bin/supervisord");
+    command.arg("-c").arg(configuration).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("these tests need supervisord: apt-get install supervisor")
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(self.child.id() as i32),
-            nix::sys::signal::Signal::SIGTERM,
-        );
-        let _ = self.child.wait();
+        if let Ok(None) = self.child.try_wait() {
+            self.stop();
+        }
     }
 }

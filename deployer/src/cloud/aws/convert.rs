@@ -68,12 +68,16 @@ pub(super) fn instance(instance: &ec2::Instance) -> Option<Instance> {
 }
 
 pub(super) fn image(image: &ec2::Image) -> Option<Image> {
+    let disks = || image.block_device_mappings().iter().filter_map(|mapping| mapping.ebs());
     Some(Image {
         id: image.image_id()?.to_owned(),
         name: image.name().unwrap_or_default().to_owned(),
         state: image.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
         reason: image.state_reason().and_then(|reason| reason.message()).map(str::to_owned),
         created: image.creation_date().unwrap_or_default().to_owned(),
+        tags: tags(image.tags()),
+        snapshots: disks().filter_map(|disk| disk.snapshot_id().map(str::to_owned)).collect(),
+        encrypted: disks().any(|disk| disk.encrypted().unwrap_or_default()),
     })
 }
 

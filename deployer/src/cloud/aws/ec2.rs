@@ -6,15 +6,17 @@ use super::convert::{
 use super::{Aws, failed, incomplete};
 use crate::clean;
 use crate::cloud::{
-    Answer, BuilderLaunch, CloudError, Image, ImageFilter, Instance, Kind, Launch, Subnet, Tags, Template,
-    TemplateData, Version,
+    Answer, BuilderLaunch, CloudError, Image, ImageCopy, ImageFilter, Instance, Kind, Launch, Subnet, Tags,
+    Template, TemplateData, Version,
 };
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuilder;
 use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
-    HttpTokensState, IamInstanceProfileSpecification, InstanceMetadataOptionsRequest,
-    LaunchTemplateSpecification, ResourceType, ShutdownBehavior,
+    CreateVolumePermission, CreateVolumePermissionModifications, HttpTokensState,
+    IamInstanceProfileSpecification, InstanceMetadataOptionsRequest, LaunchPermission,
+    LaunchPermissionModifications, LaunchTemplateSpecification, ResourceType, ShutdownBehavior,
+    SnapshotAttributeName,
 };
 use base64::Engine;
 use sha2::{Digest, Sha256};
@@ -36,8 +38,7 @@ impl Aws {
                 .filters(filter("name", [name]))
                 .filters(filter("state", ["available"])),
             ImageFilter::Tagged(tags) => {
-                let request =
-                    self.ec2.describe_images().owners("self").filters(filter("state", ["available"]));
+                let request = self.ec2.describe_images().owners("self");
                 let with = |request: DescribeImagesFluentBuilder, (key, value): (&String, &String)| {
                     request.filters(filter(&format!("tag:{key}"), [value]))
                 };
@@ -81,6 +82,15 @@ impl Aws {
         let mut instances = Vec::new();
         for ids in ids.chunks(IDS) {
             instances.extend(self.describe_instances(vec![filter("instance-id", ids)]).await?);
+        }
+        Ok(instances)
+    }
+
+    /// Whoever's they are; corpses too.
+    pub(super) async fn describe_of_images(&self, images: &[String]) -> Answer<Vec<Instance>> {
+        let mut instances = Vec::new();
+        for images in images.chunks(IDS) {
+            instances.extend(self.describe_instances(vec![filter("image-id", images)]).await?);
         }
         Ok(instances)
     }
@@ -304,6 +314,20 @@ impl Aws {
         Ok(versions)
     }
 
+    /// Without a template's name EC2 answers for all of them.
+    pub(super) async fn describe_versions_in_use(&self) -> Answer<Vec<(String, Version)>> {
+        const ACTION: &str = "DescribeLaunchTemplateVersions";
+        let request = self.ec2.describe_launch_template_versions().versions("$Default").versions("$Latest");
+        let mut pages = request.into_paginator().items().send();
+        let mut versions = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| failed(ACTION, &error))?;
+            let template = item.launch_template_id().unwrap_or_default().to_owned();
+            versions.extend(version(&item).map(|version| (template, version)));
+        }
+        Ok(versions)
+    }
+
     pub(super) async fn modify_default(&self, template: &str, version: i64) -> Answer<()> {
         let version = version.to_string();
         let request = self.ec2.modify_launch_template().launch_template_id(template).default_version(version);
@@ -324,6 +348,41 @@ impl Aws {
             .name(name)
             .tag_specifications(tag_specification(ResourceType::Image, tags))
             .tag_specifications(tag_specification(ResourceType::Snapshot, tags));
+        let answer = request.send().await.map_err(|error| failed(ACTION, &error))?;
+        answer.image_id().map(str::to_owned).ok_or_else(|| incomplete(ACTION, "the image's id"))
+    }
+
+    /// The snapshots first: an image that is launched without them cannot be.
+    pub(super) async fn share(&self, image: &Image, accounts: &[String]) -> Answer<()> {
+        for snapshot in &image.snapshots {
+            let add =
+                accounts.iter().map(|id| CreateVolumePermission::builder().user_id(id).build()).collect();
+            let permissions = CreateVolumePermissionModifications::builder().set_add(Some(add)).build();
+            let request = self
+                .ec2
+                .modify_snapshot_attribute()
+                .snapshot_id(snapshot)
+                .attribute(SnapshotAttributeName::CreateVolumePermission)
+                .create_volume_permission(permissions);
+            request.send().await.map_err(|error| failed("ModifySnapshotAttribute", &error))?;
+        }
+        let add = accounts.iter().map(|id| LaunchPermission::builder().user_id(id).build()).collect();
+        let permissions = LaunchPermissionModifications::builder().set_add(Some(add)).build();
+        let request = self.ec2.modify_image_attribute().image_id(&image.id).launch_permission(permissions);
+        request.send().await.map(|_| ()).map_err(|error| failed("ModifyImageAttribute", &error))
+    }
+
+    pub(super) async fn copy_image_here(&self, copy: &ImageCopy) -> Answer<String> {
+        const ACTION: &str = "CopyImage";
+        let request = self
+            .ec2
+            .copy_image()
+            .source_image_id(&copy.source)
+            .source_region(&copy.region)
+            .name(&copy.name)
+            .client_token(once(&format!("{}\n{}\n{}", copy.region, copy.source, copy.name)))
+            .tag_specifications(tag_specification(ResourceType::Image, &copy.tags))
+            .tag_specifications(tag_specification(ResourceType::Snapshot, &copy.tags));
         let answer = request.send().await.map_err(|error| failed(ACTION, &error))?;
         answer.image_id().map(str::to_owned).ok_or_else(|| incomplete(ACTION, "the image's id"))
     }

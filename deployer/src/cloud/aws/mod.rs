@@ -61,6 +61,14 @@ impl Aws {
     }
 }
 
+impl Aws {
+    /// The region that it was connected to.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.s3.region.as_deref()
+    }
+}
+
 /// As the SDK's own S3 client finds it.
 fn s3_endpoint(config: &SdkConfig) -> Option<String> {
     let own = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
@@ -254,6 +262,22 @@ impl Cloud for Aws {
 
     async fn create_image(&self, instance: &str, name: &str, tags: &Tags) -> Answer<String> {
         self.create_image_of(instance, name, tags).await
+    }
+
+    async fn instances_of(&self, images: &[String]) -> Answer<Vec<Instance>> {
+        self.describe_of_images(images).await
+    }
+
+    async fn versions_in_use(&self) -> Answer<Vec<(String, Version)>> {
+        self.describe_versions_in_use().await
+    }
+
+    async fn share_image(&self, image: &Image, accounts: &[String]) -> Answer<()> {
+        self.share(image, accounts).await
+    }
+
+    async fn copy_image(&self, copy: &ImageCopy) -> Answer<String> {
+        self.copy_image_here(copy).await
     }
 
     async fn delete_image(&self, image: &str) -> Answer<()> {

@@ -30,6 +30,8 @@ pub enum Limit {
     Bucket,
     /// An image of one of the service's own instances.
     Image,
+    /// A copy of one of the service's images, in any region.
+    Copy,
     /// Parameters that AWS publishes.
     Parameter,
 }
@@ -108,6 +110,16 @@ pub const RIGHTS: &[(&str, &[Right])] = &[
     ("write_object", &[right("s3:PutObject", Limit::Object)]),
     ("delete_object", &[right("s3:DeleteObject", Limit::Object)]),
     ("create_image", &[right("ec2:CreateImage", Limit::Image), right("ec2:CreateTags", Limit::Tagging)]),
+    ("instances_of", &[right("ec2:DescribeInstances", Limit::None)]),
+    ("versions_in_use", &[right("ec2:DescribeLaunchTemplateVersions", Limit::None)]),
+    (
+        "share_image",
+        &[
+            right("ec2:ModifyImageAttribute", Limit::Owned),
+            right("ec2:ModifySnapshotAttribute", Limit::Owned),
+        ],
+    ),
+    ("copy_image", &[right("ec2:CopyImage", Limit::Copy), right("ec2:CreateTags", Limit::Tagging)]),
     (
         "delete_image",
         &[

@@ -1,4 +1,5 @@
-//! What an instance runs once it is up: the boot binary of its image, or a script in its user-data, as cloud-init does.
+//! What an instance runs once it is up: a script in its user-data, once, as cloud-init does, else the boot binary of its
+//! image, which such a script may have put there.
 // Effects: asks the metadata service and writes the script; runs inside the instance, before its programs.
 #![allow(clippy::disallowed_methods)]
 
@@ -40,8 +41,8 @@ pub(crate) fn plan(id: &str) -> Option<Program> {
             None
         }
     };
-    if user_data.as_deref().is_some_and(|data| data.starts_with(b"#!")) {
-        return script(id, &user_data.unwrap_or_default());
+    if let Some(program) = user_data.as_deref().and_then(script_in).and_then(|body| script(id, &body)) {
+        return Some(program);
     }
     let boot = Path::new("/").join(BOOT_BINARY);
     if boot.exists() {
@@ -49,6 +50,34 @@ pub(crate) fn plan(id: &str) -> Option<Program> {
     }
     eprintln!("sandbox: up; this image has no mayfly-boot and the user-data is no script: nothing to run");
     None
+}
+
+/// The script in user-data: all of it, or the first of a MIME message as cloud-init takes it.
+fn script_in(data: &[u8]) -> Option<Vec<u8>> {
+    if data.starts_with(b"#!") {
+        return Some(data.to_vec());
+    }
+    let text = std::str::from_utf8(data).ok()?;
+    let (head, body) = text.split_once("\n\n")?;
+    let head = head.to_ascii_lowercase();
+    if !head.starts_with("content-type:") && !head.starts_with("mime-version:") {
+        return None;
+    }
+    let at = head.find("boundary=")? + "boundary=".len();
+    let boundary = text.get(at..)?.lines().next()?.trim().trim_matches('"').to_owned();
+    let mark = format!("--{boundary}");
+    body.split(mark.as_str()).filter_map(part).find(|part| part.starts_with(b"#!"))
+}
+
+/// A part's content, decoded.
+fn part(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    let (head, body) = text.split_once("\n\n")?;
+    if !head.to_ascii_lowercase().contains("content-transfer-encoding: base64") {
+        return Some(body.as_bytes().to_vec());
+    }
+    let plain: String = body.split_whitespace().collect();
+    base64::engine::general_purpose::STANDARD.decode(plain).ok()
 }
 
 /// The script of the user-data, written where cloud-init keeps it; once in the life of an instance, like there.
@@ -120,6 +149,23 @@ fn split(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_is_found_by_itself_and_as_a_part() {
+        let script = b"#!/bin/sh\ntrue\n".to_vec();
+        assert_eq!(script_in(&script), Some(script.clone()));
+        for part in ["\n\n#!/bin/sh\ntrue\n", "\nContent-Transfer-Encoding: base64\n\nIyEvYmluL3NoCnRydWUK\n"]
+        {
+            let message = format!(
+                "Content-Type: multipart/mixed; boundary=\"XX\"\nMIME-Version: 1.0\n\n--XX\nContent-Type: text/mayfly\n\n\
+                 #mayfly\n--XX\nContent-Type: text/x-shellscript{part}--XX--\n"
+            );
+            assert_eq!(script_in(message.as_bytes()), Some(script.clone()), "{message}");
+        }
+        for none in ["#mayfly\nrole: web\n\nx", "Content-Type: text/plain\n\n#!/bin/sh\n", ""] {
+            assert_eq!(script_in(none.as_bytes()), None, "{none}");
+        }
+    }
 
     #[test]
     fn answers_are_split_into_status_and_body() {

@@ -131,3 +131,58 @@ fn images_are_found_by_owner_and_name_pattern() {
     let own = names(bench.images(Describe::default(), &["self"]).unwrap());
     assert_eq!(own, ["mayfly-bare-2026.01", "mayfly-web-2026"]);
 }
+
+fn copy_of(source: &str, name: &str) -> CopyImage {
+    let (source, name) = (source.to_owned(), name.to_owned());
+    CopyImage { source, region: REGION.to_owned(), name, copy_tags: true, ..CopyImage::default() }
+}
+
+#[test]
+fn a_copy_is_an_image_of_its_own_and_of_the_region_that_asked_for_it() {
+    let mut bench = Bench::quick();
+    let id = bench.boot(1).remove(0);
+    let image = bench.image(image_of(&id, "seed", true)).unwrap();
+    bench.pass(1);
+    let request = Request::Ec2(Box::new(Ec2Request::CopyImage(copy_of(&image, "seed"))), false);
+    let outcome = bench.world.call_elsewhere(bench.now, &request);
+    let Ok(Response::ImageId(copy)) = &outcome.result else { panic!("{outcome:?}") };
+    let copy = copy.clone();
+    assert!(matches!(&outcome.effects[..], [Effect::CloneImage { of, .. }] if *of == image), "{outcome:?}");
+    bench.observe(&Observation::ImageCopied { image_id: copy.clone() });
+    bench.pass(1);
+    assert_eq!(code(bench.images(by_ids(&[&copy]), &[])), "InvalidAMIID.NotFound");
+    let describe = DescribeImages { describe: by_ids(&[&copy]), ..DescribeImages::default() };
+    let request = Request::Ec2(Box::new(Ec2Request::DescribeImages(describe)), false);
+    let Ok(Response::Images(there)) = bench.world.call_elsewhere(bench.now, &request).result else {
+        panic!()
+    };
+    assert_eq!((there.items[0].state, there.items[0].tags["made"].as_str()), (ImageState::Available, "i"));
+    let terminate = Ec2Request::TerminateInstances(InstanceIds { ids: vec![id], force: false });
+    let outcome = bench.world.call_elsewhere(bench.now, &Request::Ec2(Box::new(terminate), false));
+    assert_eq!(code(outcome.result), "UnsupportedOperation");
+    // Here the name is taken.
+    assert_eq!(code(bench.ec2(Ec2Request::CopyImage(copy_of(&image, "seed")))), "InvalidAMIName.Duplicate");
+}
+
+#[test]
+fn only_accounts_are_shared_with() {
+    let mut bench = Bench::quick();
+    let id = bench.boot(1).remove(0);
+    let image = bench.image(image_of(&id, "seed", true)).unwrap();
+    let share = |add: &[&str], remove: &[&str]| {
+        let owned = |all: &[&str]| all.iter().map(|&one| one.to_owned()).collect();
+        Ec2Request::ModifyImageAttribute(Share { id: image.clone(), add: owned(add), remove: owned(remove) })
+    };
+    assert_eq!(code(bench.ec2(share(&["somebody"], &[]))), "InvalidAMIAttributeItemValue");
+    bench.ec2(share(&["111122223333", "all"], &[])).unwrap();
+    bench.ec2(share(&[], &["all"])).unwrap();
+    let body = AttributeOf { id: image.clone(), attribute: "launchPermission".to_owned() };
+    match bench.ec2(Ec2Request::DescribeImageAttribute(body)) {
+        Ok(Response::SharedWith { accounts, .. }) => {
+            assert_eq!(accounts.into_iter().collect::<Vec<_>>(), ["111122223333"])
+        }
+        other => panic!("{other:?}"),
+    }
+    let body = Share { id: DEBIAN_STOCK.to_owned(), add: vec!["all".to_owned()], remove: Vec::new() };
+    assert_eq!(code(bench.ec2(Ec2Request::ModifyImageAttribute(body))), "AuthFailure");
+}

@@ -135,7 +135,9 @@ fn answer(effect: &Effect) -> Option<Observation> {
         Effect::StartMachine(spec) => Some(Observation::MachineStarted { id: spec.id.clone() }),
         Effect::StopMachine { id, .. } => Some(Observation::MachineStopped { id: id.clone() }),
         Effect::DestroyMachine { id } => Some(Observation::MachineGone { id: id.clone() }),
-        Effect::CopyImage { image_id, .. } => Some(Observation::ImageCopied { image_id: image_id.clone() }),
+        Effect::CopyImage { image_id, .. } | Effect::CloneImage { image_id, .. } => {
+            Some(Observation::ImageCopied { image_id: image_id.clone() })
+        }
         _ => None,
     }
 }

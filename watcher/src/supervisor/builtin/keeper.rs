@@ -3,17 +3,21 @@
 // Effects: signals and reaps processes, reads the clock.
 #![allow(clippy::disallowed_methods)]
 
+mod adopt;
+mod ends;
 mod process;
+mod ready;
 
-use super::decide::{Ended, delay, failures};
+use super::decide::Ended;
 use super::load::{Loaded, Units};
 use super::output::Logs;
 use super::prepare::{Setting, setting};
+use super::record::{Identified, Records};
 use super::sockets::Held;
-use super::unit::{Command, KillMode, Kind};
+use super::unit::{Command, Kind};
 use crate::supervisor::{Error, Status};
+use ends::Life;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use process::Waited;
 use std::collections::VecDeque;
@@ -36,6 +40,7 @@ pub(crate) struct House {
     pub(crate) units: Units,
     pub(crate) logs: Logs,
     pub(crate) notify_dir: PathBuf,
+    pub(crate) records: Records,
 }
 
 /// What others may ask, each with where the answer goes.
@@ -89,10 +94,11 @@ enum State {
 
 struct Process {
     pid: Pid,
+    identity: Identified,
     since: Instant,
     /// Failures in a row before this start.
     failures: u32,
-    setting: Box<Setting>,
+    life: Life,
 }
 
 struct Keeper {
@@ -110,10 +116,22 @@ struct Keeper {
     ready_on: Option<PathBuf>,
     /// Directories that go when the service is stopped.
     fleeting: Vec<PathBuf>,
+    /// What the record says.
+    kept: Option<Kept>,
+    /// The process has sockets of ours that could not be taken back: nobody can have them anew before it has ended.
+    holds_ours: bool,
+}
+
+/// What a record was last written of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    Done,
+    Running(Identified, u64),
 }
 
 impl Handle {
-    /// Start keeping a service (not yet the service).
+    /// Start keeping a service (not yet the service): as it is, when it outlived a supervisor before us.
     pub(crate) fn new(service: &str, house: Arc<House>) -> std::io::Result<Self> {
         let (messages, inbox) = channel();
         let seen = Arc::new(Mutex::new(Seen { state: "stopped", ..Seen::default() }));
@@ -129,7 +147,11 @@ impl Handle {
             noted: vec![],
             ready_on: None,
             fleeting: vec![],
+            kept: None,
+            holds_ours: false,
         };
+        keeper.adopt();
+        keeper.show();
         std::thread::Builder::new().name(format!("keep {service}")).spawn(move || keeper.live())?;
         Ok(Self { messages, seen, service: service.to_owned() })
     }
@@ -177,13 +199,19 @@ impl Keeper {
             match self.next() {
                 Some(Message::Ask(ask, answer)) => {
                     let result = self.answer(&ask);
-                    self.show();
+                    self.settle();
                     let _ = answer.send(result);
                 }
-                Some(Message::Ended(pid)) => self.on_end(pid),
+                Some(Message::Ended(pid)) => {
+                    self.on_end(pid);
+                    self.settle();
+                }
                 Some(Message::Ready(_)) => {}
                 Some(Message::Detach) => return,
-                None => self.on_deadline(),
+                None => {
+                    self.on_deadline();
+                    self.settle();
+                }
             }
         }
     }
@@ -222,6 +250,20 @@ impl Keeper {
         }
     }
 
+    /// Show others where we stand now, and keep it for who comes after us.
+    fn settle(&mut self) {
+        self.show();
+        let starts = self.seen.lock().unwrap_or_else(PoisonError::into_inner).starts;
+        let now = match &self.state {
+            State::Running(process) => Kept::Running(process.identity, starts),
+            State::Done => Kept::Done,
+            State::Stopped | State::Backoff { .. } => Kept::Nothing,
+        };
+        if self.kept.replace(now) != Some(now) {
+            self.record();
+        }
+    }
+
     /// Show others where we stand.
     fn show(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,6 +274,10 @@ impl Keeper {
             State::Backoff { .. } => ("backoff", false, None),
         };
         seen.addresses = self.held.addresses();
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        if let State::Running(process) = &self.state { Some(process.pid) } else { None }
     }
 
     fn failed(&self, verb: &'static str, reason: impl Into<String>) -> Error {
@@ -259,15 +305,19 @@ impl Keeper {
     fn start(&mut self, verb: &'static str, failures: u32) -> Result<(), Error> {
         let (setting, held, fd_name) = self.resolve(verb)?;
         self.held = held;
-        self.begin(verb, setting, &fd_name, failures)
+        self.begin(verb, &setting, &fd_name, failures)
     }
 
     /// Everything that can fail is done before the running process is touched.
     fn restart(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.holds_ours) {
+            self.end("restart")?;
+            return self.start("restart", 0);
+        }
         let (setting, held, fd_name) = self.resolve("restart")?;
         self.end("restart")?;
         self.held = held;
-        self.begin("restart", setting, &fd_name, 0)
+        self.begin("restart", &setting, &fd_name, 0)
     }
 
     fn stop(&mut self) -> Result<(), Error> {
@@ -283,19 +333,19 @@ impl Keeper {
     fn begin(
         &mut self,
         verb: &'static str,
-        setting: Setting,
+        setting: &Setting,
         fd_name: &str,
         failures: u32,
     ) -> Result<(), Error> {
         self.state = State::Stopped;
         let (kind, remain) = (setting.service.kind, setting.service.remain);
-        let policy = (setting.service.restart, setting.service.restart_sec, setting.service.restart_max);
+        let life = Life::of(&setting.service);
         let result = self.launch(verb, setting, fd_name, failures);
         match (&result, kind) {
             (Ok(()), Kind::Oneshot) if remain => self.state = State::Done,
             (Err(_), _) if verb != "start" || failures > 0 => {
                 // It was meant to run and does not: keep trying as the policy says.
-                self.back_off(policy, Ended::Exited(1), failures.saturating_add(1));
+                self.back_off(life, Ended::Exited(1), failures.saturating_add(1));
             }
             _ => {}
         }
@@ -305,47 +355,32 @@ impl Keeper {
     fn launch(
         &mut self,
         verb: &'static str,
-        setting: Setting,
+        setting: &Setting,
         fd_name: &str,
         failures: u32,
     ) -> Result<(), Error> {
-        self.fleeting = setting.fleeting();
+        self.fleeting = setting.service.fleeting(&self.house.root);
         setting.make_directories().map_err(|e| self.failed(verb, e))?;
         let timeout = setting.service.timeout_start.unwrap_or(LONGEST);
         for command in &setting.service.start_pre {
-            self.run(verb, &setting, command, &[], timeout)?;
+            self.run(verb, setting, command, &[], timeout)?;
         }
         if setting.service.kind == Kind::Oneshot {
             let timeout = LONGEST;
-            return setting.service.start.iter().try_for_each(|c| self.run(verb, &setting, c, &[], timeout));
+            return setting.service.start.iter().try_for_each(|c| self.run(verb, setting, c, &[], timeout));
         }
         let Some(command) = setting.service.start.first() else { return Ok(()) };
-        let notify = self.notify_socket(&setting).map_err(|e| self.failed(verb, e))?;
+        let notify = self.notify_socket(setting).map_err(|e| self.failed(verb, e))?;
         self.ready_on.clone_from(&notify);
         let extra: Vec<_> = notify.iter().map(|path| ("NOTIFY_SOCKET", path.display().to_string())).collect();
         let launch = setting.launch(command, &extra, self.held.descriptors(), fd_name);
         let pid = launch.and_then(super::spawn::Launch::spawn).map_err(|e| self.failed(verb, e))?;
-        self.await_end_of(pid);
+        let identity = self.await_child(pid);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).starts += 1;
-        self.state =
-            State::Running(Process { pid, since: Instant::now(), failures, setting: Box::new(setting) });
-        if notify.is_some() { self.await_ready(verb, pid, timeout) } else { Ok(()) }
-    }
-
-    fn await_ready(&mut self, verb: &'static str, pid: Pid, timeout: Duration) -> Result<(), Error> {
-        let reason = match self.wait(pid, Instant::now() + timeout) {
-            Waited::Ready => return Ok(()),
-            Waited::Ended(how) => {
-                self.remember_end(how);
-                self.finish_group(pid, Duration::ZERO);
-                self.state = State::Stopped;
-                return Err(self.failed(verb, format!("it {how} before it was ready; see {}", self.log())));
-            }
-            Waited::Cancelled => "a stop was asked for meanwhile".to_owned(),
-            Waited::Deadline => format!("it was not ready (READY=1) within {}s", timeout.as_secs_f64()),
-        };
-        self.end(verb)?;
-        Err(self.failed(verb, reason))
+        let life = Life::of(&setting.service);
+        self.state = State::Running(Process { pid, identity, since: Instant::now(), failures, life });
+        self.settle();
+        self.await_ready(verb, pid, setting, Instant::now() + timeout)
     }
 
     fn log(&self) -> String {
@@ -363,7 +398,7 @@ impl Keeper {
     ) -> Result<(), Error> {
         let started = setting.launch(command, extra, vec![], "").and_then(super::spawn::Launch::spawn);
         let result = started.and_then(|pid| {
-            self.await_end_of(pid);
+            self.await_child(pid);
             let program = command.words.join(" ");
             let reason = match self.wait(pid, Instant::now() + timeout) {
                 Waited::Ended(Ended::Exited(0)) => return Ok(()),
@@ -405,93 +440,6 @@ impl Keeper {
         kill(process.pid, signal).map_err(|e| self.failed("signal", e.desc()))
     }
 
-    /// Stop the process if there is one; the sockets stay.
-    fn end(&mut self, verb: &'static str) -> Result<(), Error> {
-        let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else {
-            return Ok(());
-        };
-        let (pid, service) = (process.pid, &process.setting.service);
-        let timeout = service.timeout_stop.unwrap_or(LONGEST);
-        let deadline = Instant::now() + timeout;
-        let told = match service.kill_mode {
-            KillMode::Group => killpg(pid, service.kill_signal),
-            KillMode::Mixed | KillMode::Process => kill(pid, service.kill_signal),
-        };
-        if told.is_err() {
-            tracing::debug!(service = self.service, "it had ended before it was told");
-        }
-        let how = match self.wait_for_end(pid, deadline) {
-            Some(how) => how,
-            None => {
-                tracing::warn!(service = self.service, "still there after {timeout:?}: SIGKILL");
-                let _ = killpg(pid, Signal::SIGKILL);
-                self.wait_for_end(pid, Instant::now() + LONGEST)
-                    .ok_or_else(|| self.failed(verb, "it cannot be killed"))?
-            }
-        };
-        self.remember_end(how);
-        match service.kill_mode {
-            KillMode::Group => self.finish_group(pid, deadline.saturating_duration_since(Instant::now())),
-            KillMode::Mixed => self.finish_group(pid, Duration::ZERO),
-            KillMode::Process => {}
-        }
-        Ok(())
-    }
-
-    /// Our process ended, or one that does not matter any more did.
-    fn on_end(&mut self, pid: Pid) {
-        if !matches!(&self.state, State::Running(process) if process.pid == pid) {
-            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
-            return;
-        }
-        let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else { return };
-        let service = &process.setting.service;
-        if service.kill_mode != KillMode::Process {
-            // Before it is reaped, the group's number cannot be anybody else's.
-            let _ = killpg(pid, service.kill_signal);
-        }
-        let how = self.reap(pid);
-        self.remember_end(how);
-        tracing::warn!(service = self.service, "it {how}");
-        if service.kill_mode != KillMode::Process {
-            self.finish_group(pid, service.timeout_stop.unwrap_or(LONGEST));
-        }
-        let in_a_row = failures(process.failures, process.since.elapsed());
-        self.back_off((service.restart, service.restart_sec, service.restart_max), how, in_a_row);
-    }
-
-    /// A process may have ended a moment ago, with the message still on its way.
-    fn notice_end(&mut self) {
-        let State::Running(Process { pid, .. }) = self.state else { return };
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-        if !matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive)) {
-            self.on_end(pid);
-        }
-    }
-
-    fn back_off(&mut self, policy: (super::unit::Restart, Duration, Duration), how: Ended, failures: u32) {
-        if let Some(pause) = delay(policy.0, how, failures, policy.1, policy.2) {
-            tracing::info!(service = self.service, "starting again in {pause:?}");
-            self.state = State::Backoff { until: Instant::now() + pause, failures };
-        }
-    }
-
-    fn on_deadline(&mut self) {
-        let State::Backoff { failures, until } = self.state else { return self.cut_log() };
-        if Instant::now() < until {
-            return;
-        }
-        if let Err(error) = self.start("start", failures) {
-            tracing::warn!(service = self.service, "{error}");
-            if matches!(self.state, State::Backoff { until, .. } if until <= Instant::now()) {
-                // The unit or its sockets cannot be used now; look again later.
-                let (pause, failures) =
-                    (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
-                self.state = State::Backoff { until: Instant::now() + pause, failures };
-            }
-        }
-    }
-
     fn cut_log(&self) {
         if let Err(error) = self.house.logs.cut(&self.service) {
             tracing::warn!(service = self.service, "its log could not be cut: {error}");
@@ -500,17 +448,5 @@ impl Keeper {
 
     fn remember_end(&self, how: Ended) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).last_end = Some(how.to_string());
-    }
-
-    /// The socket on which a `Type=notify` service tells that it is ready.
-    fn notify_socket(&self, setting: &Setting) -> Result<Option<PathBuf>, String> {
-        if setting.service.kind != Kind::Notify {
-            return Ok(None);
-        }
-        let to_self = self.to_self.clone();
-        super::notify::listen(&self.house.notify_dir, &self.service, move |socket| {
-            let _ = to_self.send(Message::Ready(socket));
-        })
-        .map(Some)
     }
 }

@@ -172,7 +172,11 @@ pub(crate) fn read(path: &Path) -> Result<String, UnitError> {
 fn specifiers(service: &str, all: &[Directive]) -> Specifiers {
     let user = all.iter().rev().find(|d| d.section == "Service" && d.key == "User").map(|d| d.value.clone());
     let user = user.filter(|u| !u.is_empty()).unwrap_or_else(|| "root".into());
-    let home = nix::unistd::User::from_name(&user).ok().flatten().map(|u| u.dir.display().to_string());
+    // As systemd: root's is known, and asking for it takes time in every restart.
+    let home = match user.as_str() {
+        "root" => None,
+        name => nix::unistd::User::from_name(name).ok().flatten().map(|u| u.dir.display().to_string()),
+    };
     let hostname = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default();
     Specifiers { name: service.to_owned(), user, home: home.unwrap_or_else(|| "/root".into()), hostname }
 }

@@ -40,7 +40,8 @@ pub(crate) fn setting(name: &str, service: &Service, root: &Path, logs: &Logs) -
         logs: logs.clone(),
         root: root.to_owned(),
     };
-    for command in service.start.iter().chain(&service.start_pre).filter(|c| !c.ignore_failure) {
+    let commands = service.start.iter().chain(&service.start_pre).chain(&service.start_post);
+    for command in commands.filter(|c| !c.ignore_failure) {
         setting.program(command)?;
     }
     Ok(setting)
@@ -96,12 +97,6 @@ impl Setting {
                 .map_err(|e| format!("{}: {e}", self.root.join(&directory.path).display()))?;
         }
         Ok(())
-    }
-
-    /// The directories that live as long as the service.
-    pub(crate) fn fleeting(&self) -> Vec<PathBuf> {
-        let fleeting = self.service.directories.iter().filter(|d| d.fleeting);
-        fleeting.map(|d| self.root.join(&d.path)).collect()
     }
 
     /// One process of the service. `extra` are variables of this process alone.

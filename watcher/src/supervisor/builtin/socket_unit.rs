@@ -73,7 +73,18 @@ impl Sockets {
     }
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Port(port) => write!(f, "{port}"),
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What a `ListenStream=` says.
+pub(crate) fn listen(text: &str) -> Result<Listen, String> {
     if text.starts_with(['/', '@']) {
         return Ok(Listen::Unix(PathBuf::from(text)));
     }

@@ -6,6 +6,7 @@
 use super::identity;
 use super::socket_unit::{Listen, Sockets};
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, UnixAddr, sockopt};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -27,11 +28,29 @@ impl Held {
             let kept = self.open.iter().find(|(l, _)| l == listen).map(|(_, fd)| fd.clone());
             let fd = match kept {
                 Some(fd) => fd,
-                None => Arc::new(bind(listen, wanted, root).map_err(|e| format!("{}: {e}", text(listen)))?),
+                None => {
+                    Arc::new(bind(listen, wanted, root).map_err(|e| format!("ListenStream={listen}: {e}"))?)
+                }
             };
             open.push((listen.clone(), fd));
         }
         Ok(Self { open })
+    }
+
+    /// The sockets that a process was given before our time, as far as the kernel (5.6 and newer) lets us copy them.
+    /// Those that it closed meanwhile are not among them, and are opened anew at the next start.
+    pub(crate) fn taken_back(pid: i32, sockets: &[(Listen, u64)]) -> Self {
+        let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let Some(pidfd) = pidfd.filter(|_| !sockets.is_empty()) else { return Self::default() };
+        let open = sockets.iter().filter_map(|(listen, inode)| {
+            take_back(&pidfd, pid, *inode).map(|fd| (listen.clone(), Arc::new(fd)))
+        });
+        Self { open: open.collect() }
+    }
+
+    /// Each socket with what the kernel knows it by.
+    pub(crate) fn by_inode(&self) -> Vec<(Listen, u64)> {
+        self.open.iter().filter_map(|(listen, fd)| Some((listen.clone(), inode_of(fd)?))).collect()
     }
 
     /// The descriptors to pass, first to last.
@@ -56,12 +75,20 @@ impl Held {
     }
 }
 
-fn text(listen: &Listen) -> String {
-    match listen {
-        Listen::Port(port) => format!("ListenStream={port}"),
-        Listen::Address(address) => format!("ListenStream={address}"),
-        Listen::Unix(path) => format!("ListenStream={}", path.display()),
-    }
+/// A copy of the descriptor of another process that is the socket with this inode.
+fn take_back(pidfd: &OwnedFd, pid: i32, inode: u64) -> Option<OwnedFd> {
+    let wanted = format!("socket:[{inode}]");
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let is_it = |path: &PathBuf| std::fs::read_link(path).is_ok_and(|link| link == Path::new(&wanted));
+    let found = entries.map(|e| e.path()).find(is_it)?;
+    let number: i32 = found.file_name()?.to_str()?.parse().ok()?;
+    let fd = pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty()).ok()?;
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC).ok()?;
+    (inode_of(&fd)? == inode && socket::getsockopt(&fd, sockopt::AcceptConn).ok()?).then_some(fd)
+}
+
+fn inode_of(fd: &OwnedFd) -> Option<u64> {
+    rustix::fs::fstat(fd).ok().map(|stat| stat.st_ino)
 }
 
 fn address(fd: &OwnedFd) -> Option<SocketAddr> {

@@ -1,7 +1,7 @@
 //! What a unit file means: the stated subset of systemd.service(5), as data. Pure.
 
 use super::text::{Directive, Specifiers, UnitError, is_variable, span, words};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// When the process counts as started (`Type=`).
@@ -62,6 +62,16 @@ pub(crate) struct Command {
     pub(crate) argv0: Option<String>,
 }
 
+/// When a service that was started is ready, beside `Type=` (`X-Mayfly-ReadyPort=`, `X-Mayfly-ReadyCommand=`; systemd
+/// passes over keys that begin with `X-`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// Somebody accepts connections there.
+    Port(std::net::SocketAddr),
+    /// It ends with status 0.
+    Command(Command),
+}
+
 /// A directory made for the service (`RuntimeDirectory=` and its kin), relative to the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Directory {
@@ -83,6 +93,9 @@ pub(crate) struct Service {
     pub(crate) kind: Kind,
     pub(crate) start_pre: Vec<Command>,
     pub(crate) start: Vec<Command>,
+    pub(crate) start_post: Vec<Command>,
+    /// What must answer before it counts as started.
+    pub(crate) ready: Vec<Ready>,
     pub(crate) reload: Vec<Command>,
     pub(crate) user: Option<String>,
     pub(crate) group: Option<String>,
@@ -149,6 +162,8 @@ impl Service {
             kind: Kind::Exec,
             start_pre: vec![],
             start: vec![],
+            start_post: vec![],
+            ready: vec![],
             reload: vec![],
             user: None,
             group: None,
@@ -177,6 +192,11 @@ impl Service {
         }
     }
 
+    /// The directories that live as long as the service.
+    pub(crate) fn fleeting(&self, root: &Path) -> Vec<PathBuf> {
+        self.directories.iter().filter(|d| d.fleeting).map(|d| root.join(&d.path)).collect()
+    }
+
     /// Take one directive; false when it is none of ours.
     fn take(&mut self, d: &Directive, with: &Specifiers) -> Result<bool, UnitError> {
         match d.section.as_str() {
@@ -194,6 +214,13 @@ impl Service {
             "Type" => self.kind = kind(d)?,
             "ExecStart" => push_command(&mut self.start, d, with)?,
             "ExecStartPre" => push_command(&mut self.start_pre, d, with)?,
+            "ExecStartPost" => push_command(&mut self.start_post, d, with)?,
+            "X-Mayfly-ReadyPort" => self.ready.push(ready_port(d, with)?),
+            "X-Mayfly-ReadyCommand" => {
+                let mut commands = vec![];
+                push_command(&mut commands, d, with)?;
+                self.ready.extend(commands.into_iter().map(Ready::Command));
+            }
             "ExecReload" => push_command(&mut self.reload, d, with)?,
             "RemainAfterExit" => self.remain = boolean(d)?,
             "NoNewPrivileges" => self.no_new_privileges = boolean(d)?,
@@ -345,6 +372,14 @@ pub(super) fn note(d: &Directive) -> Option<String> {
     ))
 }
 
+fn ready_port(d: &Directive, with: &Specifiers) -> Result<Ready, UnitError> {
+    let text = with.expand(&d.value).map_err(|e| d.wrong(e))?;
+    let here = std::net::Ipv4Addr::LOCALHOST;
+    let port = text.parse().map(|port: u16| std::net::SocketAddr::from((here, port)));
+    let address = port.ok().or_else(|| text.parse().ok()).filter(|address| address.port() != 0);
+    address.map(Ready::Port).ok_or_else(|| d.wrong(format!("`{text}` is not a port or ADDRESS:PORT")))
+}
+
 fn kind(d: &Directive) -> Result<Kind, UnitError> {
     match d.value.as_str() {
         "simple" | "exec" | "idle" | "" => Ok(Kind::Exec),
@@ -484,6 +519,11 @@ fn limit_named(key: &str) -> Option<nix::sys::resource::Resource> {
         "LimitMEMLOCK" => Resource::RLIMIT_MEMLOCK,
         "LimitSTACK" => Resource::RLIMIT_STACK,
         "LimitFSIZE" => Resource::RLIMIT_FSIZE,
+        "LimitDATA" => Resource::RLIMIT_DATA,
+        "LimitCPU" => Resource::RLIMIT_CPU,
+        "LimitNICE" => Resource::RLIMIT_NICE,
+        "LimitRTPRIO" => Resource::RLIMIT_RTPRIO,
+        "LimitSIGPENDING" => Resource::RLIMIT_SIGPENDING,
         _ => return None,
     })
 }

@@ -3,8 +3,10 @@
 // Effects: signals and reaps processes, reads the clock.
 #![allow(clippy::disallowed_methods)]
 
+use super::adopt::{await_stranger, ended_before};
 use super::{Ask, Keeper, Message};
 use crate::supervisor::builtin::decide::Ended;
+use crate::supervisor::builtin::record::Identified;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
@@ -38,8 +40,15 @@ impl Keeper {
         }
     }
 
-    /// Wait for the end of a child, whatever else comes.
-    pub(super) fn wait_for_end(&mut self, pid: Pid, deadline: Instant) -> Option<Ended> {
+    /// Wait for the end of the process, whatever else comes: by a pidfd of our own, since the thread that awaits the end
+    /// would tell us a moment later.
+    pub(super) fn wait_for_end(&mut self, process: Identified, deadline: Instant) -> Option<Ended> {
+        let pid = Pid::from_raw(process.pid);
+        match ended_before(process, deadline) {
+            Some(true) => return Some(self.reap(pid)),
+            Some(false) => return None,
+            None => {}
+        }
         loop {
             match self.wait_until(pid, deadline, false) {
                 Waited::Ended(how) => return Some(how),
@@ -80,18 +89,35 @@ impl Keeper {
 
     /// Have a thread tell us when the child ends. It does not reap: until we do, the process id is nobody else's, so
     /// that a signal never meets a stranger. Only this child is waited for; others are somebody else's.
-    pub(super) fn await_end_of(&self, pid: Pid) {
+    pub(super) fn await_end_of(&self, process: Identified) {
         let to_self = self.to_self.clone();
+        let pid = Pid::from_raw(process.pid);
         let watch = move || {
-            while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR)
-            {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            let waited = loop {
+                match waitid(Id::Pid(pid), flags) {
+                    Err(nix::Error::EINTR) => {}
+                    other => break other,
+                }
+            };
+            if waited == Err(nix::Error::ECHILD) {
+                await_stranger(process);
             }
             let _ = to_self.send(Message::Ended(pid));
         };
-        let thread = std::thread::Builder::new().name("await".into()).stack_size(64 * 1024);
+        let thread = std::thread::Builder::new().name("await".into()).stack_size(256 * 1024);
         if let Err(error) = thread.spawn(watch) {
             tracing::error!(service = self.service, "no thread to await process {pid}: {error}");
         }
+    }
+
+    /// The same for a child that was just started.
+    pub(super) fn await_child(&self, pid: Pid) -> Identified {
+        // Until it is reaped, a child is there, if only as a zombie.
+        let unseen = Identified { pid: pid.as_raw(), started: 0 };
+        let process = Identified::of(pid.as_raw()).unwrap_or(unseen);
+        self.await_end_of(process);
+        process
     }
 
     pub(super) fn reap(&self, pid: Pid) -> Ended {

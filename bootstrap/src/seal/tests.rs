@@ -1,0 +1,131 @@
+use super::*;
+use std::fs;
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self { dir: tempfile::tempdir().unwrap() };
+        for (file, text) in [
+            ("etc/ssh/ssh_host_ed25519_key", "secret"),
+            ("etc/ssh/ssh_host_ed25519_key.pub", "public"),
+            ("etc/ssh/sshd_config", "kept"),
+            ("etc/machine-id", "0123\n"),
+            ("var/lib/dbus/machine-id", "0123\n"),
+            ("var/lib/systemd/random-seed", "seed"),
+            ("var/lib/cloud/instances/i-1/sem/config_scripts_user", ""),
+            ("var/lib/cloud/seed/nocloud/meta-data", "kept"),
+            ("root/.bash_history", "mysql -psecret"),
+            ("root/.bashrc", "kept"),
+            ("home/admin/.python_history", "x"),
+            ("home/admin/notes_history", "kept"),
+            ("var/cache/mayfly/compiled/run/high", "pillar"),
+            ("var/log/app/app.log", "a line"),
+            ("var/log/syslog.1", "old"),
+            ("var/log/syslog.2.gz", "older"),
+            ("var/tmp/x", "x"),
+            ("var/lib/mayfly/status.json", "{}"),
+            ("var/lib/mayfly/pinned", "i-1 c"),
+            ("var/lib/mayfly/token", "kept"),
+            (&format!("var/lib/mayfly/releases/{COMMIT}/top.sls"), "kept"),
+            ("usr/local/bin/mayfly-boot", "#!/bin/sh\n"),
+            ("var/lib/dpkg/status", "Package: a\nStatus: install ok installed\nVersion: 1\n"),
+        ] {
+            bench.write(file, text);
+        }
+        std::os::unix::fs::symlink(format!("releases/{COMMIT}"), bench.path("var/lib/mayfly/good")).unwrap();
+        fsys::set_mode(&bench.path("usr/local/bin/mayfly-boot"), 0o755).unwrap();
+        bench
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join(file)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn seal(&self, commit: Option<&str>) -> Result<Sealed, Vec<String>> {
+        let state_dir = self.path("var/lib/mayfly");
+        let program = self.path("usr/local/bin/mayfly-boot");
+        seal(&Machine { root: self.dir.path(), state_dir: &state_dir, program, commit })
+    }
+}
+
+#[test]
+fn what_belongs_to_one_machine_goes_and_the_rest_stays() {
+    let bench = Bench::new();
+    let sealed = bench.seal(Some(COMMIT)).unwrap();
+    assert!(sealed.line.starts_with(&format!("sealed commit={COMMIT} boot=")), "{sealed:?}");
+    assert!(sealed.line.contains(" packages=1:") && sealed.notes.is_empty(), "{sealed:?}");
+    for gone in [
+        "etc/ssh/ssh_host_ed25519_key",
+        "etc/ssh/ssh_host_ed25519_key.pub",
+        "var/lib/dbus/machine-id",
+        "var/lib/systemd/random-seed",
+        "var/lib/cloud/instances",
+        "root/.bash_history",
+        "home/admin/.python_history",
+        "var/cache/mayfly/compiled/run",
+        "var/log/syslog.1",
+        "var/log/syslog.2.gz",
+        "var/tmp/x",
+        "var/lib/mayfly/status.json",
+        "var/lib/mayfly/pinned",
+    ] {
+        assert!(!bench.path(gone).exists(), "{gone}");
+    }
+    for empty in ["etc/machine-id", "var/log/app/app.log"] {
+        assert_eq!(fs::read_to_string(bench.path(empty)).unwrap(), "", "{empty}");
+    }
+    for kept in [
+        "etc/ssh/sshd_config",
+        "var/lib/cloud/seed/nocloud/meta-data",
+        "root/.bashrc",
+        "home/admin/notes_history",
+        "var/lib/mayfly/token",
+        &format!("var/lib/mayfly/releases/{COMMIT}/top.sls"),
+    ] {
+        assert_eq!(fs::read_to_string(bench.path(kept)).unwrap(), "kept", "{kept}");
+    }
+    assert_eq!(fs::read_to_string(bench.path("var/lib/mayfly/packages")).unwrap(), "a 1\n");
+}
+
+#[test]
+fn links_lead_nowhere() {
+    let bench = Bench::new();
+    bench.write("srv/data/precious", "kept");
+    for (link, target) in
+        [("var/log/data", "srv/data"), ("var/tmp/data", "srv/data"), ("home/eve", "srv/data")]
+    {
+        std::os::unix::fs::symlink(bench.path(target), bench.path(link)).unwrap();
+    }
+    bench.write("srv/data/.bash_history", "kept");
+    bench.seal(None).unwrap();
+    for kept in ["srv/data/precious", "srv/data/.bash_history"] {
+        assert_eq!(fs::read_to_string(bench.path(kept)).unwrap(), "kept", "{kept}");
+    }
+}
+
+#[test]
+fn a_machine_that_lacks_what_an_image_must_have_is_unfit() {
+    let bench = Bench::new();
+    fs::remove_dir_all(bench.path("var/lib/mayfly/releases")).unwrap();
+    fs::remove_file(bench.path("usr/local/bin/mayfly-boot")).unwrap();
+    fs::create_dir_all(bench.path("run/systemd/system")).unwrap();
+    let problems = bench.seal(Some(COMMIT)).unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    fs::create_dir_all(bench.path("etc/systemd/system/multi-user.target.wants")).unwrap();
+    let link = bench.path("etc/systemd/system/multi-user.target.wants/mayfly-boot.service");
+    std::os::unix::fs::symlink("/x", link).unwrap();
+    bench.write("usr/local/bin/mayfly-boot", "x");
+    fsys::set_mode(&bench.path("usr/local/bin/mayfly-boot"), 0o755).unwrap();
+    bench.seal(None).unwrap();
+}

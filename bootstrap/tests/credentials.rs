@@ -1,0 +1,195 @@
+//! Tokens of repositories from SSM and Secrets Manager with the role of the instance: moto serves them, and its botocore
+//! judges every signature. And repositories behind a proxy, and formulas beside the tree.
+// Tests: real files, processes and time.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+#[allow(dead_code, unreachable_pub)] // Shared with the deployer's tests: one venv with moto for all.
+#[path = "../../deployer/tests/support/mod.rs"]
+mod python;
+mod support;
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use support::Stage;
+use support::boot::{Boot, get, until};
+use support::git_http::GitHttp;
+use support::git_repo::GitRepo;
+
+/// It ends when its standard input does.
+struct Moto {
+    _process: Child,
+    endpoint: String,
+    role: Value,
+}
+
+impl Moto {
+    fn start() -> Self {
+        let mut process = Command::new(python::python())
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/parameters.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        let endpoint = told["endpoint"].as_str().unwrap().to_owned();
+        Self { _process: process, endpoint, role: told["role"].clone() }
+    }
+}
+
+#[test]
+fn tokens_are_read_with_the_role_of_the_instance() {
+    let moto = Moto::start();
+    let stage = Stage::new();
+    let commit = stage.repo.push("first");
+    // `x-access-token:hush`
+    let server = GitHttp::start(stage.dir.path(), Some("Basic eC1hY2Nlc3MtdG9rZW46aHVzaA=="));
+    let url = server.url("states.git");
+    stage.imds.set_role(moto.role.to_string());
+    let env = [("AWS_ENDPOINT_URL", Path::new(&moto.endpoint))];
+    for kept in ["{ssm: /git/token}", "{secret: git, key: token}"] {
+        stage.imds.set_user_data(support::user_data(&url, &format!("  token: {kept}\n")));
+        let mut boot = Boot::start(&stage.root(), &stage.imds.url, &env);
+        let address = boot.address();
+        boot.line(&format!("mayfly: ready {}", &commit[..12]));
+        assert!(!get(address, "/status").1.contains("hush") && !boot.all().concat().contains("hush"));
+        assert!(boot.stop().success());
+        std::fs::remove_dir_all(stage.root().join("var/lib/mayfly")).unwrap();
+    }
+    // The judge does judge.
+    let mut wrong = moto.role.clone();
+    wrong["SecretAccessKey"] = "another".into();
+    stage.imds.set_role(wrong.to_string());
+    let mut boot = Boot::start(&stage.root(), &stage.imds.url, &env);
+    let line = boot.line("waiting: no state tree yet: ");
+    assert!(line.contains("secret git: Secrets Manager answers HTTP 403"), "{line}");
+}
+
+/// A proxy for TLS: notes whom it was asked for, and connects to that port of this machine whatever the name.
+fn connect_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = asked.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let log = log.clone();
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    head.extend(byte);
+                }
+                let line = String::from_utf8(head).unwrap().lines().next().unwrap().to_owned();
+                let to = line.split(' ').nth(1).unwrap().to_owned();
+                log.lock().unwrap().push(line);
+                let mut server = TcpStream::connect(to).unwrap();
+                stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
+                let (mut from, mut back) = (server.try_clone().unwrap(), stream.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut back);
+                    let _ = back.shutdown(std::net::Shutdown::Both);
+                });
+                let _ = std::io::copy(&mut stream, &mut server);
+                let _ = server.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used_but_for_those_it_excepts() {
+    let stage = Stage::new();
+    let commit = stage.repo.push("first");
+    let (authority, config) = support::tls::authority(stage.dir.path());
+    let server = GitHttp::start_tls(stage.dir.path(), config);
+    let url = format!("https://127.0.0.1:{}/states.git", server.port);
+    stage.imds.set_user_data(support::user_data(&url, ""));
+    let (proxy, asked) = connect_proxy();
+    for (except, expected) in [("example.org", true), ("127.0.0.1", false)] {
+        let env = [
+            ("SSL_CERT_FILE", authority.as_path()),
+            ("HTTPS_PROXY", Path::new(&proxy)),
+            ("NO_PROXY", Path::new(except)),
+        ];
+        let mut boot = Boot::start(&stage.root(), &stage.imds.url, &env);
+        boot.line(&format!("mayfly: ready {}", &commit[..12]));
+        assert!(boot.stop().success());
+        let asked = std::mem::take(&mut *asked.lock().unwrap());
+        let line = format!("CONNECT 127.0.0.1:{} HTTP/1.1", server.port);
+        assert_eq!(asked.first() == Some(&line), expected, "{except}: {asked:?}");
+    }
+}
+
+#[test]
+fn formulas_join_the_tree_are_followed_and_told_of() {
+    let stage = Stage::new();
+    let formula = GitRepo::new(stage.dir.path(), "motd-formula");
+    formula
+        .write("salt/motd/init.sls", "motd:\n  file.managed:\n    - name: /etc/motd\n    - contents: one\n");
+    let first = formula.push("first");
+    stage.repo.write("top.sls", "base:\n  '*':\n    - app\n    - motd\n");
+    let tree = stage.repo.push("tree");
+    let url = stage.server.url("motd-formula.git");
+    stage.set(&format!("  formulas:\n    - {{url: '{url}', root: salt}}\n"));
+    let mut boot = stage.boot();
+    let address = boot.address();
+    boot.line(&format!("mayfly: ready {}", &tree[..12]));
+    let motd = || std::fs::read_to_string(stage.root().join("etc/motd")).unwrap_or_default();
+    assert_eq!(motd(), "one\n");
+    let status = || serde_json::from_str::<Value>(&get(address, "/status").1).unwrap();
+    assert_eq!(status()["formulas"][0]["name"], "motd-formula");
+    assert_eq!(status()["formulas"][0]["commit"], first.as_str());
+    // A change of the formula alone is a change.
+    formula
+        .write("salt/motd/init.sls", "motd:\n  file.managed:\n    - name: /etc/motd\n    - contents: two\n");
+    let second = formula.push("second");
+    boot.line(&format!("mayfly: ready {}", &tree[..12]));
+    until("the new formula", || (status()["formulas"][0]["commit"] == second.as_str()).then_some(()));
+    assert_eq!(motd(), "two\n");
+    assert!(boot.stop().success());
+    // Both are at hand when no server answers.
+    stage.server.set(support::git_http::Fault::Down);
+    let mut boot = stage.boot();
+    boot.line(&format!("using the last good tree {}", &tree[..12]));
+    boot.line("mayfly: ready ");
+    assert_eq!(motd(), "two\n");
+}
+
+#[test]
+fn an_unsigned_commit_is_refused_said_and_the_signed_one_stays() {
+    let stage = Stage::new();
+    let key = stage.dir.path().join("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+    assert!(made.unwrap().success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    stage.repo.git(&["add", "-A"]);
+    let signing = format!("user.signingkey={}", key.display());
+    stage.repo.git(&["-c", "gpg.format=ssh", "-c", &signing, "commit", "-q", "-S", "-m", "signed"]);
+    stage.repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
+    let signed = stage.repo.git(&["rev-parse", "HEAD"]);
+    stage.set(&format!("  signed_by: ['{}']\n", public.trim()));
+    let mut boot = stage.boot();
+    let address = boot.address();
+    boot.line(&format!("mayfly: ready {}", &signed[..12]));
+    stage.repo.write("pillar/app.sls", "greeting: evil\n");
+    let unsigned = stage.repo.push("unsigned");
+    let line = boot.line(&unsigned);
+    assert!(line.contains("is not signed") && line.contains(&format!("keeping {}", &signed[..12])), "{line}");
+    let status: Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    assert_eq!((&status["commit"], &status["ready"]), (&signed.as_str().into(), &true.into()));
+    assert!(status["remote"]["error"].as_str().unwrap().contains("is not signed"), "{status}");
+    assert!(stage.conf().starts_with("hello"));
+    assert!(boot.stop().success());
+    // After a reboot too.
+    let mut boot = stage.boot();
+    boot.line(&format!("using the last good tree {}", &signed[..12]));
+    boot.line(&format!("mayfly: ready {}", &signed[..12]));
+}

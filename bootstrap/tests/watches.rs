@@ -1,0 +1,135 @@
+//! Watches through the whole program: what rules say of edits, checks and rates, and what `/status` says of them.
+// Tests: real files, processes and time.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use support::boot::{Boot, get, until};
+use support::{INSTANCE, Stage};
+
+/// A stage whose pillar declares this of the service `app`, booted.
+fn booted(rule: &str) -> (Stage, Boot, SocketAddr) {
+    let stage = Stage::new();
+    pillar(&stage, "hello", rule);
+    stage.repo.push("first");
+    let mut boot = stage.boot();
+    let address = boot.address();
+    boot.line("mayfly: ready");
+    stage.wait_starts(1);
+    (stage, boot, address)
+}
+
+fn pillar(stage: &Stage, greeting: &str, rule: &str) {
+    let text = format!("greeting: {greeting}\nmayfly:\n  watch:\n    - {{service: app, {rule}}}\n");
+    stage.repo.write("pillar/app.sls", &text);
+}
+
+/// By hand, as `sed -i` does it: another file in the place of the first.
+fn edit(stage: &Stage, content: &str) {
+    let file = stage.root().join("etc/app.conf");
+    fs::write(file.with_extension("new"), content).unwrap();
+    fs::rename(file.with_extension("new"), file).unwrap();
+}
+
+fn rule(address: SocketAddr) -> serde_json::Value {
+    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    status["watches"][0].clone()
+}
+
+fn has(address: SocketAddr, metric: &str) -> bool {
+    get(address, "/metrics").1.contains(&format!("\nmayfly_{metric}\n"))
+}
+
+#[test]
+fn an_edit_of_a_file_of_the_states_is_put_back_without_a_restart_where_the_rule_says_so() {
+    let (stage, mut boot, address) = booted("on_edit: revert");
+    let hello = format!("hello from web-{INSTANCE} in staging\n");
+    for round in 1..=2 {
+        edit(&stage, "edited\n");
+        boot.line("etc/app.conf edited by hand, to be put back");
+        boot.line("put back ");
+        assert_eq!(stage.conf(), hello);
+        until("the watcher's word", || rule(address)["edited"].as_array().unwrap().is_empty().then_some(()));
+        assert!(has(address, &format!("edits_reverted_total {round}")));
+    }
+    fs::remove_file(stage.root().join("etc/app.conf")).unwrap();
+    boot.line("put back ");
+    assert_eq!(stage.conf(), hello);
+    // What the tree changes is no edit, and gives one restart.
+    pillar(&stage, "good evening", "on_edit: revert");
+    let second = stage.repo.push("second");
+    boot.line(&format!("mayfly: ready {}", &second[..12]));
+    stage.wait_starts(2);
+    edit(&stage, "edited\n");
+    boot.line("put back ");
+    assert!(stage.conf().starts_with("good evening"));
+    until("quiet", || (rule(address)["state"] == "quiet").then_some(()));
+    assert_eq!(stage.starts(), 2, "the service never read an edit");
+}
+
+#[test]
+fn an_edit_of_a_file_of_the_states_is_only_reported_where_the_rule_says_so() {
+    let (stage, mut boot, address) = booted("on_edit: report");
+    edit(&stage, "edited\n");
+    boot.line("etc/app.conf edited by hand, app is kept as it runs");
+    let edited = rule(address);
+    assert_eq!(edited["edited"][0], stage.root().join("etc/app.conf").to_str().unwrap());
+    assert!(has(address, "watch_edited_files 1") && get(address, "/ready").0 == 200);
+    assert_eq!((stage.conf().as_str(), stage.starts()), ("edited\n", 1));
+    // The next converge puts it back, as it does whatever else drifted.
+    boot.signal("HUP");
+    boot.line("mayfly: ready");
+    until("the watcher's word", || has(address, "watch_edited_files 0").then_some(()));
+    assert!(stage.conf().starts_with("hello"));
+}
+
+#[test]
+fn a_check_of_what_the_states_let_a_service_watch_keeps_it_and_says_so_in_the_status() {
+    let check = "check: 'grep -q hello ROOT/etc/app.conf'";
+    let stage = Stage::new();
+    pillar(&stage, "hello", &check.replace("ROOT", stage.root().to_str().unwrap()));
+    stage.repo.push("first");
+    let mut boot = stage.boot();
+    let address = boot.address();
+    boot.line("mayfly: ready");
+    edit(&stage, "broken\n");
+    boot.line("the check fails, app is kept as it runs");
+    let refused = rule(address);
+    assert_eq!((&refused["state"], &refused["last_failure"]["what"]), (&"refused".into(), &"check".into()));
+    assert_eq!(refused["last_failure"]["standing"], true);
+    assert!(refused["last_failure"]["reason"].as_str().unwrap().contains("grep -q hello"), "{refused}");
+    assert_eq!(stage.starts(), 1);
+    edit(&stage, "hello again\n");
+    boot.line("restart app: ");
+    stage.wait_starts(2);
+    until("the failure is over", || (rule(address)["last_failure"]["standing"] == false).then_some(()));
+}
+
+#[test]
+fn a_change_beyond_the_rate_is_held_seen_in_the_status_and_done_in_the_end() {
+    let (stage, mut boot, address) = booted("rate: 1/3s, debounce: 10ms");
+    edit(&stage, "one\n");
+    boot.line("restart app: ");
+    stage.wait_starts(2);
+    edit(&stage, "two\n");
+    boot.line("app has to wait ");
+    let held = rule(address);
+    if held["state"] == "held" {
+        assert!(held["held_until"].as_f64().unwrap() > held["last_change"].as_f64().unwrap(), "{held}");
+        assert!(held["actions"] == 1, "{held}");
+    }
+    boot.line("restart app: ");
+    stage.wait_starts(3);
+}
+
+#[test]
+fn a_rule_of_nothing_is_warned_of_and_the_watching_is_in_the_status() {
+    let (_stage, boot, address) = booted("on_edit: report}\n    - {service: ghost, check: /bin/true");
+    let warning = "mayfly: warning: the watch rule \"states: ghost\" has no `paths`, and no state lets ghost watch a file";
+    assert!(boot.all().iter().any(|line| line == warning), "{:?}", boot.all());
+    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    assert!(status["watching"]["watches"].as_u64().unwrap() > 1, "{}", status["watching"]);
+    assert_eq!((&status["watching"]["degraded"], &status["watching"]["overflows"]), (&().into(), &0.into()));
+}

@@ -1,0 +1,66 @@
+//! One job in a thread of its own: checks may take long, and so may restarts.
+
+use super::board::Job;
+use super::engine::Message;
+use crate::command::succeed;
+use crate::rule::Action;
+use crate::supervisor::Supervisor;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+/// How a step of a job ended.
+pub(crate) enum Outcome {
+    CheckFailed(String),
+    Acted(usize),
+    ActionFailed(usize, String),
+}
+
+/// See the module.
+pub(super) struct Worker {
+    pub(super) supervisor: Arc<dyn Supervisor>,
+    pub(super) messages: Sender<Message>,
+    pub(super) timeout: Duration,
+    pub(super) job: Arc<Job>,
+}
+
+impl Worker {
+    /// Check, and act when all is well.
+    pub(super) fn work(&self) {
+        for check in &self.job.checks {
+            if let Err(reason) = succeed(check, self.timeout) {
+                return self.tell(Outcome::CheckFailed(reason));
+            }
+        }
+        if !self.job.checks.is_empty() && !self.still_checked() {
+            return;
+        }
+        for (index, act) in self.job.acts.iter().enumerate() {
+            self.tell(match self.act(&act.action) {
+                Ok(()) => Outcome::Acted(index),
+                Err(reason) => Outcome::ActionFailed(index, reason),
+            });
+        }
+    }
+
+    /// Whether what was checked is what is there now.
+    fn still_checked(&self) -> bool {
+        let (answer, may_act) = channel();
+        let _ = self.messages.send(Message::Passed(self.job.clone(), answer));
+        may_act.recv().unwrap_or(false)
+    }
+
+    fn act(&self, action: &Action) -> Result<(), String> {
+        let service = self.job.service.as_str();
+        match action {
+            Action::Restart => self.supervisor.restart(service).map_err(|e| e.to_string()),
+            Action::Reload => self.supervisor.reload(service).map_err(|e| e.to_string()),
+            Action::Signal(name) => self.supervisor.signal(service, name).map_err(|e| e.to_string()),
+            Action::Run(argv) => succeed(argv, self.timeout),
+        }
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        let _ = self.messages.send(Message::Outcome(self.job.clone(), outcome));
+    }
+}
