@@ -80,14 +80,14 @@ pub struct Rule {
 }
 
 impl Default for Rule {
-    /// Restarts, 100 ms after the last event.
+    /// Restarts, 200 ms after the last event: writes a tenth of a second apart are one change.
     fn default() -> Self {
         Self {
             name: String::new(),
             paths: Vec::new(),
             service: String::new(),
             action: Action::Restart,
-            debounce: Duration::from_millis(100),
+            debounce: Duration::from_millis(200),
             check: None,
             rate: None,
             on_edit: OnEdit::Act,
