@@ -141,7 +141,7 @@ mod tests {
             page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
         let missing: Vec<&str> = names(TOP).into_iter().filter(|name| !words.contains(name)).collect();
         // Watch rules are on the page of user-data.
-        let of_watch = ["paths", "action", "debounce", "check"];
+        let of_watch = ["paths", "action", "debounce", "check", "rate", "on_edit"];
         let missing: Vec<&str> = missing.into_iter().filter(|name| !of_watch.contains(name)).collect();
         assert_eq!(missing, Vec::<&str>::new());
     }
