@@ -14,7 +14,7 @@ fn print(content: u8) -> Print {
 }
 
 fn rule(name: &str, service: &str, action: Action) -> Rule {
-    Rule { name: name.into(), service: service.into(), action, ..Rule::default() }
+    Rule { name: name.into(), service: service.into(), action, debounce: ms(100), ..Rule::default() }
 }
 
 fn board(rules: &[Rule]) -> Board {
