@@ -10,6 +10,7 @@ mod engine;
 mod entry;
 mod inotify;
 mod pattern;
+mod reading;
 mod report;
 mod survey;
 mod work;
@@ -116,6 +117,9 @@ pub struct Options {
     pub rescan: Duration,
     /// How long a check or a `run` action may take.
     pub command_timeout: Duration,
+    /// How long a service that was just started may be reading its files: what they hold only for a moment meanwhile,
+    /// it may run with, and is restarted for.
+    pub reading: Duration,
     /// At most this many kernel watches; `None`: as many as the kernel gives.
     pub max_watches: Option<usize>,
 }
@@ -126,6 +130,7 @@ impl Default for Options {
             poll: Duration::from_secs(1),
             rescan: Duration::from_secs(60),
             command_timeout: Duration::from_secs(60),
+            reading: Duration::from_secs(2),
             max_watches: None,
         }
     }

@@ -9,6 +9,7 @@ mod daemon;
 use common::storm::overflow;
 use common::{House, until, write_whole};
 use daemon::Daemon;
+use mayfly_watcher::watch::Options;
 use mayfly_watcher::{Action, Event, Rule, Supervisor, Watcher};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs;
@@ -208,7 +209,9 @@ impl Bench {
             Event::Restarted { .. } => {}
             other => panic!("{other:?}"),
         };
-        let watcher = Watcher::start(supervisor, Arc::new(listener)).unwrap();
+        // Each way begins when the service has read what the one before it left.
+        let options = Options { reading: Duration::ZERO, ..Options::default() };
+        let watcher = Watcher::start_with(supervisor, Arc::new(listener), options).unwrap();
         let paths = WATCHED.iter().map(|path| dir.join(path)).collect();
         let barrier = Rule {
             action: Action::Run(vec!["/bin/true".into()]),

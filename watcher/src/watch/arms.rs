@@ -19,6 +19,9 @@ pub(crate) struct Happened {
     pub(crate) rescan: bool,
 }
 
+/// What the end of a watch means.
+const ENDED: Touch = Touch { structural: true, moved: false, altering: true };
+
 /// A directory under watch.
 struct Armed {
     /// Device and inode.
@@ -86,7 +89,7 @@ impl Arms {
         }
         for path in noted.ended.iter().filter_map(|number| self.names.remove(number)).flatten() {
             self.armed.remove(&path);
-            happened.paths.entry(path).or_default().structural = true;
+            happened.paths.entry(path).or_default().and(ENDED);
         }
         happened
     }

@@ -95,9 +95,16 @@ pub(crate) struct Decision {
 pub(crate) struct Board {
     pub(crate) entries: BTreeMap<String, Entry>,
     paused: bool,
+    /// How long a service that was started may be reading its files.
+    reading: Duration,
 }
 
 impl Board {
+    /// Without rules, for services that may be reading their files for this long after a start.
+    pub(crate) fn new(reading: Duration) -> Self {
+        Self { reading, ..Self::default() }
+    }
+
     /// Put a rule on the board, with the content that counts as known. One of the same name makes place, and what it
     /// knew of the paths that both have goes on to count.
     pub(crate) fn insert(&mut self, rule: Rule, baseline: Print, now: Now) {
@@ -117,6 +124,14 @@ impl Board {
     /// Something happened to a path of the rule.
     pub(crate) fn touched(&mut self, rule: &str, now: Now) {
         if let Some(entry) = self.entries.get_mut(rule) {
+            entry.touch(now);
+        }
+    }
+
+    /// The content of the rule's paths was another since, if only for a moment.
+    pub(crate) fn altered(&mut self, rule: &str, now: Now) {
+        if let Some(entry) = self.entries.get_mut(rule) {
+            entry.reading.altered(now);
             entry.touch(now);
         }
     }
@@ -251,17 +266,18 @@ impl Board {
     /// The checks passed and this is the content now. True: act. False: it is another than was checked, or the one
     /// that the service runs with already; the rules wait again.
     pub(crate) fn passed(&mut self, job: &Job, prints: &BTreeMap<String, Arc<Print>>, now: Now) -> bool {
-        let same =
-            job.rules().all(|member| match self.entries.get(&member.rule).map(|e| (&e.state, &e.baseline)) {
-                Some((State::Checking { candidate, .. }, baseline)) => {
-                    prints.get(&member.rule).is_none_or(|print| print == candidate && print != baseline)
-                }
-                _ => true,
-            });
+        let same = job.rules().all(|member| match self.entries.get(&member.rule).map(|e| (&e.state, e)) {
+            Some((State::Checking { candidate, .. }, entry)) => {
+                let wanted = |print| entry.reading.is_unsure() || print != &entry.baseline;
+                prints.get(&member.rule).is_none_or(|print| print == candidate && wanted(print))
+            }
+            _ => true,
+        });
         for member in job.rules() {
             let Some(entry) = self.entries.get_mut(&member.rule) else { continue };
             let State::Checking { candidate, touched } = entry.state.clone() else { continue };
             if same {
+                entry.reading.begins(candidate == entry.baseline);
                 entry.state = State::Acting { candidate, touched };
             } else {
                 entry.wait_again(touched.or(Some(now)), now);
@@ -276,6 +292,7 @@ impl Board {
             let Some(entry) = self.entries.get_mut(&member.rule) else { continue };
             if let State::Acting { candidate, touched } = entry.state.clone() {
                 entry.runs_with(candidate);
+                entry.reading.started(now, self.reading);
                 entry.count(now);
                 entry.wait_again(touched, now);
             }
@@ -292,6 +309,7 @@ impl Board {
                 State::Acting { candidate, touched } => {
                     // Tried is done, as far as the service is concerned.
                     entry.count(now);
+                    entry.reading.failed();
                     (candidate, touched)
                 }
                 _ => continue,
@@ -304,10 +322,25 @@ impl Board {
         first
     }
 
+    /// Somebody else is about to (re)start the service, with what its files hold now.
+    pub(crate) fn begins(&mut self, rule: &str) {
+        if let Some(entry) = self.entries.get_mut(rule) {
+            entry.reading.begins(false);
+        }
+    }
+
     /// The service was (re)started by somebody else with this content.
-    pub(crate) fn rebaseline(&mut self, rule: &str, print: Arc<Print>) {
+    pub(crate) fn rebaseline(&mut self, rule: &str, print: Arc<Print>, now: Now) {
         if let Some(entry) = self.entries.get_mut(rule) {
             entry.runs_with(print);
+            entry.reading.started(now, self.reading);
+        }
+    }
+
+    /// Somebody else's (re)start of the service failed.
+    pub(crate) fn failed(&mut self, rule: &str) {
+        if let Some(entry) = self.entries.get_mut(rule) {
+            entry.reading.failed();
         }
     }
 

@@ -72,7 +72,7 @@ fn content_that_was_not_checked_is_not_acted_on() {
     assert!(!board.passed(&job, &prints(&[("a", 2)]), ms(500)));
     assert_eq!(board.next_deadline(), Some(ms(600)));
     let job = wanted(&mut board, &prints(&[("a", 2)])).unwrap();
-    board.rebaseline("a", Arc::new(print(2)));
+    board.rebaseline("a", Arc::new(print(2)), ms(650));
     assert!(!board.passed(&job, &prints(&[("a", 2)]), ms(700)), "restarted by somebody else meanwhile");
 }
 
@@ -261,4 +261,34 @@ fn a_rule_that_is_written_anew_forgets_no_change() {
     assert_eq!(board.due(ms(100)), ["web"]);
     let job = wanted(&mut board, &prints(&[("a", 1)])).unwrap();
     assert_eq!(job.acts[0].action, Action::Reload);
+}
+
+#[test]
+fn content_that_was_there_for_a_moment_of_the_start_is_restarted_for_but_not_for_ever() {
+    let mut board = Board { reading: ms(1000), ..board(&[rule("a", "web", Action::Restart)]) };
+    assert!(change(&mut board, 1, ms(0)).job.is_some());
+    assert!(change(&mut board, 1, ms(500)).job.is_none(), "a touch alters nothing");
+    let mut restarts = 0;
+    for n in 1..10 {
+        board.altered("a", ms(n * 600));
+        restarts += u32::from(change(&mut board, 1, ms(n * 600)).job.is_some());
+    }
+    assert_eq!(restarts, 3, "written over and over with the same content");
+    assert!(change(&mut board, 2, ms(10_000)).job.is_some());
+    board.altered("a", ms(10_500));
+    assert!(change(&mut board, 2, ms(10_500)).job.is_some(), "again after a change");
+    board.altered("a", ms(11_800));
+    assert!(change(&mut board, 2, ms(11_800)).job.is_none(), "it has read long since");
+    assert!(board.is_idle());
+}
+
+#[test]
+fn after_a_failed_action_the_known_content_is_acted_on_too() {
+    let mut board = board(&[rule("a", "web", Action::Restart)]);
+    board.touched("a", ms(0));
+    let job = wanted(&mut board, &prints(&[("a", 1)])).unwrap();
+    assert!(board.passed(&job, &prints(&[("a", 1)]), ms(100)));
+    assert!(board.refused(job.rules(), ms(200)));
+    assert!(change(&mut board, 0, ms(300)).job.is_some(), "put back, and the service may be down");
+    assert!(change(&mut board, 0, ms(900)).job.is_none() && board.is_idle());
 }

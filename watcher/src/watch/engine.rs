@@ -43,10 +43,15 @@ pub(crate) enum Message {
 pub(crate) enum Command {
     SetRules(Vec<Understood>, Sender<()>),
     Rebaseline(String, Sender<()>),
-    /// What do the service's files hold?
-    Look(String, Sender<Prints>),
-    /// The service was acted on by somebody else, with this content before.
-    Acted(Action, Prints, Sender<()>),
+    /// The service is about to be acted on by somebody else: what do its files hold?
+    Look(String, Action, Sender<Prints>),
+    /// That was done, with this content before, or it failed.
+    Acted {
+        action: Action,
+        prints: Prints,
+        succeeded: bool,
+        done: Sender<()>,
+    },
     /// These paths are as their keeper wants them.
     Approve(Vec<PathBuf>, Sender<()>),
     Pause(Sender<()>),
@@ -99,10 +104,10 @@ impl Engine {
             listener,
             next_poll: options.poll,
             next_rescan: options.rescan,
+            board: Board::new(options.reading),
             options,
             messages,
             shown,
-            board: Board::default(),
             ground: BTreeMap::new(),
             arms,
             epoch: Instant::now(),
@@ -148,6 +153,8 @@ impl Engine {
             Message::Woken => self.on_events(),
             Message::Command(command) => self.obey(command),
             Message::Passed(job, answer) => {
+                // What happened before this look is in it.
+                self.on_events();
                 let prints = self.prints(&job.service);
                 let now = self.now();
                 let _ = answer.send(self.board.passed(&job, &prints, now));
@@ -167,12 +174,16 @@ impl Engine {
             }
             Command::Rebaseline(service, done) => {
                 let prints = self.prints(&service);
-                prints.into_iter().for_each(|(rule, print)| self.board.rebaseline(&rule, print));
+                let now = self.now();
+                for (rule, print) in prints {
+                    self.board.begins(&rule);
+                    self.board.rebaseline(&rule, print, now);
+                }
                 let _ = done.send(());
             }
-            Command::Look(service, answer) => _ = answer.send(self.prints(&service)),
-            Command::Acted(action, prints, done) => {
-                self.on_acted_elsewhere(&action, prints);
+            Command::Look(service, action, answer) => _ = answer.send(self.look_before(&service, &action)),
+            Command::Acted { action, prints, succeeded, done } => {
+                self.on_acted_elsewhere(&action, prints, succeeded);
                 let _ = done.send(());
             }
             Command::Approve(paths, done) => {
@@ -289,10 +300,17 @@ impl Engine {
         for (name, ground) in &self.ground {
             let mine = |(path, touch): &(&PathBuf, &Touch)| ground.survey.concerns(path, touch.structural);
             let mut touched = happened.paths.iter().filter(mine).peekable();
-            if touched.peek().is_some() {
+            if touched.peek().is_none() {
+                continue;
+            }
+            let mut all = Touch::default();
+            touched.for_each(|(_, touch)| all.and(*touch));
+            if all.altering {
+                self.board.altered(name, now);
+            } else {
                 self.board.touched(name, now);
             }
-            if touched.any(|(_, touch)| touch.structural) {
+            if all.structural {
                 reshaped.push(name.clone());
             }
         }
@@ -305,7 +323,7 @@ impl Engine {
     fn touch_all(&mut self, now: Duration) {
         for name in self.ground.keys().cloned().collect::<Vec<_>>() {
             self.look(&name, false);
-            self.board.touched(&name, now);
+            self.board.altered(&name, now);
         }
     }
 
@@ -328,9 +346,10 @@ impl Engine {
             }
             let print = self.look(&name, false);
             let Some(ground) = self.ground.get_mut(&name) else { continue };
-            if ground.polled.replace(print.clone()).is_none_or(|before| difference(&before, &print).is_some())
-            {
-                self.board.touched(&name, now);
+            match ground.polled.replace(print.clone()) {
+                None => self.board.touched(&name, now),
+                Some(before) if difference(&before, &print).is_some() => self.board.altered(&name, now),
+                Some(_) => {}
             }
         }
         if everything {
@@ -403,16 +422,30 @@ impl Engine {
         }
     }
 
-    /// Somebody else restarted (or reloaded) the service; rules that ask for less are served by it.
-    fn on_acted_elsewhere(&mut self, action: &Action, prints: Prints) {
+    /// Somebody else is about to restart (or reload) the service: the contents of the rules that are served by it.
+    fn look_before(&mut self, service: &str, action: &Action) -> Prints {
+        let mut prints = self.prints(service);
+        prints.retain(|rule, _| self.serves(action, rule));
+        prints.keys().for_each(|rule| self.board.begins(rule));
+        prints
+    }
+
+    /// Rules that ask for less are served by it.
+    fn serves(&self, action: &Action, rule: &str) -> bool {
+        self.board.entries.get(rule).is_some_and(|entry| match entry.rule.action {
+            Action::Restart => *action == Action::Restart,
+            Action::Reload => true,
+            Action::Signal(_) | Action::Run(_) => false,
+        })
+    }
+
+    fn on_acted_elsewhere(&mut self, action: &Action, prints: Prints, succeeded: bool) {
+        let now = self.now();
         for (rule, print) in prints {
-            let served = self.board.entries.get(&rule).is_some_and(|entry| match entry.rule.action {
-                Action::Restart => *action == Action::Restart,
-                Action::Reload => true,
-                Action::Signal(_) | Action::Run(_) => false,
-            });
-            if served {
-                self.board.rebaseline(&rule, print);
+            match self.serves(action, &rule) {
+                true if succeeded => self.board.rebaseline(&rule, print, now),
+                true => self.board.failed(&rule),
+                false => {}
             }
         }
     }

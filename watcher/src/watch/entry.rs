@@ -1,6 +1,7 @@
 //! One rule on the board: where it stands, what its service runs with, what was edited, how often it acted. Pure.
 
 use super::board::{Cause, Now};
+use super::reading::Reading;
 use super::survey::{Mark, Print};
 use crate::rule::{OnEdit, Rate, Rule};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -58,6 +59,8 @@ pub(crate) struct Entry {
     told: Option<Told>,
     /// When the last actions were, as many as the rate counts, oldest first.
     done: VecDeque<Now>,
+    /// Whether the baseline is what the service has read.
+    pub(super) reading: Reading,
     /// That the rate holds a change was told.
     pub(super) holding: bool,
 }
@@ -73,6 +76,7 @@ impl Entry {
             refused: None,
             told: None,
             done: VecDeque::new(),
+            reading: Reading::default(),
             holding: false,
             rule,
         }
@@ -91,7 +95,7 @@ impl Entry {
                 mark.clone_from(known);
             }
         }
-        Self { state: old.state, done: old.done, ..self }
+        Self { state: old.state, done: old.done, reading: old.reading, ..self }
     }
 
     /// A job of the rule is under way.
@@ -176,7 +180,14 @@ impl Entry {
     /// reported is none.
     pub(crate) fn change(&self, print: &Print) -> Option<(PathBuf, Cause)> {
         let edited = |path: &Path| self.told.as_ref().is_some_and(|told| told.edits.contains_key(path));
-        difference_but(&self.baseline, print, edited)
+        difference_but(&self.baseline, print, edited).or_else(|| self.doubt())
+    }
+
+    /// The same content is acted on too when the service may have read another.
+    fn doubt(&self) -> Option<(PathBuf, Cause)> {
+        let path =
+            self.baseline.keys().next().or(self.rule.paths.first()).filter(|_| self.reading.is_unsure());
+        path.map(|path| (path.clone(), Cause::Changed))
     }
 
     /// Find the edits in this content. Their paths when they are to be told: of new ones at once, of those that are to

@@ -39,6 +39,8 @@ const STRUCTURAL: ReadFlags = ReadFlags::CREATE
     .union(ReadFlags::MOVE_SELF)
     .union(ReadFlags::IGNORED)
     .union(ReadFlags::UNMOUNT);
+/// After these it may hold something else, if only for a moment.
+const ALTERING: ReadFlags = STRUCTURAL.union(ReadFlags::MODIFY);
 const MOVED: ReadFlags = ReadFlags::MOVED_FROM.union(ReadFlags::MOVE_SELF).union(ReadFlags::UNMOUNT);
 
 /// What happened to a name.
@@ -48,6 +50,8 @@ pub(crate) struct Touch {
     pub(crate) structural: bool,
     /// It was renamed, or its file system went: what we knew by its name is elsewhere.
     pub(crate) moved: bool,
+    /// It held something else, if only for a moment.
+    pub(crate) altering: bool,
 }
 
 impl Touch {
@@ -55,6 +59,7 @@ impl Touch {
     pub(crate) fn and(&mut self, other: Self) {
         self.structural |= other.structural;
         self.moved |= other.moved;
+        self.altering |= other.altering;
     }
 }
 
@@ -85,7 +90,11 @@ impl Noted {
         if self.lost {
             return self.touched.clear();
         }
-        let touch = Touch { structural: events.intersects(STRUCTURAL), moved: events.intersects(MOVED) };
+        let touch = Touch {
+            structural: events.intersects(STRUCTURAL),
+            moved: events.intersects(MOVED),
+            altering: events.intersects(ALTERING),
+        };
         self.touched.entry((number, name.to_owned())).or_default().and(touch);
     }
 }

@@ -15,9 +15,9 @@ pub(crate) struct Wrapped {
 
 impl Wrapped {
     /// What the service's files hold now; nothing when the watcher has stopped.
-    fn look(&self, service: &str) -> BTreeMap<String, Arc<Print>> {
+    fn look(&self, service: &str, action: Action) -> BTreeMap<String, Arc<Print>> {
         let (answer, answered) = channel();
-        let _ = self.messages.send(Message::Command(Command::Look(service.to_owned(), answer)));
+        let _ = self.messages.send(Message::Command(Command::Look(service.to_owned(), action, answer)));
         answered.recv().unwrap_or_default()
     }
 
@@ -28,12 +28,13 @@ impl Wrapped {
         action: Action,
         act: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let prints = self.look(service);
-        act()?;
+        let prints = self.look(service, action.clone());
+        let result = act();
         let (done, wait) = channel();
-        let _ = self.messages.send(Message::Command(Command::Acted(action, prints, done)));
+        let acted = Command::Acted { action, prints, succeeded: result.is_ok(), done };
+        let _ = self.messages.send(Message::Command(acted));
         let _ = wait.recv();
-        Ok(())
+        result
     }
 }
 

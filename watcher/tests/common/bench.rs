@@ -86,11 +86,13 @@ pub fn rule(name: &str, service: &str, paths: &[PathBuf]) -> Rule {
 }
 
 impl Bench {
-    pub fn new(options: Options) -> Self {
+    pub fn new(mut options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (notes, events) = (Arc::new(Notes::default()), Arc::new(Mutex::new(vec![])));
         let heard = events.clone();
         let listener = move |event: &Event| heard.lock().unwrap().push(event.clone());
+        // The notes have read all there is when they are told.
+        options.reading = Duration::ZERO;
         let watcher = Watcher::start_with(notes.clone(), Arc::new(listener), options).unwrap();
         let rules = vec![rule("barrier", "barrier", &[dir.path().join("barrier")])];
         Self { dir, notes, events, watcher, rules, barriers: Mutex::new(0) }
