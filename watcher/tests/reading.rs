@@ -5,6 +5,7 @@
 mod common;
 
 use common::{House, lines, until, write_whole};
+use mayfly_watcher::watch::Options;
 use mayfly_watcher::{Event, Rule, Supervisor, Watcher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ struct Slow {
 }
 
 impl Slow {
-    fn new(more: &str) -> Self {
+    fn new(more: &str, options: Options) -> Self {
         let house = House::new();
         let at = |name: &str| house.path(name).display().to_string();
         let script = format!(
@@ -36,7 +37,7 @@ impl Slow {
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let heard = events.clone();
         let listener = move |event: &Event| heard.lock().unwrap().push(event.clone());
-        let watcher = Watcher::start(house.supervisor.clone(), Arc::new(listener)).unwrap();
+        let watcher = Watcher::start_with(house.supervisor.clone(), Arc::new(listener), options).unwrap();
         let rule = Rule {
             name: "web".into(),
             service: "web".into(),
@@ -70,7 +71,7 @@ impl Slow {
 
 #[test]
 fn what_was_there_only_while_the_service_started_is_not_what_it_runs_with() {
-    let slow = Slow::new("");
+    let slow = Slow::new("", Options::default());
     std::fs::remove_file(slow.path("go")).unwrap();
     slow.write("2");
     until("it was restarted", || slow.restarted() == 1 && lines(&slow.path("up")).len() == 2);
@@ -88,7 +89,7 @@ fn what_was_there_only_while_the_service_started_is_not_what_it_runs_with() {
 
 #[test]
 fn a_restart_through_the_watcher_is_no_different() {
-    let slow = Slow::new("");
+    let slow = Slow::new("", Options::default());
     std::fs::remove_file(slow.path("go")).unwrap();
     {
         let _held = slow.watcher.pause();
@@ -104,9 +105,29 @@ fn a_restart_through_the_watcher_is_no_different() {
 
 #[test]
 fn content_that_is_put_back_after_a_failed_restart_is_tried() {
-    let slow = Slow::new("ExecStartPre=/bin/grep -qv bad @web.conf\nRestart=no\n");
+    let slow = Slow::new("ExecStartPre=/bin/grep -qv bad @web.conf\nRestart=no\n", Options::default());
     slow.write("bad");
     until("it failed", || matches!(slow.events.lock().unwrap().last(), Some(Event::ActionFailed { .. })));
     slow.write("1");
     until("it runs with what was put back", || slow.told() == ["1", "1"]);
+}
+
+#[test]
+fn a_look_at_everything_takes_no_change_for_a_new_one() {
+    let options = Options {
+        rescan: Duration::from_millis(200),
+        reading: Duration::from_secs(60),
+        ..Options::default()
+    };
+    let slow = Slow::new("", options);
+    for restarts in 1..=4 {
+        slow.write(&format!("content {restarts}"));
+        until("it was restarted", || slow.restarted() == restarts);
+        let looks = slow.watcher.status().looks;
+        until("more looks", || {
+            let status = slow.watcher.status();
+            status.looks > looks + 2 && status.rules[0].state == "quiet"
+        });
+        assert_eq!(slow.restarted(), restarts);
+    }
 }

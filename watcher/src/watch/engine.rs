@@ -346,10 +346,13 @@ impl Engine {
             }
             let print = self.look(&name, false);
             let Some(ground) = self.ground.get_mut(&name) else { continue };
-            match ground.polled.replace(print.clone()) {
-                None => self.board.touched(&name, now),
-                Some(before) if difference(&before, &print).is_some() => self.board.altered(&name, now),
-                Some(_) => {}
+            let before = ground.polled.replace(print.clone());
+            if before.is_none_or(|before| difference(&before, &print).is_some()) {
+                // Of what has watches too, this may be a change that was dealt with long since.
+                match ground.status.polled {
+                    true => self.board.altered(&name, now),
+                    false => self.board.touched(&name, now),
+                }
             }
         }
         if everything {
