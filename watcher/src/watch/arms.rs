@@ -210,6 +210,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_directory_with_two_names_tells_by_both() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut arms = Arms::new(None, || ());
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::create_dir(&a).unwrap();
+        arms.arm([(&a, true)].into_iter());
+        // As a second mount of it would, and as a rename does until it has been told.
+        std::fs::rename(&a, &b).unwrap();
+        arms.arm([(&b, true)].into_iter());
+        std::fs::write(b.join("f"), "").unwrap();
+        let told = arms.happened().paths;
+        assert!(told.contains_key(&a.join("f")) && told.contains_key(&b.join("f")), "{told:?}");
+    }
+
+    #[test]
     fn a_directory_is_armed_once_and_again_when_it_is_another_or_more_is_wanted() {
         let dir = tempfile::tempdir().unwrap();
         let mut arms = Arms::new(None, || ());

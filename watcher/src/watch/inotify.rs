@@ -1,4 +1,7 @@
 //! The kernel's queue of events: one descriptor and the thread that empties it. Knows watches by their numbers alone.
+//!
+//! Not the crate `notify`: its thread alone empties the queue, so that nobody can ask what has happened until now (an edit
+//! would be cut in two), and it tells of a directory that is mounted twice by one name only, with one mask for all.
 
 // Effects: inotify, and the thread that waits for it.
 #![allow(clippy::disallowed_methods)]
@@ -217,6 +220,17 @@ mod tests {
         while !queue.take().overflowed {
             assert!(Instant::now() < deadline, "the overflow was not told");
             let _ = woken.recv_timeout(LONG);
+        }
+    }
+
+    #[test]
+    fn what_has_happened_is_told_without_waiting_for_the_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::open(|| ()).unwrap();
+        let number = queue.add(dir.path(), true).unwrap();
+        for n in 0..1000 {
+            std::fs::write(dir.path().join("a"), n.to_string()).unwrap();
+            assert!(queue.take().touched.contains_key(&(number, "a".into())), "write {n}");
         }
     }
 
