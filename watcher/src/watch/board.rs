@@ -292,7 +292,7 @@ impl Board {
             let Some(entry) = self.entries.get_mut(&member.rule) else { continue };
             if let State::Acting { candidate, touched } = entry.state.clone() {
                 entry.runs_with(candidate);
-                entry.reading.started(now, self.reading);
+                entry.started(now, self.reading);
                 entry.count(now);
                 entry.wait_again(touched, now);
             }
@@ -333,7 +333,7 @@ impl Board {
     pub(crate) fn rebaseline(&mut self, rule: &str, print: Arc<Print>, now: Now) {
         if let Some(entry) = self.entries.get_mut(rule) {
             entry.runs_with(print);
-            entry.reading.started(now, self.reading);
+            entry.started(now, self.reading);
         }
     }
 

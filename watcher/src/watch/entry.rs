@@ -146,6 +146,13 @@ impl Entry {
         }
     }
 
+    /// The service was started, and takes this long to read its files. Edits that are put back are to restart nothing,
+    /// once it is up.
+    pub(crate) fn started(&mut self, now: Now, takes: Duration) {
+        let takes = if self.rule.on_edit == OnEdit::Revert { Duration::ZERO } else { takes };
+        self.reading.started(now, takes);
+    }
+
     /// This content failed. True when it is for the first time.
     pub(crate) fn refuse(&mut self, content: Arc<Print>, now: Now) -> bool {
         let before = self.refused.take().filter(|(print, _)| *print == content).map_or(0, |(_, count)| count);
