@@ -294,10 +294,12 @@ fn after_a_failed_action_the_known_content_is_acted_on_too() {
 }
 
 #[test]
-fn an_edit_that_is_put_back_soon_after_a_start_restarts_nothing() {
-    let rule = Rule { on_edit: OnEdit::Revert, ..rule("a", "web", Action::Restart) };
-    let mut board = Board { reading: ms(1000), ..board(&[rule]) };
-    assert!(change(&mut board, 1, ms(0)).job.is_some());
-    board.altered("a", ms(500));
-    assert!(change(&mut board, 1, ms(500)).job.is_none() && board.is_idle());
+fn an_edit_soon_after_a_start_restarts_nothing_where_it_is_put_back_or_told() {
+    for on_edit in [OnEdit::Revert, OnEdit::Report] {
+        let rule = Rule { on_edit, ..rule("a", "web", Action::Restart) };
+        let mut board = Board { reading: ms(1000), ..board(&[rule]) };
+        assert!(change(&mut board, 1, ms(0)).job.is_some());
+        board.altered("a", ms(500));
+        assert!(change(&mut board, 1, ms(500)).job.is_none() && board.is_idle());
+    }
 }

@@ -146,10 +146,10 @@ impl Entry {
         }
     }
 
-    /// The service was started, and takes this long to read its files. Edits that are put back are to restart nothing,
-    /// once it is up.
+    /// The service was started, and takes this long to read its files. Edits that are put back or only told of are to
+    /// restart nothing, once it is up.
     pub(crate) fn started(&mut self, now: Now, takes: Duration) {
-        let takes = if self.rule.on_edit == OnEdit::Revert { Duration::ZERO } else { takes };
+        let takes = if self.rule.on_edit == OnEdit::Act { takes } else { Duration::ZERO };
         self.reading.started(now, takes);
     }
 
