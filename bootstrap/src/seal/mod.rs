@@ -3,6 +3,7 @@
 // Effects: the machine's files, and asking its package manager.
 #![allow(clippy::disallowed_methods)]
 
+mod folder;
 mod packages;
 mod places;
 mod sweep;
@@ -74,6 +75,7 @@ pub(crate) fn seal(machine: &Machine<'_>) -> Result<Sealed, Vec<String>> {
     let swept = sweep::sweep(root, state_dir);
     let mut problems = swept.problems;
     problems.extend(listed.err().map(|error| format!("the list of packages: {error}")));
+    problems.extend(keep_no_seed(root).err().map(|error| format!("the random seed: {error}")));
     problems.extend(missing(machine));
     if !problems.is_empty() {
         return Err(problems);
@@ -88,6 +90,23 @@ pub(crate) fn seal(machine: &Machine<'_>) -> Result<Sealed, Vec<String>> {
         swept.cleaned,
     );
     Ok(Sealed { line, notes: swept.notes })
+}
+
+/// systemd saves a random seed when it stops, which every instance of the image would begin with. What is said in `/run`
+/// holds for this one boot.
+fn keep_no_seed(root: &Path) -> anyhow::Result<()> {
+    let units = root.join("run/systemd/system");
+    if !units.is_dir() {
+        return Ok(());
+    }
+    let folder = units.join("systemd-random-seed.service.d");
+    fsys::make_dirs(&folder, own(0o755))?;
+    fsys::replace(&folder.join("sealed.conf"), b"[Service]\nExecStop=\n", own(0o644))?;
+    if root == Path::new("/") {
+        let status = Command::new("systemctl").arg("daemon-reload").status()?;
+        anyhow::ensure!(status.success(), "systemctl daemon-reload: {status}");
+    }
+    Ok(())
 }
 
 /// What an image must have and this machine has not.

@@ -1,12 +1,11 @@
-//! Cleans the [places](super::places) and looks that they are clean. No link is followed: what services own may lie there.
+//! Cleans the [places](super::places), and tells of what could not be cleaned.
 // Effects: removes and empties files.
-#![allow(clippy::disallowed_methods)]
 
+use super::folder::{Folder, Is};
 use super::places::{Act, OWN, PLACES, Place};
-use std::fs::{self, OpenOptions};
+use std::ffi::CStr;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -22,48 +21,56 @@ pub(super) struct Swept {
 pub(super) fn sweep(root: &Path, state_dir: &Path) -> Swept {
     let mut swept = Swept::default();
     for place in PLACES {
-        for folder in folders(root, place.folder) {
-            swept.clean(place, &folder);
+        let cleaned = folders(root, place.folder)
+            .and_then(|folders| folders.iter().try_for_each(|folder| swept.clean(place, folder)));
+        if let Err(error) = cleaned {
+            swept.note(Err(error), &root.join(place.folder), place.what, place.vital);
         }
     }
-    for name in OWN {
-        let path = state_dir.join(name);
-        let done = remove(&path);
-        swept.note(done, &path, "the builder's own state", true);
+    if let Err(error) = Folder::open(state_dir, "").and_then(|own| swept.own(&own)) {
+        swept.note(Err(error), state_dir, "the builder's own state", true);
     }
     swept
 }
 
 impl Swept {
-    fn clean(&mut self, place: &Place, folder: &Path) {
-        match place.act {
-            Act::Remove | Act::Empty => {
-                let named = entries(folder).into_iter().filter(|path| is_named(path, place.names));
-                for path in named {
-                    let done = if place.act == Act::Empty { empty(&path) } else { remove(&path) };
-                    self.note(done, &path, place.what, place.vital);
+    fn clean(&mut self, place: &Place, folder: &Folder) -> io::Result<()> {
+        for name in folder.names()? {
+            let named = is_named(&name, place.names);
+            let done = match place.act {
+                Act::Remove if named => folder.remove(&name),
+                Act::Empty if named => folder.empty(&name),
+                Act::Clear(spared) if !is_named(&name, spared) => folder.remove(&name),
+                Act::Logs => {
+                    self.log(place, folder, &name);
+                    continue;
                 }
-            }
-            Act::Clear(spared) => {
-                for path in entries(folder).into_iter().filter(|path| !is_named(path, spared)) {
-                    let done = remove(&path);
-                    self.note(done, &path, place.what, place.vital);
-                }
-            }
-            Act::Logs => self.logs(place, folder),
+                Act::Remove | Act::Empty | Act::Clear(_) => continue,
+            };
+            self.note(done, &folder.shown(&name), place.what, place.vital);
         }
+        Ok(())
     }
 
-    fn logs(&mut self, place: &Place, folder: &Path) {
-        for path in entries(folder) {
-            let Ok(meta) = path.symlink_metadata() else { continue };
-            if meta.is_dir() {
-                self.logs(place, &path);
-            } else if meta.is_file() {
-                let done = if is_old(&path) { remove(&path) } else { empty(&path) };
-                self.note(done, &path, place.what, place.vital);
-            }
+    fn log(&mut self, place: &Place, folder: &Folder, name: &CStr) {
+        let done = match folder.kind(name) {
+            Ok(Is::Folder) => folder.folder(name).and_then(|inner| {
+                inner.names()?.iter().for_each(|name| self.log(place, &inner, name));
+                Ok(false)
+            }),
+            Ok(Is::File) if is_old(name) => folder.remove(name),
+            Ok(Is::File) => folder.empty(name),
+            Ok(Is::Other) => Ok(false),
+            Err(error) => Err(error),
+        };
+        self.note(done, &folder.shown(name), place.what, place.vital);
+    }
+
+    fn own(&mut self, folder: &Folder) -> io::Result<()> {
+        for name in folder.names()?.iter().filter(|name| is_named(name, OWN)) {
+            self.note(folder.remove(name), &folder.shown(name), "the builder's own state", true);
         }
+        Ok(())
     }
 
     /// `Ok(false)`: there was nothing to do.
@@ -78,24 +85,21 @@ impl Swept {
     }
 }
 
-/// The folders that a place means, links left out: below the root nothing is another's.
-fn folders(root: &Path, pattern: &str) -> Vec<PathBuf> {
-    let all = match pattern.strip_suffix("/*") {
-        Some(parent) => entries(&root.join(parent)),
-        None => vec![root.join(pattern)],
+/// The folders that a place means, if there are any. A link below `home` is nobody's home.
+fn folders(root: &Path, pattern: &str) -> io::Result<Vec<Folder>> {
+    let (fixed, each) = pattern.strip_suffix("/*").map_or((pattern, false), |parent| (parent, true));
+    let folder = match Folder::open(root, fixed) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
     };
-    all.into_iter().filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir())).collect()
+    if !each {
+        return Ok(vec![folder]);
+    }
+    Ok(folder.names()?.iter().filter_map(|name| folder.folder(name).ok()).collect())
 }
 
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    all.sort();
-    all
-}
-
-fn is_named(path: &Path, names: &[&str]) -> bool {
-    let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+fn is_named(name: &CStr, names: &[&str]) -> bool {
+    let own = name.to_string_lossy();
     names.iter().any(|name| match name.split_once('*') {
         Some((head, tail)) => {
             own.len() >= head.len() + tail.len() && own.starts_with(head) && own.ends_with(tail)
@@ -105,33 +109,11 @@ fn is_named(path: &Path, names: &[&str]) -> bool {
 }
 
 /// Rotated and journal files: nobody expects them.
-fn is_old(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+fn is_old(name: &CStr) -> bool {
+    let name = name.to_string_lossy();
     let ends = [".gz", ".xz", ".bz2", ".zst", ".old", ".journal", ".journal~"];
     let number = name
         .rsplit_once(['.', '-'])
         .is_some_and(|(_, end)| !end.is_empty() && end.chars().all(|c| c.is_ascii_digit()));
     number || ends.iter().any(|end| name.ends_with(end))
-}
-
-fn remove(path: &Path) -> io::Result<bool> {
-    let gone = match path.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-    };
-    gone.map(|()| true)
-}
-
-fn empty(path: &Path) -> io::Result<bool> {
-    let meta = path.symlink_metadata()?;
-    if !meta.is_file() {
-        return remove(path);
-    }
-    if meta.len() == 0 {
-        return Ok(false);
-    }
-    OpenOptions::new().write(true).truncate(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
-    Ok(true)
 }

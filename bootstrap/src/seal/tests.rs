@@ -1,3 +1,4 @@
+use super::folder::Folder;
 use super::*;
 use std::fs;
 
@@ -112,6 +113,77 @@ fn links_lead_nowhere() {
     for kept in ["srv/data/precious", "srv/data/.bash_history"] {
         assert_eq!(fs::read_to_string(bench.path(kept)).unwrap(), "kept", "{kept}");
     }
+}
+
+/// A service that owns a folder of logs changes a folder in it for a link between the look at it and its cleaning: here
+/// the folder is open already, and has moved away.
+#[test]
+fn a_folder_that_becomes_a_link_is_not_followed() {
+    let bench = Bench::new();
+    bench.write("srv/etc/passwd", "kept");
+    let logs = Folder::open(bench.dir.path(), "var/log").unwrap();
+    let app = logs.folder(c"app").unwrap();
+    fs::rename(bench.path("var/log/app"), bench.path("var/log/gone")).unwrap();
+    std::os::unix::fs::symlink(bench.path("srv/etc"), bench.path("var/log/app")).unwrap();
+    app.remove(c"app.log").unwrap();
+    assert!(!app.remove(c"passwd").unwrap() && !bench.path("var/log/gone/app.log").exists());
+    logs.folder(c"app").unwrap_err();
+    bench.seal(None).unwrap();
+    assert_eq!(fs::read_to_string(bench.path("srv/etc/passwd")).unwrap(), "kept");
+}
+
+/// The same as a race: a thread exchanges the folder for a link and back as fast as it can.
+#[test]
+fn a_folder_that_is_exchanged_all_the_time_loses_nothing_elsewhere() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let bench = Bench::new();
+    bench.write("srv/etc/passwd", "kept");
+    let (folder, link) = (bench.path("var/log/app"), bench.path("var/lib/link"));
+    std::os::unix::fs::symlink(bench.path("srv/etc"), &link).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                renameat_with(CWD, &folder, CWD, &link, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        for _ in 0..300 {
+            bench.seal(None).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(fs::read_to_string(bench.path("srv/etc/passwd")).unwrap(), "kept");
+}
+
+#[test]
+fn a_second_name_of_a_file_of_the_system_is_removed_and_the_file_is_whole() {
+    let bench = Bench::new();
+    bench.write("etc/shadow", "kept");
+    fs::hard_link(bench.path("etc/shadow"), bench.path("var/log/app/app2.log")).unwrap();
+    bench.seal(None).unwrap();
+    assert!(!bench.path("var/log/app/app2.log").exists());
+    assert_eq!(fs::read_to_string(bench.path("etc/shadow")).unwrap(), "kept");
+}
+
+#[test]
+fn folders_without_end_are_told_of_and_left() {
+    let bench = Bench::new();
+    bench.write(&format!("tmp/{}x", "d/".repeat(300)), "x");
+    let sealed = bench.seal(None).unwrap();
+    assert!(sealed.notes.iter().any(|note| note.contains("nest more than 200 deep")), "{:?}", sealed.notes);
+}
+
+/// systemd would write a new one when the builder powers off.
+#[test]
+fn the_random_seed_is_not_saved_again_by_the_power_off() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("run/systemd/system")).unwrap();
+    fs::create_dir_all(bench.path("etc/systemd/system/multi-user.target.wants")).unwrap();
+    let link = bench.path("etc/systemd/system/multi-user.target.wants/mayfly-boot.service");
+    std::os::unix::fs::symlink("/x", link).unwrap();
+    bench.seal(None).unwrap();
+    let said = bench.path("run/systemd/system/systemd-random-seed.service.d/sealed.conf");
+    assert_eq!(fs::read_to_string(said).unwrap(), "[Service]\nExecStop=\n");
 }
 
 #[test]
