@@ -224,6 +224,33 @@ fn is_private(path: &Path, top: &Path) -> bool {
     path.ancestors().take_while(|p| *p != top).any(|p| fs::metadata(p).unwrap().mode() & 0o077 == 0)
 }
 
+/// A check shows the line that it does not like, as most programs do.
+#[test]
+fn what_a_failing_check_says_of_a_secret_is_hidden_on_the_console_and_in_the_status() {
+    let stage = Stage::new();
+    let root = stage.root();
+    keys_on_disk(&root);
+    let conf = root.join("etc/app.conf");
+    let gpg = fs::read_to_string(keys().join("pillar/gpg.sls")).unwrap();
+    stage.repo.write("pillar/top.sls", "base:\n  '*':\n    - app\n    - gpg\n");
+    stage.repo.write("pillar/gpg.sls", &gpg);
+    let script = stage.dir.path().join("check.sh");
+    fs::write(&script, format!("cat {} >&2; exit 1\n", conf.display())).unwrap();
+    let check = format!("check: 'sh {}'", script.display());
+    stage.repo.write("pillar/app.sls", &format!("mayfly:\n  watch:\n    - {{service: app, {check}}}\n"));
+    stage.repo.write("app/app.conf", "password={{ pillar.password }}\n");
+    stage.repo.push("a password");
+    let mut boot = stage.boot();
+    let address = boot.address();
+    boot.line("mayfly: ready");
+    assert_eq!(fs::read_to_string(&conf).unwrap(), format!("password={BY_GPG}\n"));
+    fs::write(&conf, format!("pasword={BY_GPG}\n")).unwrap();
+    let line = boot.line("the check fails, app is kept as it runs");
+    assert!(line.ends_with("pasword=<hidden>"), "{line}");
+    let status = get(address, "/status").1;
+    assert!(status.contains("pasword=<hidden>") && !has_canary(status.as_bytes()), "{status}");
+}
+
 #[test]
 fn decrypted_values_are_shown_only_when_asked_for() {
     let stage = Stage::new();

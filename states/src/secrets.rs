@@ -36,6 +36,11 @@ impl Secrets {
         }
     }
 
+    /// Adds all that another one hides.
+    pub fn join(&mut self, other: &Self) {
+        other.0.iter().for_each(|text| self.add(text));
+    }
+
     /// Whether there is nothing to hide.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -103,14 +103,20 @@ fn in_thread(work: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Run a command whose exit status 0 means yes; the error is a sentence with its last words.
-pub(crate) fn succeed(argv: &[String], deadline: Duration) -> Result<(), String> {
-    let finished = run(argv, deadline).map_err(|e| e.to_string())?;
+/// Run a command whose exit status 0 means yes; the error is a sentence with its last words. What they say of secrets is
+/// hidden before they are cut: half of one would not be known any more.
+pub(crate) fn succeed(
+    argv: &[String],
+    deadline: Duration,
+    hide: &dyn Fn(&str) -> String,
+) -> Result<(), String> {
+    let finished = run(argv, deadline).map_err(|e| hide(&e.to_string()))?;
     if finished.status.success() {
         return Ok(());
     }
     let words = if finished.stderr.trim().is_empty() { &finished.stdout } else { &finished.stderr };
-    Err(format!("`{}` ended with {}: {}", argv.join(" "), finished.status, tail(words)))
+    let command = hide(&argv.join(" "));
+    Err(format!("`{command}` ended with {}: {}", finished.status, tail(&hide(words))))
 }
 
 /// The last lines, on one.
@@ -135,8 +141,18 @@ mod tests {
         assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("out\n", "err\n"));
         assert_eq!(finished.status.code(), Some(3));
         let error =
-            succeed(&shell("echo one >&2; echo two >&2; exit 1"), Duration::from_secs(20)).unwrap_err();
+            succeed(&shell("echo one >&2; echo two >&2; exit 1"), Duration::from_secs(20), &str::to_owned)
+                .unwrap_err();
         assert!(error.ends_with("one / two"), "{error}");
+    }
+
+    #[test]
+    fn what_is_hidden_is_hidden_before_the_last_words_are_cut() {
+        // 1,003 characters are said, and only the last thousand are told.
+        let script = "printf 'topsecret%0994d' 0 >&2; exit 1 # topsecret";
+        let hide = |text: &str| text.replace("topsecret", "<hidden>");
+        let error = succeed(&shell(script), Duration::from_secs(20), &hide).unwrap_err();
+        assert!(!error.contains("secret") && error.contains("# <hidden>` ended with"), "{error}");
     }
 
     #[test]
@@ -160,8 +176,9 @@ mod tests {
 
     #[test]
     fn what_cannot_start_is_named() {
-        let error = succeed(&["/does/not/exist".to_owned()], Duration::from_secs(1)).unwrap_err();
+        let error =
+            succeed(&["/does/not/exist".to_owned()], Duration::from_secs(1), &str::to_owned).unwrap_err();
         assert!(error.contains("/does/not/exist"), "{error}");
-        assert!(succeed(&[], Duration::from_secs(1)).is_err());
+        assert!(succeed(&[], Duration::from_secs(1), &str::to_owned).is_err());
     }
 }

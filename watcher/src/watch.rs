@@ -100,6 +100,11 @@ pub enum Event {
 pub trait Listener: Send + Sync {
     /// Something happened.
     fn event(&self, event: &Event);
+
+    /// What a command said, without what nobody is to read: asked before anything of it is told or kept.
+    fn hide(&self, text: &str) -> String {
+        text.to_owned()
+    }
 }
 
 impl<F: Fn(&Event) + Send + Sync> Listener for F {

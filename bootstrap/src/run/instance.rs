@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod drift;
+mod hearer;
 mod put_back;
 
 use super::backoff::Away;
@@ -10,7 +11,6 @@ use super::board::epoch;
 use super::console::say;
 use super::phase::short;
 use super::pin::Pin;
-use super::revert::Edits;
 use super::status::{Converge as Summary, FailedStep, Formula, Remote, Restart};
 use super::watches;
 use super::{Error, Resident, Stopped};
@@ -23,6 +23,7 @@ use crate::services::SupervisedServices;
 use crate::supervise;
 use crate::userdata::{Finish, UserData, WatchRule, default_splay, rules_from_pillar, splay_of};
 use crate::web::{Environment, Web};
+use hearer::Hearer;
 use mayfly_states::engine::{Observer, Options};
 use mayfly_states::fsys::lock::ConvergeLock;
 use mayfly_states::grains::facts::Facts;
@@ -31,8 +32,8 @@ use mayfly_states::low::LowState;
 use mayfly_states::report::{Report, StepReport};
 use mayfly_states::tree::{Roots, Tree};
 use mayfly_watcher::supervisor::Supervisor;
-use mayfly_watcher::watch::{Event, Watcher};
-use put_back::{Approve, listed};
+use mayfly_watcher::watch::Watcher;
+use put_back::Approve;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +53,7 @@ pub(super) struct Instance<'r> {
     supervisor: Arc<dyn Supervisor>,
     services: Arc<SupervisedServices>,
     watcher: Arc<Watcher>,
+    hearer: Arc<Hearer>,
     splay: Duration,
     /// Failed converges in a row, and when to try again.
     failed: Option<(u32, Instant)>,
@@ -70,10 +72,9 @@ impl<'r> Instance<'r> {
         let trees = Trees::open(state_dir, &user.states, &Arc::new(vault), &resident.cancel)
             .map_err(|source| Error::Disk { path: state_dir.clone(), source })?;
         let supervisor = supervise::choose(user.supervisor, resident.root());
-        let (board, edits) = (resident.board.clone(), resident.edits.clone());
-        let listener = Arc::new(move |event: &Event| heard(&board, &edits, event));
+        let hearer = Arc::new(Hearer::new(resident));
         let watcher =
-            Watcher::start(supervisor.clone(), listener).map_err(|e| Error::Services(e.to_string()))?;
+            Watcher::start(supervisor.clone(), hearer.clone()).map_err(|e| Error::Services(e.to_string()))?;
         let services = Arc::new(SupervisedServices::new(watcher.supervisor()));
         let splay = user.splay.unwrap_or_else(|| default_splay(&user.schedule, chrono::Utc::now()));
         let instance = Self {
@@ -91,6 +92,7 @@ impl<'r> Instance<'r> {
             supervisor,
             services,
             watcher: Arc::new(watcher),
+            hearer,
         };
         instance.introduce();
         Ok(instance)
@@ -375,6 +377,7 @@ impl<'r> Instance<'r> {
     /// Compiles, arms the rules, and walks the steps while the watcher holds its hand. The error is for people.
     fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
         let (converge, low) = self.compiled(fetched)?;
+        self.hearer.hides(&low.secrets);
         low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
         let declared = self.declared(&low)?;
         watches::idle(&low, &declared).iter().for_each(|warning| say(format!("warning: {warning}")));
@@ -385,6 +388,7 @@ impl<'r> Instance<'r> {
         self.resident.board.keep(&kept_services(&low));
         self.services.take_touched();
         let report = converge.apply(&low, Options::default(), &mut announce);
+        self.hearer.hides(&converge.secrets());
         drop(paused);
         Ok(report)
     }
@@ -549,49 +553,5 @@ impl Observer for Announce<'_> {
         for warning in &step.warnings {
             say(format!("{place} warning: {warning}"));
         }
-    }
-}
-
-/// The watcher's events, on the console and on the board.
-fn heard(board: &super::board::Board, edits: &Edits, event: &Event) {
-    match event {
-        Event::Restarted { service, path, action, .. } => {
-            say(format!("{action} {service}: {} changed", path.display()));
-            board.note(|status| {
-                status.totals.watch_restarts += 1;
-                let cause = path.display().to_string();
-                status.add_restart(Restart {
-                    at: epoch(),
-                    service: service.clone(),
-                    action: action.to_string(),
-                    cause,
-                });
-            });
-        }
-        Event::CheckFailed { service, path, reason, .. } => {
-            say(format!(
-                "{} changed but the check fails, {service} is kept as it runs: {reason}",
-                path.display()
-            ));
-            board.note(|status| status.totals.checks_failed += 1);
-        }
-        Event::ActionFailed { service, path, reason, .. } => {
-            say(format!("{} changed but {service} could not be told: {reason}", path.display()));
-        }
-        Event::Held { service, path, wait, .. } => {
-            let wait = wait.as_secs_f64().ceil();
-            say(format!(
-                "{} changed, {service} has to wait {wait}s for it by the rule's rate",
-                path.display()
-            ));
-        }
-        Event::Edited { service, paths, revert: false, .. } => {
-            say(format!("{} edited by hand, {service} is kept as it runs", listed(paths)));
-        }
-        Event::Edited { paths, revert: true, .. } => {
-            say(format!("{} edited by hand, to be put back", listed(paths)));
-            edits.note(paths);
-        }
-        Event::Degraded { reason } => say(format!("watching: {reason}")),
     }
 }

@@ -392,6 +392,7 @@ impl Engine {
     fn start(&self, job: Arc<Job>) {
         let worker = Worker {
             supervisor: self.supervisor.clone(),
+            listener: self.listener.clone(),
             messages: self.messages.clone(),
             timeout: self.options.command_timeout,
             job: job.clone(),

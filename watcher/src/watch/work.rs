@@ -5,6 +5,7 @@ use super::engine::Message;
 use crate::command::succeed;
 use crate::rule::Action;
 use crate::supervisor::Supervisor;
+use crate::watch::Listener;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) enum Outcome {
 /// See the module.
 pub(super) struct Worker {
     pub(super) supervisor: Arc<dyn Supervisor>,
+    pub(super) listener: Arc<dyn Listener>,
     pub(super) messages: Sender<Message>,
     pub(super) timeout: Duration,
     pub(super) job: Arc<Job>,
@@ -28,7 +30,7 @@ impl Worker {
     /// Check, and act when all is well.
     pub(super) fn work(&self) {
         for check in &self.job.checks {
-            if let Err(reason) = succeed(check, self.timeout) {
+            if let Err(reason) = self.succeed(check) {
                 return self.tell(Outcome::CheckFailed(reason));
             }
         }
@@ -56,8 +58,12 @@ impl Worker {
             Action::Restart => self.supervisor.restart(service).map_err(|e| e.to_string()),
             Action::Reload => self.supervisor.reload(service).map_err(|e| e.to_string()),
             Action::Signal(name) => self.supervisor.signal(service, name).map_err(|e| e.to_string()),
-            Action::Run(argv) => succeed(argv, self.timeout),
+            Action::Run(argv) => self.succeed(argv),
         }
+    }
+
+    fn succeed(&self, argv: &[String]) -> Result<(), String> {
+        succeed(argv, self.timeout, &|text| self.listener.hide(text))
     }
 
     fn tell(&self, outcome: Outcome) {
