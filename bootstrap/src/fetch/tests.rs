@@ -11,6 +11,8 @@ use git_http::{Fault, GitHttp};
 use git_repo::GitRepo;
 use std::fs;
 
+mod modules;
+
 #[allow(unreachable_pub, dead_code)] // Shared with the tests of the whole program.
 #[path = "../../tests/support/git_http.rs"]
 mod git_http;
@@ -467,15 +469,21 @@ fn another_remote_stands_in_for_the_first_and_that_is_noted() {
     assert_eq!(fetcher.get(Want::Commit { commit: &commit, near: "main" }).unwrap().commit, commit);
 }
 
+/// A file with a token.
+fn token(p: &Place) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let token = p.dir.path().join("token");
+    fs::write(&token, "hush").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    token
+}
+
 #[test]
 fn a_token_is_not_for_a_mirror_on_another_host() {
     let p = place();
     p.repo.write("top.sls", "one");
     p.repo.push("one");
-    let token = p.dir.path().join("token");
-    fs::write(&token, "hush").unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let token = token(&p);
     let first = GitHttp::start(p.dir.path(), None);
     first.set(Fault::Gone);
     let mut with = source(&first.url("states.git"));
@@ -547,25 +555,42 @@ fn only_commits_signed_by_a_listed_ssh_key_are_used() {
     refused("signed by an SSH key that is not listed");
 }
 
+/// A home of the real gpg, and a program that uses it; its agent ends with the value.
+struct Keyring {
+    home: std::path::PathBuf,
+    program: std::path::PathBuf,
+}
+
+impl Keyring {
+    fn new(dir: &Path) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let (home, program) = (dir.join("gnupg"), dir.join("gpg-of-the-test"));
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        let script = format!("#!/bin/sh\nexec gpg --homedir {} --batch --quiet \"$@\"\n", home.display());
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { home, program }
+    }
+
+    fn generate(&self, who: &str) {
+        let key = ["--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never"];
+        tool(&self.home, self.program.to_str().unwrap(), &key);
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        tool(&self.home, "gpgconf", &["--homedir", self.home.to_str().unwrap(), "--kill", "all"]);
+    }
+}
+
 #[test]
 fn only_commits_signed_by_a_listed_pgp_key_are_used() {
     let p = place();
-    let home = p.dir.path().join("gnupg");
-    fs::create_dir(&home).unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
-    let wrapper = p.dir.path().join("gpg-of-the-test");
-    let script = format!("#!/bin/sh\nexec gpg --homedir {} --batch --quiet \"$@\"\n", home.display());
-    fs::write(&wrapper, script).unwrap();
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-    let gpg = wrapper.to_str().unwrap();
-    for who in ["ours@example.com", "other@example.com"] {
-        tool(
-            p.dir.path(),
-            gpg,
-            &["--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never"],
-        );
-    }
+    let home = Keyring::new(p.dir.path());
+    let gpg = home.program.to_str().unwrap();
+    ["ours@example.com", "other@example.com"].iter().for_each(|who| home.generate(who));
     tool(p.dir.path(), gpg, &["--armor", "--output", "ours.asc", "--export", "ours@example.com"]);
     let listed = fs::read_to_string(p.dir.path().join("ours.asc")).unwrap();
     let mut with = source(&p.server.url("states.git"));
@@ -592,7 +617,6 @@ fn only_commits_signed_by_a_listed_pgp_key_are_used() {
     p.repo.git(&["push", "-q", "-f", "origin", &format!("{forged}:refs/heads/main")]);
     let error = get().unwrap_err().to_string();
     assert!(error.contains("not that of its content"), "{error}");
-    tool(p.dir.path(), "gpgconf", &["--homedir", home.to_str().unwrap(), "--kill", "all"]);
 }
 
 #[test]
