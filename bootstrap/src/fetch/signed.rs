@@ -43,9 +43,10 @@ fn keys(signers: &[Signer]) -> Result<Vec<Signer>, String> {
     for signer in signers {
         match signer {
             Signer::File(path) => {
-                let fail = |why: String| format!("cannot be judged: signed_by {}: {why}", path.display());
-                let text = fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-                keys.extend(Signer::keys(&text).map_err(fail)?);
+                let fail = |why: String| format!("cannot be judged: signed_by {}{why}", path.display());
+                let text = fs::read_to_string(path).map_err(|e| fail(format!(": {e}")))?;
+                let found = Signer::keys(&text);
+                keys.extend(found.map_err(|bad| fail(format!(":{}: {}", bad.line, bad.message)))?);
             }
             key => keys.push(key.clone()),
         }
