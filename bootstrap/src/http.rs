@@ -58,6 +58,9 @@ pub(crate) enum Error {
     /// Nothing came for too long.
     #[error("{0}")]
     TimedOut(String),
+    /// The answer is larger than the caller takes: it will not get smaller.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
     /// The caller asked to stop.
     #[error("stopped")]
     Cancelled,
@@ -178,7 +181,7 @@ impl Http {
         let mut body = Vec::new();
         while let Some(chunk) = self.wait(response.chunk())? {
             if body.len() + chunk.len() > limit {
-                return Err(Error::Failed(format!("the answer is longer than {limit} bytes")));
+                return Err(Error::TooLong(limit));
             }
             body.extend_from_slice(&chunk);
         }

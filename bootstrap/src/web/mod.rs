@@ -72,6 +72,7 @@ impl Web {
                 FetchError::Deadline { what: "nothing came from the server", seconds: self.stall.as_secs() }
             }
             http::Error::Failed(cause) => FetchError::Failed(cause),
+            http::Error::TooLong(limit) => FetchError::TooLarge(limit as u64),
         }
     }
 
