@@ -23,7 +23,7 @@ pub(crate) use trees::Trees;
 pub(crate) use want::Want;
 
 use crate::aws::Vault;
-use crate::http::{Cancel, Http, Peer};
+use crate::http::{self, Cancel, Http, Peer};
 use crate::userdata::{Remote, Source};
 use export::ExportError;
 use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Repository};
@@ -77,8 +77,8 @@ pub(crate) struct Fetcher {
     logins: Logins,
     vault: Arc<Vault>,
     nesting: usize,
-    plain: Option<Arc<Http>>,
-    secure: Option<Arc<Http>>,
+    /// By scheme and place: `tls`, and whether they are for this machine alone.
+    clients: Vec<((bool, bool), Arc<Http>)>,
 }
 
 impl Fetcher {
@@ -89,19 +89,7 @@ impl Fetcher {
         let url = remote.url();
         let logins = Logins::new(source.login.clone(), vault.clone(), cancel.clone());
         let answered = url.clone();
-        Self {
-            source,
-            remote,
-            url,
-            answered,
-            store,
-            cancel,
-            logins,
-            vault,
-            nesting: 0,
-            plain: None,
-            secure: None,
-        }
+        Self { source, remote, url, answered, store, cancel, logins, vault, nesting: 0, clients: Vec::new() }
     }
 
     /// The address that answered last.
@@ -387,18 +375,18 @@ impl Fetcher {
 
     fn http(&mut self) -> Result<Arc<Http>, Error> {
         let tls = self.url.starts_with("https://");
-        let kept = if tls { &self.secure } else { &self.plain };
-        if let Some(http) = kept {
+        let kind = (tls, http::is_near(&self.url));
+        if let Some((_, http)) = self.clients.iter().find(|(known, _)| *known == kind) {
             return Ok(http.clone());
         }
         let peer = if tls { Peer::Tls } else { Peer::Plain };
         let proxy = self.source.login.proxy.as_deref();
-        let http = Http::through(peer, proxy, wire::STALL, self.cancel.clone());
+        let http = Http::towards(&self.url, peer, proxy, wire::STALL, self.cancel.clone());
         let http = Arc::new(http.map_err(|e| Error::Unreachable {
             url: self.url.clone(),
             cause: format!("{e}; is the package ca-certificates installed?"),
         })?);
-        *(if tls { &mut self.secure } else { &mut self.plain }) = Some(http.clone());
+        self.clients.push((kind, http.clone()));
         Ok(http)
     }
 }
