@@ -360,7 +360,7 @@ impl Fetcher {
             Remote::Ssh(address) => Access::Ssh {
                 address,
                 key: self.logins.key_file()?,
-                known_hosts_file: self.source.login.known_hosts_file.clone(),
+                known_hosts_file: self.logins.known_hosts()?,
                 cancel: self.cancel.clone(),
             },
             Remote::Http(_) | Remote::File(_) => {

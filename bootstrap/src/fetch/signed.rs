@@ -5,6 +5,7 @@
 
 use crate::userdata::Signer;
 use base64::Engine;
+use mayfly_states::fsys::guarded::{self, Guard};
 use ring::digest::{SHA256, SHA512, digest};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
@@ -18,6 +19,8 @@ use std::process::{Command, Stdio};
 const SSH_BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
 const SSH_END: &str = "-----END SSH SIGNATURE-----";
 const PGP_BEGIN: &str = "-----BEGIN PGP SIGNATURE-----";
+/// A file of signers is never longer.
+const MAX_SIGNERS: u64 = 1024 * 1024;
 /// What git signs under.
 const NAMESPACE: &[u8] = b"git";
 const MAGIC: &[u8] = b"SSHSIG";
@@ -44,7 +47,8 @@ fn keys(signers: &[Signer]) -> Result<Vec<Signer>, String> {
         match signer {
             Signer::File(path) => {
                 let fail = |why: String| format!("cannot be judged: signed_by {}{why}", path.display());
-                let text = fs::read_to_string(path).map_err(|e| fail(format!(": {e}")))?;
+                let text = guarded::read(path, Guard::Trust, MAX_SIGNERS);
+                let text = text.map_err(|e| fail(format!(": {e}")))?;
                 let found = Signer::keys(&text);
                 keys.extend(found.map_err(|bad| fail(format!(":{}: {}", bad.line, bad.message)))?);
             }

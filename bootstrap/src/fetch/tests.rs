@@ -247,6 +247,10 @@ fn a_token_goes_to_its_origin_and_must_be_private() {
     assert!(error.contains("chmod 0600") && !error.contains("hush"), "{error}");
     fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(get(&with).is_ok());
+    // Somebody else's: who can write it chooses who we are to the repository.
+    std::os::unix::fs::chown(&token, Some(65_534), None).unwrap();
+    let error = get(&with).unwrap_err().to_string();
+    assert!(error.contains("belongs to user 65534") && !error.contains("hush"), "{error}");
 }
 
 #[test]
@@ -315,10 +319,18 @@ fn ssh_with_a_key_and_a_known_host() {
     }
     let nobody = dir.path().join("empty");
     fs::write(&nobody, "").unwrap();
-    with.login.known_hosts_file = Some(nobody);
+    with.login.known_hosts_file = Some(nobody.clone());
     let error = get(&with).unwrap_err();
     assert!(error.to_string().contains("Host key verification failed"), "{error}");
+    // Who can write it chooses whom we believe.
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&nobody, fs::Permissions::from_mode(0o666)).unwrap();
+    let error = get(&with).unwrap_err().to_string();
+    assert!(error.contains("known_hosts_file /") && error.contains("chmod go-w"), "{error}");
     with.login.known_hosts_file = Some(sshd.known_hosts.clone());
+    fs::set_permissions(&sshd.key, fs::Permissions::from_mode(0o640)).unwrap();
+    let error = get(&with).unwrap_err().to_string();
+    assert!(error.contains("chmod 0600"), "{error}");
     with.login.ssh_key = Some(Secret::File(dir.path().join("host_key")));
     let error = get(&with).unwrap_err().to_string();
     assert!(error.contains("Permission denied"), "{error}");

@@ -65,6 +65,22 @@ fn a_file_of_signers_that_limits_a_key_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_file_of_signers_that_others_can_change_is_not_believed() {
+    use std::os::unix::fs::PermissionsExt;
+    let signed = Signed::new();
+    signed.push("one");
+    signed.by(&signed.public).unwrap();
+    let file = signed.p.dir.path().join("signers");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
+    let error = signed.by(&signed.public).unwrap_err().to_string();
+    assert!(error.contains("/signers: mode 664 lets others write it"), "{error}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    std::os::unix::fs::chown(&file, Some(65_534), None).unwrap();
+    let error = signed.by(&signed.public).unwrap_err().to_string();
+    assert!(error.contains("/signers: belongs to user 65534"), "{error}");
+}
+
+#[test]
 fn a_commit_that_was_changed_after_gpg_signed_it_is_refused_wherever_it_was_changed() {
     let p = place();
     let ring = Keyring::new(p.dir.path());
