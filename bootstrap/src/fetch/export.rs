@@ -249,8 +249,8 @@ mod tests {
 
     #[test]
     fn hostile_trees_write_nothing_outside() {
-        let dir = tempfile::tempdir().unwrap();
-        let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
+        let (dir, objects) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let repository = Repository::init_bare(objects.path()).unwrap();
         fs::create_dir_all(dir.path().join("in/outside")).unwrap();
         fs::write(dir.path().join("in/outside/kept"), "as it was").unwrap();
         let blob = |text: &str| repository.odb().unwrap().write(ObjectType::Blob, text.as_bytes()).unwrap();
