@@ -101,7 +101,13 @@ impl Fetcher {
     pub(crate) fn at_hand(&self, commit: &str) -> Option<PathBuf> {
         let path = self.store.release(commit)?;
         let signed = || {
-            signed::check(&self.store.commit_object(commit)?, &self.source.signed_by, self.store.dir()).ok()
+            signed::check(
+                &self.store.commit_object(commit)?,
+                &self.source.signed_by,
+                self.store.dir(),
+                &self.cancel,
+            )
+            .ok()
         };
         if self.source.signed_by.is_empty() { Some(path) } else { signed().map(|()| path) }
     }
@@ -321,7 +327,7 @@ impl Fetcher {
         let damaged = |error: git2::Error| Failure::Store(error.message().to_owned());
         let raw =
             repository.odb().and_then(|odb| Ok(odb.read(found.id())?.data().to_vec())).map_err(damaged)?;
-        signed::check(&raw, &self.source.signed_by, self.store.dir())
+        signed::check(&raw, &self.source.signed_by, self.store.dir(), &self.cancel)
             .map_err(|cause| Error::NotSigned { commit: commit.to_owned(), cause })?;
         let prepared = self.store.unfinished(commit);
         let _ = std::fs::remove_dir_all(&prepared);

@@ -96,7 +96,7 @@ fn a_commit_that_was_changed_after_gpg_signed_it_is_refused_wherever_it_was_chan
     let commit = Oid::from_str(&p.repo.git(&["rev-parse", "HEAD"])).unwrap();
     let repository = Repository::open(&p.repo.work).unwrap();
     let raw = repository.odb().unwrap().read(commit).unwrap().data().to_vec();
-    let check = |raw: &[u8]| signed::check(raw, &signers, p.dir.path());
+    let check = |raw: &[u8]| signed::check(raw, &signers, p.dir.path(), &Cancel::default());
     check(&raw).unwrap();
     let text = String::from_utf8(raw.clone()).unwrap();
     let after = |word: &str| text.find(word).unwrap() + word.len();
