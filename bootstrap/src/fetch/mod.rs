@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod app;
+mod backwards;
 mod error;
 mod export;
 mod login;
@@ -120,25 +121,36 @@ impl Fetcher {
         if let Want::Commit { commit, .. } = want
             && let Some(path) = self.at_hand(commit)
         {
-            return Ok(Fetched { commit: commit.to_owned(), path, notes: Vec::new(), formulas: Vec::new() });
+            let fetched =
+                Fetched { commit: commit.to_owned(), path, notes: Vec::new(), formulas: Vec::new() };
+            self.note_reference(&fetched, want);
+            return Ok(fetched);
         }
         let mut first = None;
         let remotes = std::iter::once(&self.source.remote).chain(&self.source.mirrors).cloned();
         for remote in remotes.collect::<Vec<_>>() {
             self.url = remote.url();
             self.remote = remote;
-            match self.get_from(want) {
+            match self.get_judged(want, first.as_ref()) {
                 Ok(mut fetched) => {
                     self.answered.clone_from(&self.url);
                     let stands_in = |error: Error| format!("{} stands in: {error}", self.url);
                     fetched.notes.extend(first.map(stands_in));
                     return Ok(fetched);
                 }
-                Err(error) if error.is_of_one_remote() => drop(first.get_or_insert(error)),
+                Err(error) if error.is_of_one_remote() => first = Some(Error::worse(first, error)),
                 Err(error) => return Err(error),
             }
         }
         Err(first.unwrap_or(Error::Cancelled))
+    }
+
+    /// From the remote that is asked now, unless it must not give that.
+    fn get_judged(&mut self, want: Want<'_>, heard: Option<&Error>) -> Result<Fetched, Error> {
+        let mut fetched = self.get_from(want)?;
+        fetched.notes.extend(self.may_follow(&fetched, want, heard)?);
+        self.note_reference(&fetched, want);
+        Ok(fetched)
     }
 
     fn get_from(&mut self, want: Want<'_>) -> Result<Fetched, Error> {

@@ -12,6 +12,7 @@ use git_repo::GitRepo;
 use std::fs;
 
 mod modules;
+mod rollback;
 mod signers;
 
 #[allow(unreachable_pub, dead_code)] // Shared with the tests of the whole program.

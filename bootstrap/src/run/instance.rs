@@ -306,6 +306,7 @@ impl<'r> Instance<'r> {
             commit,
             started,
             duration_ms: clock.elapsed().as_secs_f64() * 1000.0,
+            notes: fetched.notes.clone(),
             ..Summary::default()
         };
         let failure = match ended {
