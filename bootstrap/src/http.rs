@@ -49,6 +49,25 @@ pub(crate) enum Peer {
     PlainWeb,
 }
 
+/// What is between here and there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way<'a> {
+    /// The proxies of the environment, if there are any.
+    Environment,
+    /// No proxy.
+    Direct,
+    /// This proxy.
+    Proxy(&'a str),
+}
+
+/// Whether an address is one of this machine's own.
+pub(crate) fn is_near(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -58,6 +77,9 @@ pub(crate) enum Error {
     /// Nothing came for too long.
     #[error("{0}")]
     TimedOut(String),
+    /// The answer is larger than the caller takes: it will not get smaller.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
     /// The caller asked to stop.
     #[error("stopped")]
     Cancelled,
@@ -88,19 +110,30 @@ impl Http {
     /// # Errors
     /// When the runtime cannot start, or (for TLS) no certificate authorities are installed.
     pub(crate) fn new(peer: Peer, stall: Duration, cancel: Cancel) -> Result<Self, Error> {
-        Self::through(peer, None, stall, cancel)
+        Self::by(Way::Environment, peer, stall, cancel)
     }
 
-    /// The same through a proxy, where that is not the environment's to say (`HTTPS_PROXY`, `NO_PROXY`).
+    /// A client for one address: through a proxy, where that is not the environment's to say (`HTTPS_PROXY`, `NO_PROXY`).
+    /// What is on this machine is spoken to without any: what is sent in plain text there is for nobody else.
     ///
     /// # Errors
     /// As of [`Http::new`].
-    pub(crate) fn through(
+    pub(crate) fn towards(
+        url: &str,
         peer: Peer,
         proxy: Option<&str>,
         stall: Duration,
         cancel: Cancel,
     ) -> Result<Self, Error> {
+        let way = match proxy {
+            _ if is_near(url) => Way::Direct,
+            Some(proxy) => Way::Proxy(proxy),
+            None => Way::Environment,
+        };
+        Self::by(way, peer, stall, cancel)
+    }
+
+    fn by(way: Way<'_>, peer: Peer, stall: Duration, cancel: Cancel) -> Result<Self, Error> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -124,10 +157,14 @@ impl Http {
             Peer::PlainWeb => builder.redirect(Policy::custom(follow_plain_files)),
             Peer::Plain | Peer::Tls => builder.redirect(Policy::custom(follow)),
         };
-        if let Some(proxy) = proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|e| Error::Failed(chain(&e)))?;
-            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
-        }
+        builder = match way {
+            Way::Environment => builder,
+            Way::Direct => builder.no_proxy(),
+            Way::Proxy(proxy) => {
+                let proxy = reqwest::Proxy::all(proxy).map_err(|e| Error::Failed(chain(&e)))?;
+                builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()))
+            }
+        };
         let client = builder.build().map_err(|e| Error::Failed(chain(&e)))?;
         Ok(Self { runtime, client, cancel })
     }
@@ -178,7 +215,7 @@ impl Http {
         let mut body = Vec::new();
         while let Some(chunk) = self.wait(response.chunk())? {
             if body.len() + chunk.len() > limit {
-                return Err(Error::Failed(format!("the answer is longer than {limit} bytes")));
+                return Err(Error::TooLong(limit));
             }
             body.extend_from_slice(&chunk);
         }

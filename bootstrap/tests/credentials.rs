@@ -11,6 +11,7 @@ mod support;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -70,7 +71,8 @@ fn tokens_are_read_with_the_role_of_the_instance() {
     assert!(line.contains("secret git: Secrets Manager answers HTTP 403"), "{line}");
 }
 
-/// A proxy for TLS: notes whom it was asked for, and connects to that port of this machine whatever the name.
+/// A proxy: notes whom it was asked for, and connects to that port of this machine whatever the name. What is not to be
+/// passed on as it is, it notes and drops.
 fn connect_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -87,9 +89,13 @@ fn connect_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
                     head.extend(byte);
                 }
                 let line = String::from_utf8(head).unwrap().lines().next().unwrap().to_owned();
-                let to = line.split(' ').nth(1).unwrap().to_owned();
+                let port = line.split([' ', ':']).nth(2).unwrap().to_owned();
+                let passes = line.starts_with("CONNECT ");
                 log.lock().unwrap().push(line);
-                let mut server = TcpStream::connect(to).unwrap();
+                if !passes {
+                    return;
+                }
+                let mut server = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
                 stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
                 let (mut from, mut back) = (server.try_clone().unwrap(), stream.try_clone().unwrap());
                 std::thread::spawn(move || {
@@ -108,24 +114,50 @@ fn connect_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
 fn the_proxy_of_the_environment_is_used_but_for_those_it_excepts() {
     let stage = Stage::new();
     let commit = stage.repo.push("first");
-    let (authority, config) = support::tls::authority(stage.dir.path());
+    let (authority, config) = support::tls::authority_for(stage.dir.path(), "DNS:git.example.invalid");
     let server = GitHttp::start_tls(stage.dir.path(), config);
-    let url = format!("https://127.0.0.1:{}/states.git", server.port);
-    stage.imds.set_user_data(support::user_data(&url, ""));
+    // Nobody has this name: only a proxy can know who is meant.
+    let name = format!("git.example.invalid:{}", server.port);
+    stage.imds.set_user_data(support::user_data(&format!("https://{name}/states.git"), ""));
     let (proxy, asked) = connect_proxy();
-    for (except, expected) in [("example.org", true), ("127.0.0.1", false)] {
+    for (except, ends) in [
+        ("example.org", format!("mayfly: ready {}", &commit[..12])),
+        ("git.example.invalid", format!("using the last good tree {}", &commit[..12])),
+    ] {
         let env = [
             ("SSL_CERT_FILE", authority.as_path()),
             ("HTTPS_PROXY", Path::new(&proxy)),
             ("NO_PROXY", Path::new(except)),
         ];
         let mut boot = Boot::start(&stage.root(), &stage.imds.url, &env);
-        boot.line(&format!("mayfly: ready {}", &commit[..12]));
+        boot.line(&ends);
         assert!(boot.stop().success());
         let asked = std::mem::take(&mut *asked.lock().unwrap());
-        let line = format!("CONNECT 127.0.0.1:{} HTTP/1.1", server.port);
-        assert_eq!(asked.first() == Some(&line), expected, "{except}: {asked:?}");
+        let line = format!("CONNECT {name} HTTP/1.1");
+        assert_eq!(asked.first() == Some(&line), except == "example.org", "{except}: {asked:?}");
     }
+}
+
+#[test]
+fn no_proxy_of_the_environment_is_told_what_is_for_this_machine() {
+    let stage = Stage::new();
+    let commit = stage.repo.push("first");
+    let token = stage.dir.path().join("token");
+    std::fs::write(&token, "hush").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let server = GitHttp::start(stage.dir.path(), Some("Basic eC1hY2Nlc3MtdG9rZW46aHVzaA=="));
+    let (proxy, asked) = connect_proxy();
+    let env = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, Path::new(&proxy)));
+    for host in ["127.0.0.1", "localhost"] {
+        let url = format!("http://{host}:{}/states.git", server.port);
+        let extra = format!("  token_file: {}\n", token.display());
+        stage.imds.set_user_data(support::user_data(&url, &extra));
+        let mut boot = Boot::start(&stage.root(), &stage.imds.url, &env);
+        let line = boot.line_of(&["mayfly: ready ", "waiting: ", "using the last good tree"]);
+        assert!(line.contains(&format!("ready {}", &commit[..12])), "{line}");
+        assert!(boot.stop().success());
+    }
+    assert_eq!(*asked.lock().unwrap(), [""; 0]);
 }
 
 #[test]

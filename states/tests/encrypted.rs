@@ -235,6 +235,10 @@ fn what_cannot_be_opened_ends_the_compile_with_the_reason() {
     private(&key, 0o640);
     let error = bench.pillar().unwrap_err();
     assert!(error.contains("mode 640 lets others read it; chmod 0600 it"), "{error}");
+    private(&key, 0o600);
+    std::os::unix::fs::chown(&key, Some(65_534), None).unwrap();
+    let error = bench.pillar().unwrap_err();
+    assert!(error.contains("belongs to user 65534"), "{error}");
     std::fs::remove_file(&key).unwrap();
     assert!(bench.pillar().unwrap_err().contains("no identity to decrypt with"));
 

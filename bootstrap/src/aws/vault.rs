@@ -112,7 +112,8 @@ impl Vault {
         };
         let unreachable = |cause: String| Error::Unreachable { host: host.clone(), cause };
         let peer = if url.scheme() == "https" { Peer::Web } else { Peer::PlainWeb };
-        let http = Http::new(peer, STALL, self.cancel.clone()).map_err(|e| unreachable(e.to_string()))?;
+        let http = Http::towards(url.as_str(), peer, None, STALL, self.cancel.clone());
+        let http = http.map_err(|e| unreachable(e.to_string()))?;
         let mut request = http.client().post(url.clone());
         for (name, value) in sign::headers(&call, &keys, chrono::Utc::now()) {
             request = request.header(name, value);

@@ -45,7 +45,7 @@ pub(super) fn token(app: &App, key: &str, now: DateTime<Utc>, cancel: &Cancel) -
     let claim = claim(app, key, now)?;
     let url = format!("{}/app/installations/{}/access_tokens", app.api, app.installation);
     let peer = if url.starts_with("https://") { Peer::Tls } else { Peer::Plain };
-    let http = Http::new(peer, STALL, cancel.clone()).map_err(|e| e.to_string())?;
+    let http = Http::towards(&url, peer, None, STALL, cancel.clone()).map_err(|e| e.to_string())?;
     let request = http
         .client()
         .post(&url)

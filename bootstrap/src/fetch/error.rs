@@ -51,6 +51,21 @@ pub(crate) enum Error {
         /// Why it does not count.
         cause: String,
     },
+    /// A signed commit that is older than the applied one, from somebody who may be replaying it.
+    #[error(
+        "remote {url} offers {offered}, which is older than {applied} that is applied: going back is for the first \
+         remote alone, over https or ssh, or for `states.commit`{because}"
+    )]
+    StepsBack {
+        /// The repository.
+        url: String,
+        /// The commit and its time.
+        offered: String,
+        /// The current one and its time.
+        applied: String,
+        /// Why the first remote was not heard: `; …`.
+        because: String,
+    },
     /// A submodule cannot be had.
     #[error("submodule {path}: {cause}")]
     Submodule {
@@ -93,7 +108,17 @@ impl Error {
                 | Self::NoReference { .. }
                 | Self::NoCommit { .. }
                 | Self::Secret { .. }
+                | Self::StepsBack { .. }
         )
+    }
+
+    /// Of the errors of several remotes the one to tell of: the first, but for one that offers what must not be taken.
+    pub(super) fn worse(before: Option<Self>, now: Self) -> Self {
+        match before {
+            Some(before @ Self::StepsBack { .. }) => before,
+            Some(before) if !matches!(now, Self::StepsBack { .. }) => before,
+            _ => now,
+        }
     }
 
     pub(super) fn secret(kept: &str, cause: String) -> Self {

@@ -218,32 +218,67 @@ mod tests {
         }
     }
 
-    /// Makes a tree with one odd entry by hand: `git` itself would refuse to.
-    fn tree_with<'r>(repository: &'r Repository, mode: &str, name: &str, content: &[u8]) -> Tree<'r> {
-        let odb = repository.odb().unwrap();
-        let blob = odb.write(ObjectType::Blob, content).unwrap();
-        let mut raw = format!("{mode} {name}\0").into_bytes();
-        raw.extend_from_slice(blob.as_bytes());
-        let id = odb.write(ObjectType::Tree, &raw).unwrap();
-        repository.find_tree(id).unwrap()
+    /// Everything below a folder: paths, and what files hold and links name.
+    fn listing(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(dir).unwrap().flatten() {
+            let (kind, path) = (entry.file_type().unwrap(), entry.path());
+            let holds = match (kind.is_dir(), kind.is_symlink()) {
+                (true, _) => Vec::new(),
+                (_, true) => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+                _ => fs::read(&path).unwrap(),
+            };
+            if kind.is_dir() {
+                all.extend(listing(&path));
+            }
+            all.push((path, holds));
+        }
+        all.sort();
+        all
+    }
+
+    /// A tree of several entries, written as it is.
+    fn tree_of<'r>(repository: &'r Repository, entries: &[(&str, &str, git2::Oid)]) -> Tree<'r> {
+        let mut raw = Vec::new();
+        for (mode, name, id) in entries {
+            raw.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+            raw.extend_from_slice(id.as_bytes());
+        }
+        repository.find_tree(repository.odb().unwrap().write(ObjectType::Tree, &raw).unwrap()).unwrap()
     }
 
     #[test]
     fn hostile_trees_write_nothing_outside() {
-        let dir = tempfile::tempdir().unwrap();
-        let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
-        for (n, (mode, name, content)) in [
-            ("100644", "..", "x"),
-            ("100644", ".git", "x"),
-            ("120000", "l", "/etc"),
-            ("120000", "l", "../../x"),
-        ]
-        .iter()
-        .enumerate()
-        {
-            let tree = tree_with(&repository, mode, name, content.as_bytes());
-            let error = export(&repository, &tree, &dir.path().join(format!("out{n}"))).unwrap_err();
-            assert!(matches!(error, ExportError::Refused { .. }), "{name}: {error}");
+        let (dir, objects) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let repository = Repository::init_bare(objects.path()).unwrap();
+        fs::create_dir_all(dir.path().join("in/outside")).unwrap();
+        fs::write(dir.path().join("in/outside/kept"), "as it was").unwrap();
+        let blob = |text: &str| repository.odb().unwrap().write(ObjectType::Blob, text.as_bytes()).unwrap();
+        let (evil, out) = (blob("evil"), blob("../outside"));
+        let below = |name: &str| tree_of(&repository, &[("100644", name, evil)]).id();
+        let trees = [
+            vec![("100644", "..", evil)],
+            vec![("100644", ".git", evil)],
+            vec![("40000", ".git", below("config"))],
+            vec![("40000", "..", below("outside"))],
+            vec![("100644", "../outside/kept", evil)],
+            vec![("100644", "../evil", evil)],
+            vec![("120000", "l", blob("/etc"))],
+            vec![("120000", "l", out)],
+            // A link, and then files where it leads.
+            vec![("120000", "l", out), ("40000", "l", below("evil"))],
+            vec![("120000", "l", blob(".")), ("40000", "l", below("evil"))],
+            vec![("40000", "d", below("../../evil"))],
+        ];
+        for (n, entries) in trees.iter().enumerate() {
+            let tree = tree_of(&repository, entries);
+            let before = listing(dir.path());
+            let into = dir.path().join("in/tree");
+            let result = export(&repository, &tree, &into);
+            fs::remove_dir_all(&into).unwrap();
+            assert_eq!(listing(dir.path()), before, "{n}");
+            let refused = matches!(result, Err(ExportError::Refused { .. } | ExportError::Io { .. }));
+            assert!(refused, "{n}: {result:?}");
         }
     }
 

@@ -8,10 +8,10 @@ use crate::aws::Vault;
 use crate::http::Cancel;
 use crate::userdata::{App, Login, Secret};
 use base64::Engine;
+use mayfly_states::fsys::guarded::{self, Guard, GuardError};
 use reqwest::header::HeaderValue;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,13 +64,23 @@ impl Logins {
     pub(super) fn key_file(&mut self) -> Result<Option<KeyFile>, Error> {
         match self.login.ssh_key.clone() {
             None => Ok(None),
-            Some(Secret::File(path)) => Ok(Some(KeyFile { path, _memory: None })),
+            Some(Secret::File(path)) => {
+                fit("file", &path, Guard::Secret)?;
+                Ok(Some(KeyFile { path, _memory: None }))
+            }
             Some(secret) => {
                 let text = read(&self.vault, &secret, &mut self.key)?;
                 let failed = |e: std::io::Error| Error::secret(&describe(&secret), e.to_string());
                 in_memory(&text).map(Some).map_err(failed)
             }
         }
+    }
+
+    /// The hosts that are known for SSH: who can write them chooses whom we believe.
+    pub(super) fn known_hosts(&self) -> Result<Option<PathBuf>, Error> {
+        let path = self.login.known_hosts_file.clone();
+        path.as_deref().map_or(Ok(()), |path| fit("known_hosts_file", path, Guard::Trust))?;
+        Ok(path)
     }
 
     /// The repository did not let us in: what was kept is worth nothing.
@@ -135,15 +145,16 @@ fn inner(text: &str, key: &str) -> Result<String, String> {
 
 /// A file with a secret, which must be for its owner alone.
 fn file(path: &Path) -> Result<String, Error> {
-    let fail = |cause: String| Error::secret(&format!("file {}", path.display()), cause);
-    let meta = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
-    if meta.mode() & 0o077 != 0 {
-        return Err(fail(format!("mode {:o} lets others read it; chmod 0600 it", meta.mode() & 0o777)));
-    }
-    if meta.len() > MAX_SECRET {
-        return Err(fail("longer than 16 KiB".into()));
-    }
-    std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))
+    guarded::read(path, Guard::Secret, MAX_SECRET).map_err(|error| unfit("file", path, &error))
+}
+
+/// A file that only root or this program can change, for another program to open.
+fn fit(what: &str, path: &Path, guard: Guard) -> Result<(), Error> {
+    guarded::open(path, guard).map(drop).map_err(|error| unfit(what, path, &error))
+}
+
+fn unfit(what: &str, path: &Path, error: &GuardError) -> Error {
+    Error::secret(&format!("{what} {}", path.display()), error.to_string())
 }
 
 /// The token as Basic credentials: `user:token`, or a token alone, which every forge takes with any user name.

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod app;
+mod backwards;
 mod error;
 mod export;
 mod login;
@@ -23,7 +24,7 @@ pub(crate) use trees::Trees;
 pub(crate) use want::Want;
 
 use crate::aws::Vault;
-use crate::http::{Cancel, Http, Peer};
+use crate::http::{self, Cancel, Http, Peer};
 use crate::userdata::{Remote, Source};
 use export::ExportError;
 use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Repository};
@@ -77,8 +78,8 @@ pub(crate) struct Fetcher {
     logins: Logins,
     vault: Arc<Vault>,
     nesting: usize,
-    plain: Option<Arc<Http>>,
-    secure: Option<Arc<Http>>,
+    /// By scheme and place: `tls`, and whether they are for this machine alone.
+    clients: Vec<((bool, bool), Arc<Http>)>,
 }
 
 impl Fetcher {
@@ -89,19 +90,7 @@ impl Fetcher {
         let url = remote.url();
         let logins = Logins::new(source.login.clone(), vault.clone(), cancel.clone());
         let answered = url.clone();
-        Self {
-            source,
-            remote,
-            url,
-            answered,
-            store,
-            cancel,
-            logins,
-            vault,
-            nesting: 0,
-            plain: None,
-            secure: None,
-        }
+        Self { source, remote, url, answered, store, cancel, logins, vault, nesting: 0, clients: Vec::new() }
     }
 
     /// The address that answered last.
@@ -113,7 +102,13 @@ impl Fetcher {
     pub(crate) fn at_hand(&self, commit: &str) -> Option<PathBuf> {
         let path = self.store.release(commit)?;
         let signed = || {
-            signed::check(&self.store.commit_object(commit)?, &self.source.signed_by, self.store.dir()).ok()
+            signed::check(
+                &self.store.commit_object(commit)?,
+                &self.source.signed_by,
+                self.store.dir(),
+                &self.cancel,
+            )
+            .ok()
         };
         if self.source.signed_by.is_empty() { Some(path) } else { signed().map(|()| path) }
     }
@@ -126,25 +121,36 @@ impl Fetcher {
         if let Want::Commit { commit, .. } = want
             && let Some(path) = self.at_hand(commit)
         {
-            return Ok(Fetched { commit: commit.to_owned(), path, notes: Vec::new(), formulas: Vec::new() });
+            let fetched =
+                Fetched { commit: commit.to_owned(), path, notes: Vec::new(), formulas: Vec::new() };
+            self.note_reference(&fetched, want);
+            return Ok(fetched);
         }
         let mut first = None;
         let remotes = std::iter::once(&self.source.remote).chain(&self.source.mirrors).cloned();
         for remote in remotes.collect::<Vec<_>>() {
             self.url = remote.url();
             self.remote = remote;
-            match self.get_from(want) {
+            match self.get_judged(want, first.as_ref()) {
                 Ok(mut fetched) => {
                     self.answered.clone_from(&self.url);
                     let stands_in = |error: Error| format!("{} stands in: {error}", self.url);
                     fetched.notes.extend(first.map(stands_in));
                     return Ok(fetched);
                 }
-                Err(error) if error.is_of_one_remote() => drop(first.get_or_insert(error)),
+                Err(error) if error.is_of_one_remote() => first = Some(Error::worse(first, error)),
                 Err(error) => return Err(error),
             }
         }
         Err(first.unwrap_or(Error::Cancelled))
+    }
+
+    /// From the remote that is asked now, unless it must not give that.
+    fn get_judged(&mut self, want: Want<'_>, heard: Option<&Error>) -> Result<Fetched, Error> {
+        let mut fetched = self.get_from(want)?;
+        fetched.notes.extend(self.may_follow(&fetched, want, heard)?);
+        self.note_reference(&fetched, want);
+        Ok(fetched)
     }
 
     fn get_from(&mut self, want: Want<'_>) -> Result<Fetched, Error> {
@@ -333,7 +339,7 @@ impl Fetcher {
         let damaged = |error: git2::Error| Failure::Store(error.message().to_owned());
         let raw =
             repository.odb().and_then(|odb| Ok(odb.read(found.id())?.data().to_vec())).map_err(damaged)?;
-        signed::check(&raw, &self.source.signed_by, self.store.dir())
+        signed::check(&raw, &self.source.signed_by, self.store.dir(), &self.cancel)
             .map_err(|cause| Error::NotSigned { commit: commit.to_owned(), cause })?;
         let prepared = self.store.unfinished(commit);
         let _ = std::fs::remove_dir_all(&prepared);
@@ -372,7 +378,7 @@ impl Fetcher {
             Remote::Ssh(address) => Access::Ssh {
                 address,
                 key: self.logins.key_file()?,
-                known_hosts_file: self.source.login.known_hosts_file.clone(),
+                known_hosts_file: self.logins.known_hosts()?,
                 cancel: self.cancel.clone(),
             },
             Remote::Http(_) | Remote::File(_) => {
@@ -387,18 +393,18 @@ impl Fetcher {
 
     fn http(&mut self) -> Result<Arc<Http>, Error> {
         let tls = self.url.starts_with("https://");
-        let kept = if tls { &self.secure } else { &self.plain };
-        if let Some(http) = kept {
+        let kind = (tls, http::is_near(&self.url));
+        if let Some((_, http)) = self.clients.iter().find(|(known, _)| *known == kind) {
             return Ok(http.clone());
         }
         let peer = if tls { Peer::Tls } else { Peer::Plain };
         let proxy = self.source.login.proxy.as_deref();
-        let http = Http::through(peer, proxy, wire::STALL, self.cancel.clone());
+        let http = Http::towards(&self.url, peer, proxy, wire::STALL, self.cancel.clone());
         let http = Arc::new(http.map_err(|e| Error::Unreachable {
             url: self.url.clone(),
             cause: format!("{e}; is the package ca-certificates installed?"),
         })?);
-        *(if tls { &mut self.secure } else { &mut self.plain }) = Some(http.clone());
+        self.clients.push((kind, http.clone()));
         Ok(http)
     }
 }

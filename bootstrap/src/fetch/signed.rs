@@ -3,27 +3,42 @@
 // Effects: reads files of keys, starts gpg, and a folder for its home.
 #![allow(clippy::disallowed_methods)]
 
+use crate::http::Cancel;
 use crate::userdata::Signer;
 use base64::Engine;
+use mayfly_states::fsys::guarded::{self, Guard};
+use mayfly_states::host::{Command, CommandError, Host, Machine, NoServices};
 use ring::digest::{SHA256, SHA512, digest};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 const SSH_BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
 const SSH_END: &str = "-----END SSH SIGNATURE-----";
 const PGP_BEGIN: &str = "-----BEGIN PGP SIGNATURE-----";
+/// How long each run of gpg may take, and how much it says: some lines.
+const GPG_WITHIN: Duration = Duration::from_secs(60);
+const GPG_SAYS: usize = 64 * 1024;
+/// A file of signers is never longer.
+const MAX_SIGNERS: u64 = 1024 * 1024;
 /// What git signs under.
 const NAMESPACE: &[u8] = b"git";
 const MAGIC: &[u8] = b"SSHSIG";
 
 /// Whether one of `signers` has signed a commit, given as git stores it. The error says why not.
-pub(super) fn check(commit: &[u8], signers: &[Signer], scratch: &Path) -> Result<(), String> {
+pub(super) fn check(
+    commit: &[u8],
+    signers: &[Signer],
+    scratch: &Path,
+    cancel: &Cancel,
+) -> Result<(), String> {
     if signers.is_empty() {
         return Ok(());
     }
@@ -33,7 +48,7 @@ pub(super) fn check(commit: &[u8], signers: &[Signer], scratch: &Path) -> Result
         return ssh(&signed, &signature, &keys);
     }
     if signature.starts_with(PGP_BEGIN) {
-        return pgp(&signed, &signature, &keys, scratch);
+        return pgp(&signed, &signature, &keys, &Gpg::new(scratch, cancel));
     }
     Err("bears a signature that is neither SSH's nor PGP's".into())
 }
@@ -43,9 +58,11 @@ fn keys(signers: &[Signer]) -> Result<Vec<Signer>, String> {
     for signer in signers {
         match signer {
             Signer::File(path) => {
-                let fail = |why: String| format!("cannot be judged: signed_by {}: {why}", path.display());
-                let text = fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-                keys.extend(Signer::keys(&text).map_err(fail)?);
+                let fail = |why: String| format!("cannot be judged: signed_by {}{why}", path.display());
+                let text = guarded::read(path, Guard::Trust, MAX_SIGNERS);
+                let text = text.map_err(|e| fail(format!(": {e}")))?;
+                let found = Signer::keys(&text);
+                keys.extend(found.map_err(|bad| fail(format!(":{}: {}", bad.line, bad.message)))?);
             }
             key => keys.push(key.clone()),
         }
@@ -212,29 +229,31 @@ fn fixed(signature: &[u8], length: usize) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The program that judges PGP signatures.
+struct Gpg<'a> {
+    program: &'a str,
+    /// For each of its runs.
+    within: Duration,
+    scratch: &'a Path,
+    cancel: &'a Cancel,
+}
+
 /// A folder that goes with the value.
 struct Home(PathBuf);
 
 impl Home {
-    fn make(scratch: &Path) -> std::io::Result<Self> {
+    fn make(scratch: &Path) -> io::Result<Self> {
+        let scratch = std::path::absolute(scratch)?;
         let home = Self(scratch.join(format!(".gpg-{}", std::process::id())));
         let _ = fs::remove_dir_all(&home.0);
         DirBuilder::new().mode(0o700).create(&home.0)?;
         Ok(home)
     }
 
-    fn gpg(&self, arguments: &[&str], files: &[&Path]) -> std::io::Result<std::process::Output> {
-        Command::new("gpg")
-            .arg("--homedir")
-            .arg(&self.0)
-            .args(["--batch", "--no-tty", "--no-autostart", "--no-auto-check-trustdb"])
-            .args(["--trust-model", "always", "--no-auto-key-retrieve"])
-            .args(arguments)
-            .args(files)
-            .env_remove("GNUPGHOME")
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .output()
+    fn put(&self, name: &str, content: &[u8]) -> io::Result<String> {
+        let path = self.0.join(name);
+        fs::write(&path, content)?;
+        Ok(path.display().to_string())
     }
 }
 
@@ -244,7 +263,51 @@ impl Drop for Home {
     }
 }
 
-fn pgp(signed: &[u8], signature: &str, keys: &[Signer], scratch: &Path) -> Result<(), String> {
+impl<'a> Gpg<'a> {
+    fn new(scratch: &'a Path, cancel: &'a Cancel) -> Self {
+        Self { program: "gpg", within: GPG_WITHIN, scratch, cancel }
+    }
+
+    /// What it says of a signature, knowing only the listed keys.
+    fn verify(&self, signed: &[u8], signature: &str, listed: &str) -> Result<String, String> {
+        let failed = |error: io::Error| error.to_string();
+        let home = Home::make(self.scratch).map_err(failed)?;
+        let keys = home.put("keys", listed.as_bytes()).map_err(failed)?;
+        let said = home.put("signature", signature.as_bytes()).map_err(failed)?;
+        let content = home.put("content", signed).map_err(failed)?;
+        self.run(&home, &["--quiet", "--import", &keys])?;
+        self.run(&home, &["--status-fd", "1", "--verify", &said, &content])
+    }
+
+    fn run(&self, home: &Home, arguments: &[&str]) -> Result<String, String> {
+        let home = home.0.display().to_string();
+        let fixed = [
+            "--batch",
+            "--no-tty",
+            "--no-autostart",
+            "--no-auto-check-trustdb",
+            "--trust-model",
+            "always",
+            "--no-auto-key-retrieve",
+        ];
+        let words = [self.program, "--homedir", &home].into_iter().chain(fixed);
+        let mut command = Command::argv(words.chain(arguments.iter().copied())).env("LC_ALL", "C");
+        command.env.push(("GNUPGHOME".to_owned(), None));
+        command.timeout = self.within;
+        let machine = Machine::new(Arc::new(NoServices)).with_cancel(self.cancel.flag());
+        let output = machine.run(&command).map_err(|error| match error {
+            CommandError::TimedOut { seconds, .. } => format!("gpg has not answered within {seconds}s"),
+            CommandError::Start { .. } => format!("{error}; install gnupg for PGP signatures"),
+            other => other.without_words().to_string(),
+        })?;
+        match output.stdout.len() > GPG_SAYS {
+            true => Err(format!("gpg says more than {} KiB", GPG_SAYS / 1024)),
+            false => Ok(output.out()),
+        }
+    }
+}
+
+fn pgp(signed: &[u8], signature: &str, keys: &[Signer], gpg: &Gpg<'_>) -> Result<(), String> {
     let listed: String = keys
         .iter()
         .filter_map(|key| if let Signer::Pgp(text) = key { Some(text.as_str()) } else { None })
@@ -252,8 +315,7 @@ fn pgp(signed: &[u8], signature: &str, keys: &[Signer], scratch: &Path) -> Resul
     if listed.is_empty() {
         return Err("is signed by a PGP key, and `signed_by` lists none".into());
     }
-    let status = run_gpg(signed, signature, &listed, scratch)
-        .map_err(|e| format!("cannot be judged: gpg: {e}; install gnupg for PGP signatures"))?;
+    let status = gpg.verify(signed, signature, &listed).map_err(|why| format!("cannot be judged: {why}"))?;
     let says = |word: &str| {
         status.lines().any(|line| line.strip_prefix("[GNUPG:] ").is_some_and(|l| l.starts_with(word)))
     };
@@ -265,14 +327,33 @@ fn pgp(signed: &[u8], signature: &str, keys: &[Signer], scratch: &Path) -> Resul
     }
 }
 
-/// What gpg says of a signature, knowing only the listed keys.
-fn run_gpg(signed: &[u8], signature: &str, listed: &str, scratch: &Path) -> std::io::Result<String> {
-    let home = Home::make(scratch)?;
-    let [keys, said, content] = ["keys", "signature", "content"].map(|name| home.0.join(name));
-    fs::write(&keys, listed)?;
-    fs::write(&said, signature)?;
-    fs::write(&content, signed)?;
-    home.gpg(&["--quiet", "--import"], &[&keys])?;
-    let output = home.gpg(&["--status-fd", "1", "--verify"], &[&said, &content])?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Stand-ins: the real program does not hang or chatter when it is asked to.
+    #[test]
+    fn a_gpg_that_does_not_end_is_ended_and_one_that_says_too_much_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, pid) = (dir.path().join("gpg"), dir.path().join("pid"));
+        let says = |script: &str| {
+            fs::write(&program, format!("#!/bin/sh\necho $$ > {}\n{script}\n", pid.display())).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            let program = program.to_str().unwrap();
+            let within = Duration::from_secs(1);
+            let gpg = Gpg { program, within, scratch: dir.path(), cancel: &Cancel::default() };
+            gpg.verify(b"content", "signature", "keys")
+        };
+        for script in ["exec sleep 20", "exec timeout 20 yes"] {
+            assert_eq!(says(script).unwrap_err(), "gpg has not answered within 1s");
+            let pid = fs::read_to_string(&pid).unwrap();
+            assert!(!Path::new("/proc").join(pid.trim()).exists(), "{script} runs on");
+        }
+        let error = says("exec head -c 70000 /dev/zero").unwrap_err();
+        assert_eq!(error, "gpg says more than 64 KiB");
+        assert_eq!(says("echo fine").unwrap(), "fine");
+        let left = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 2, "a home is left behind");
+    }
 }

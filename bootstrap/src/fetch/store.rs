@@ -74,6 +74,23 @@ impl Store {
         (id.to_string() == commit).then_some(raw)
     }
 
+    /// The reference that a commit was taken for, where that was noted.
+    pub(super) fn reference(&self, commit: &str) -> Option<String> {
+        fs::read_to_string(self.beside(commit, "reference")).ok()
+    }
+
+    /// Notes it. Without the note it is taken for any reference.
+    pub(super) fn keep_reference(&self, commit: &str, reference: &str) {
+        if self.reference(commit).as_deref() != Some(reference) {
+            let _ = fs::write(self.beside(commit, "reference"), reference);
+        }
+    }
+
+    /// What else is known of a commit.
+    fn beside(&self, commit: &str, what: &str) -> PathBuf {
+        self.dir.join("commits").join(format!("{commit}.{what}"))
+    }
+
     /// Where objects are kept between fetches.
     pub(super) fn objects(&self) -> PathBuf {
         self.dir.join("objects.git")
@@ -143,6 +160,7 @@ impl Store {
             fs::remove_dir_all(path).map_err(|e| named(path, e))?;
             let commit = path.file_name().unwrap_or_default().to_string_lossy();
             let _ = fs::remove_file(self.commit_file(&commit));
+            let _ = fs::remove_file(self.beside(&commit, "reference"));
         }
         Ok(())
     }

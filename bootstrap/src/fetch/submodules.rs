@@ -4,7 +4,7 @@
 
 use super::export::Submodule;
 use super::{Error, Fetcher, Store, Want};
-use crate::userdata::Source;
+use crate::userdata::{Login, Remote, Source};
 use mayfly_states::tree::Roots;
 use sha2::Digest;
 use std::fs;
@@ -51,9 +51,8 @@ impl Fetcher {
         let name: String =
             sha2::Sha256::digest(remote.url()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let store = Store::open(&self.store.dir().join("submodules").join(name))?;
-        let login = &self.source.login;
         let source = Source {
-            login: if remote.same_host(&self.remote) { login.clone() } else { login.elsewhere() },
+            login: self.login_for(&remote),
             remote,
             mirrors: Vec::new(),
             reference: "HEAD".to_owned(),
@@ -71,6 +70,17 @@ impl Fetcher {
         let fetched = fetcher.get(Want::Commit { commit, near: "HEAD" })?;
         store.prune()?;
         Ok(fetched.path)
+    }
+
+    /// What lets us in was given for the host of the first remote: a mirror that stands in for it is another, and so is
+    /// what is beside that one. An SSH key is never sent, and has let us in at the mirror already.
+    fn login_for(&self, remote: &Remote) -> Login {
+        let login = &self.source.login;
+        if remote.same_host(&self.source.remote) {
+            return login.clone();
+        }
+        let beside = matches!(remote, Remote::Ssh(_)) && remote.same_host(&self.remote);
+        Login { ssh_key: login.ssh_key.clone().filter(|_| beside), ..login.elsewhere() }
     }
 }
 

@@ -11,6 +11,10 @@ use git_http::{Fault, GitHttp};
 use git_repo::GitRepo;
 use std::fs;
 
+mod modules;
+mod rollback;
+mod signers;
+
 #[allow(unreachable_pub, dead_code)] // Shared with the tests of the whole program.
 #[path = "../../tests/support/git_http.rs"]
 mod git_http;
@@ -244,6 +248,10 @@ fn a_token_goes_to_its_origin_and_must_be_private() {
     assert!(error.contains("chmod 0600") && !error.contains("hush"), "{error}");
     fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(get(&with).is_ok());
+    // Somebody else's: who can write it chooses who we are to the repository.
+    std::os::unix::fs::chown(&token, Some(65_534), None).unwrap();
+    let error = get(&with).unwrap_err().to_string();
+    assert!(error.contains("belongs to user 65534") && !error.contains("hush"), "{error}");
 }
 
 #[test]
@@ -312,10 +320,18 @@ fn ssh_with_a_key_and_a_known_host() {
     }
     let nobody = dir.path().join("empty");
     fs::write(&nobody, "").unwrap();
-    with.login.known_hosts_file = Some(nobody);
+    with.login.known_hosts_file = Some(nobody.clone());
     let error = get(&with).unwrap_err();
     assert!(error.to_string().contains("Host key verification failed"), "{error}");
+    // Who can write it chooses whom we believe.
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&nobody, fs::Permissions::from_mode(0o666)).unwrap();
+    let error = get(&with).unwrap_err().to_string();
+    assert!(error.contains("known_hosts_file /") && error.contains("chmod go-w"), "{error}");
     with.login.known_hosts_file = Some(sshd.known_hosts.clone());
+    fs::set_permissions(&sshd.key, fs::Permissions::from_mode(0o640)).unwrap();
+    let error = get(&with).unwrap_err().to_string();
+    assert!(error.contains("chmod 0600"), "{error}");
     with.login.ssh_key = Some(Secret::File(dir.path().join("host_key")));
     let error = get(&with).unwrap_err().to_string();
     assert!(error.contains("Permission denied"), "{error}");
@@ -467,15 +483,21 @@ fn another_remote_stands_in_for_the_first_and_that_is_noted() {
     assert_eq!(fetcher.get(Want::Commit { commit: &commit, near: "main" }).unwrap().commit, commit);
 }
 
+/// A file with a token.
+fn token(p: &Place) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let token = p.dir.path().join("token");
+    fs::write(&token, "hush").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    token
+}
+
 #[test]
 fn a_token_is_not_for_a_mirror_on_another_host() {
     let p = place();
     p.repo.write("top.sls", "one");
     p.repo.push("one");
-    let token = p.dir.path().join("token");
-    fs::write(&token, "hush").unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let token = token(&p);
     let first = GitHttp::start(p.dir.path(), None);
     first.set(Fault::Gone);
     let mut with = source(&first.url("states.git"));
@@ -547,25 +569,42 @@ fn only_commits_signed_by_a_listed_ssh_key_are_used() {
     refused("signed by an SSH key that is not listed");
 }
 
+/// A home of the real gpg, and a program that uses it; its agent ends with the value.
+struct Keyring {
+    home: std::path::PathBuf,
+    program: std::path::PathBuf,
+}
+
+impl Keyring {
+    fn new(dir: &Path) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let (home, program) = (dir.join("gnupg"), dir.join("gpg-of-the-test"));
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        let script = format!("#!/bin/sh\nexec gpg --homedir {} --batch --quiet \"$@\"\n", home.display());
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { home, program }
+    }
+
+    fn generate(&self, who: &str) {
+        let key = ["--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never"];
+        tool(&self.home, self.program.to_str().unwrap(), &key);
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        tool(&self.home, "gpgconf", &["--homedir", self.home.to_str().unwrap(), "--kill", "all"]);
+    }
+}
+
 #[test]
 fn only_commits_signed_by_a_listed_pgp_key_are_used() {
     let p = place();
-    let home = p.dir.path().join("gnupg");
-    fs::create_dir(&home).unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
-    let wrapper = p.dir.path().join("gpg-of-the-test");
-    let script = format!("#!/bin/sh\nexec gpg --homedir {} --batch --quiet \"$@\"\n", home.display());
-    fs::write(&wrapper, script).unwrap();
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-    let gpg = wrapper.to_str().unwrap();
-    for who in ["ours@example.com", "other@example.com"] {
-        tool(
-            p.dir.path(),
-            gpg,
-            &["--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never"],
-        );
-    }
+    let home = Keyring::new(p.dir.path());
+    let gpg = home.program.to_str().unwrap();
+    ["ours@example.com", "other@example.com"].iter().for_each(|who| home.generate(who));
     tool(p.dir.path(), gpg, &["--armor", "--output", "ours.asc", "--export", "ours@example.com"]);
     let listed = fs::read_to_string(p.dir.path().join("ours.asc")).unwrap();
     let mut with = source(&p.server.url("states.git"));
@@ -592,7 +631,6 @@ fn only_commits_signed_by_a_listed_pgp_key_are_used() {
     p.repo.git(&["push", "-q", "-f", "origin", &format!("{forged}:refs/heads/main")]);
     let error = get().unwrap_err().to_string();
     assert!(error.contains("not that of its content"), "{error}");
-    tool(p.dir.path(), "gpgconf", &["--homedir", home.to_str().unwrap(), "--kill", "all"]);
 }
 
 #[test]
@@ -779,4 +817,19 @@ fn a_proxy_of_user_data_is_on_the_way() {
     with.login.proxy = None;
     let error = fetcher(with, p.store()).get(Want::Tip("main")).unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
+
+#[test]
+fn what_is_for_this_machine_goes_through_no_proxy() {
+    let p = place();
+    p.repo.write("top.sls", "one");
+    let commit = p.repo.push("one");
+    // It answers whatever it is asked for, and keeps whom it was asked for.
+    let proxy = GitHttp::start(p.dir.path(), None);
+    let mut with = source(&p.server.url("states.git"));
+    with.login.proxy = Some(proxy.url(""));
+    with.login.token = Some(Secret::File(token(&p)));
+    assert_eq!(fetcher(with, p.store()).get(Want::Tip("main")).unwrap().commit, commit);
+    assert_eq!(proxy.take_requests(), [""; 0]);
+    assert!(p.server.take_requests().iter().all(|r| r.contains(" Basic ")));
 }

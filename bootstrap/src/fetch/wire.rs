@@ -265,6 +265,7 @@ impl HttpStream {
     fn wire(&self, error: http::Error) -> io::Error {
         self.current.fail(match error {
             http::Error::Cancelled => WireError::Cancelled,
+            http::Error::TooLong(_) => WireError::Refused(error.to_string()),
             http::Error::Failed(cause) | http::Error::TimedOut(cause) => WireError::Unreachable(cause),
         })
     }

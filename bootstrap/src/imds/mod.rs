@@ -76,6 +76,7 @@ impl Line for Network {
         };
         self.http.fetch(request.timeout(ONE_REQUEST), MAX_BODY).map_err(|error| match error {
             http::Error::Cancelled => LineError::Cancelled,
+            http::Error::TooLong(limit) => LineError::TooLong(limit),
             other => LineError::Failed(other.to_string()),
         })
     }
@@ -216,8 +217,10 @@ mod tests {
             (200, _) if key.contains(USER_DATA) => (200, giant.clone()),
             other => other,
         });
-        let error = ask(&base, Duration::from_millis(500)).unwrap_err().to_string();
-        assert!(error.contains("longer than 262144 bytes"), "{error}");
-        assert!(log.lock().unwrap().iter().any(|key| key.contains(USER_DATA)));
+        let error = ask(&base, LONG).unwrap_err();
+        assert!(matches!(&error, Error::Odd { path, .. } if path == USER_DATA), "{error}");
+        assert!(error.to_string().contains("longer than 262144 bytes"), "{error}");
+        // It cannot get smaller: asked once.
+        assert_eq!(log.lock().unwrap().iter().filter(|key| key.contains(USER_DATA)).count(), 1);
     }
 }

@@ -132,6 +132,8 @@ pub(crate) enum Question<'a> {
 pub(crate) enum LineError {
     /// The program was asked to stop.
     Cancelled,
+    /// The answer is longer than this, and will be the next time.
+    TooLong(usize),
     /// The network's words.
     Failed(String),
 }
@@ -310,6 +312,12 @@ impl<L: Line> Session<L> {
             Ok((status, _)) if status == 429 || status >= 500 => Ok(Attempt::Again(format!("HTTP {status}"))),
             Ok((status, _)) => Ok(Attempt::Refused(status)),
             Err(LineError::Cancelled) => Err(Error::Cancelled),
+            Err(LineError::TooLong(limit)) => {
+                let path = match question {
+                    Question::Token { path, .. } | Question::Get { path, .. } => (*path).to_owned(),
+                };
+                Err(Error::Odd { path, message: format!("the answer is longer than {limit} bytes") })
+            }
             Err(LineError::Failed(cause)) => Ok(Attempt::Again(cause)),
         }
     }

@@ -308,6 +308,7 @@ impl<'r> Instance<'r> {
             commit,
             started,
             duration_ms: clock.elapsed().as_secs_f64() * 1000.0,
+            notes: fetched.notes.clone(),
             ..Summary::default()
         };
         let failure = match ended {

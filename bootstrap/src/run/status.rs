@@ -86,6 +86,8 @@ pub(crate) struct Converge {
     pub(crate) failed: Vec<FailedStep>,
     /// The tree did not compile.
     pub(crate) error: Option<String>,
+    /// Which remote stood in for another, or went back; what was left out of the tree.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What a dry run of the applied tree would change.

@@ -6,7 +6,7 @@ mod s3;
 
 pub(crate) use crate::aws::Environment;
 
-use crate::http::{self, Cancel, Http, Peer};
+use crate::http::{self, Cancel, Http, Peer, is_near};
 use mayfly_states::host::{Answer, Fetch, FetchError, Request};
 use s3::S3;
 use std::io::Write;
@@ -72,6 +72,7 @@ impl Web {
                 FetchError::Deadline { what: "nothing came from the server", seconds: self.stall.as_secs() }
             }
             http::Error::Failed(cause) => FetchError::Failed(cause),
+            http::Error::TooLong(limit) => FetchError::TooLarge(limit as u64),
         }
     }
 
@@ -173,14 +174,6 @@ impl Web {
             _ => Ok(first),
         }
     }
-}
-
-/// Whether an address is one of this machine's own, as those of health checks are.
-fn is_near(url: &str) -> bool {
-    let url = reqwest::Url::parse(url).ok();
-    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn url_is_s3(request: &Request) -> bool {

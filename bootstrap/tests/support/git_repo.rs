@@ -22,6 +22,11 @@ impl GitRepo {
         run(&self.work, args)
     }
 
+    /// The same at a time, in seconds since the epoch.
+    pub fn git_at(&self, time: u64, args: &[&str]) -> String {
+        run_at(&self.work, Some(time), args)
+    }
+
     pub fn write(&self, path: &str, text: &str) {
         let path = self.work.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -44,12 +49,17 @@ impl GitRepo {
 }
 
 fn run(dir: &Path, args: &[&str]) -> String {
+    run_at(dir, None, args)
+}
+
+fn run_at(dir: &Path, time: Option<u64>, args: &[&str]) -> String {
     let output = Command::new("git")
         .current_dir(dir)
         .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"])
         .args(args)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
+        .envs(time.map(|time| ("GIT_COMMITTER_DATE", format!("@{time} +0000"))))
         .output()
         .expect("git runs: install git");
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));

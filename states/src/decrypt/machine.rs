@@ -1,14 +1,11 @@
 //! The keys of one machine, and what has been opened with them.
-// Effects: reads the identities.
-#![allow(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Block, Cipher, age, gpg};
+use crate::fsys::guarded::{self, Guard, GuardError};
 use crate::host::Host;
 use crate::secrets::Secrets;
 
@@ -64,17 +61,9 @@ impl Keys {
 
 /// The identities of a file that only its owner can read.
 fn identities(path: &Path) -> Result<Vec<age::Identity>, String> {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path);
-    let file = file.as_mut().map_err(|error| format!("no identity to decrypt with: {error}"))?;
-    let meta = file.metadata().map_err(|error| error.to_string())?;
-    if meta.mode() & 0o077 != 0 {
-        return Err(format!("mode {:o} lets others read it; chmod 0600 it", meta.mode() & 0o777));
-    }
-    if !meta.is_file() || meta.len() > LONGEST {
-        return Err("it is no file of identities".to_owned());
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let text = guarded::read(path, Guard::Secret, LONGEST).map_err(|error| match error {
+        GuardError::Io(cause) => format!("no identity to decrypt with: {cause}"),
+        other => other.to_string(),
+    })?;
     age::identities(&text)
 }

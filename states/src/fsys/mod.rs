@@ -7,6 +7,7 @@
 // Effects: this is where files are read and written.
 #![allow(clippy::disallowed_methods)]
 
+pub mod guarded;
 pub mod lock;
 pub mod node;
 pub mod relocate;
