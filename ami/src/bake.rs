@@ -137,6 +137,28 @@ pub fn plan(wish: &Wish) -> Result<Plan, RecipeError> {
     })
 }
 
+/// Whether a name is one that a bake of this recipe gives. Who may change tags makes no image ours with it: images keep
+/// the names that they were made with.
+#[must_use]
+pub fn is_name_of(name: &str, recipe: &str) -> bool {
+    let rest = name.strip_prefix("mayfly-").and_then(|rest| rest.strip_prefix(recipe)?.strip_prefix('-'));
+    let Some((stamp, nonce)) = rest.and_then(|rest| rest.split_once('-')) else { return false };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_stamp = stamp.len() == 16
+        && stamp.is_ascii()
+        && digits(&stamp[..8])
+        && &stamp[8..9] == "T"
+        && digits(&stamp[9..15])
+        && stamp.ends_with('Z');
+    is_stamp && nonce.len() == 4 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What EC2 keeps of a builder's launch, which no tag changes: at most 64 characters of the bake's name.
+#[must_use]
+pub fn launch_token(bake: &str) -> String {
+    bake.chars().take(64).collect()
+}
+
 fn inputs(user_data: &[u8], parent: &str) -> String {
     let mut digest = Sha256::new();
     for part in [b"mayfly bake 1", user_data, parent.as_bytes()] {
@@ -167,6 +189,12 @@ pub fn verdict(console: &str) -> Verdict {
     }
 }
 
+/// What `mayfly-boot` said last.
+#[must_use]
+pub fn last_words(console: &str) -> Option<String> {
+    console.lines().rev().find_map(own_words).map(str::to_owned)
+}
+
 /// The line, if `mayfly-boot` said it: `mayfly: ` begins it, behind nothing but what journald puts before the lines of
 /// that program. What a service or a command says stands behind a name of its own, or within a line.
 fn own_words(line: &str) -> Option<&str> {
@@ -186,9 +214,15 @@ fn own_words(line: &str) -> Option<&str> {
 
 /// `mayfly: sealed boot=0.1.0 sha256=… packages=412:…` as tags. Anything odd is left out.
 fn contents(line: &str) -> Vec<(&'static str, String)> {
-    let known = [("boot", "mayfly:boot"), ("sha256", "mayfly:boot-sha256"), ("packages", "mayfly:packages")];
+    let known = [
+        ("boot", "mayfly:boot"),
+        ("commit", "mayfly:commit"),
+        ("sha256", "mayfly:boot-sha256"),
+        ("packages", "mayfly:packages"),
+    ];
     let plain = |value: &str| {
         (1..=100).contains(&value.len())
+            && value != "-"
             && value.chars().all(|c| c.is_ascii_alphanumeric() || ".:+~-".contains(c))
     };
     let word = |word: &str| {
@@ -197,6 +231,27 @@ fn contents(line: &str) -> Vec<(&'static str, String)> {
         plain(value).then(|| (*tag, value.to_owned()))
     };
     line.split(' ').filter_map(word).collect()
+}
+
+/// The tags of an image: those of its bake, and what its builder says is in it.
+///
+/// # Errors
+/// Where the builder says another thing than was asked for: it was not what was to be made, or somebody else spoke.
+pub fn image_tags(
+    plan: &Plan,
+    contents: Vec<(&'static str, String)>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut tags = plan.tags.clone();
+    for (key, said) in contents {
+        match plan.tags.iter().find(|(known, _)| known == key) {
+            Some((_, asked)) if *asked != said => {
+                return Err(format!("the builder says that {key} is {said}, and {asked} was asked for"));
+            }
+            Some(_) => {}
+            None => tags.push((key.to_owned(), said)),
+        }
+    }
+    Ok(tags)
 }
 
 #[cfg(test)]
@@ -238,9 +293,36 @@ mod tests {
     }
 
     #[test]
+    fn names_are_those_that_a_bake_of_the_recipe_gives() {
+        assert!(is_name_of(&plan(&wish()).expect("a plan").image_name, "bare"));
+        assert!(is_name_of("mayfly-a-b-20260102T030405Z-1a2b", "a-b"));
+        for name in [
+            "mayfly-bare-20260102T030405Z-1a2b",
+            "mayfly-web-20260102T030405Z",
+            "mayfly-web-20260102T030405Z-1a2",
+            "mayfly-web-20260102T03040é-1a2b",
+            "mayfly-web-production-1a2b",
+            "golden",
+            "",
+        ] {
+            assert!(!is_name_of(name, "web"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_builder_adds_to_what_is_known_and_changes_nothing_of_it() {
+        let plan = plan(&wish()).expect("a plan");
+        let said = |sum: &str| vec![("mayfly:boot", "1".to_owned()), ("mayfly:boot-sha256", sum.to_owned())];
+        let tags = image_tags(&plan, said(&"0".repeat(64))).expect("the same sum");
+        assert_eq!(tags.len(), plan.tags.len() + 1);
+        assert!(tags.contains(&("mayfly:boot".into(), "1".into())));
+        let error = image_tags(&plan, said("1")).expect_err("another sum");
+        assert!(error.starts_with("the builder says that mayfly:boot-sha256 is 1, and 000"), "{error}");
+    }
+
+    #[test]
     fn the_console_decides() {
-        let sealed =
-            "x\nmayfly: ready 1\nmayfly: sealed boot=0.1.0 packages=3:ab odd=1 sha256=$(id)\n[ 1.0] off\n";
+        let sealed = "x\nmayfly: ready 1\nmayfly: sealed commit=- boot=0.1.0 packages=3:ab odd=1 sha256=$(id)\n[ 1.0] off\n";
         let contents = vec![("mayfly:boot", "0.1.0".to_owned()), ("mayfly:packages", "3:ab".to_owned())];
         assert_eq!(verdict(sealed), Verdict::Sealed(contents));
         assert_eq!(

@@ -6,7 +6,10 @@ use crate::cloud::{
 use crate::naming;
 use crate::run::{Cancel, Event, Failure, Look, Sink, Wait, poll};
 use base64::Engine;
-use mayfly_ami::bake::{BAKE, Plan, Step, UNTIL, Verdict, is_abandoned, verdict};
+use mayfly_ami::bake::{
+    BAKE, Plan, RECIPE, Step, UNTIL, Verdict, image_tags, is_abandoned, is_name_of, last_words, launch_token,
+    verdict,
+};
 use std::time::Duration;
 
 /// Lines of the console that a failure shows.
@@ -30,6 +33,8 @@ pub struct Place {
 /// How long a bake may take beyond its builder's deadline: the console's delay, the making of the image, and clocks that
 /// differ.
 pub const SLACK: Duration = Duration::from_secs(120 + 3_600 + 600);
+/// A builder that was just launched is not seen at once, and what is not seen cannot be ended.
+const UNSEEN: Duration = Duration::from_secs(60);
 /// How long an image may take until it can be launched from.
 const IMAGE_DEADLINE: Duration = Duration::from_secs(3_600);
 
@@ -144,7 +149,7 @@ impl Baker<'_> {
             security_groups: place.security_groups.clone(),
             instance_profile: place.instance_profile.clone(),
             user_data: base64::engine::general_purpose::STANDARD.encode(&plan.user_data),
-            token: plan.image_name.chars().take(64).collect(),
+            token: launch_token(&plan.image_name),
             tags,
         };
         // The token makes repeating harmless.
@@ -160,9 +165,9 @@ impl Baker<'_> {
     ) -> Result<String, Failure> {
         self.wait_stopped(builder, place.deadline).await?;
         let contents = self.check_console(builder).await?;
+        let tags = image_tags(plan, contents).map_err(|error| unconverged(&error))?;
         self.say(format!("{}: {}", Step::CreateImage.name(), plan.image_name));
-        let mut tags: Tags = plan.tags.iter().cloned().collect();
-        tags.extend(contents.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        let tags: Tags = tags.into_iter().collect();
         let id = self.create_image(builder, &plan.image_name, &tags).await?;
         *image = Some(id.clone());
         self.wait_available(&id).await?;
@@ -204,8 +209,10 @@ impl Baker<'_> {
                     Err(Failure::Hopeless { what, evidence: Vec::new() })
                 }
                 state => {
-                    self.check_alive(builder).await?;
-                    Ok(Look::NotYet { done: 0, total: 1, evidence: state.word().to_owned() })
+                    let says = self.check_alive(builder).await?;
+                    let says = says.map_or_else(String::new, |line| format!("; it says `{line}`"));
+                    let evidence = format!("{builder} is {}{says}", state.word());
+                    Ok(Look::NotYet { done: 0, total: 1, evidence })
                 }
             }
         });
@@ -218,11 +225,16 @@ impl Baker<'_> {
         }
     }
 
-    /// A builder that did not converge stays up for its console to be read: no use in waiting out the deadline.
-    async fn check_alive(&self, builder: &str) -> Result<(), Failure> {
-        match verdict(&self.cloud.console(builder).await.unwrap_or_default()) {
+    /// A builder that did not converge stays up for its console to be read: no use in waiting out the deadline, and none
+    /// where nobody may read the console, without which there is no image. What it said last is for who waits.
+    async fn check_alive(&self, builder: &str) -> Result<Option<String>, Failure> {
+        let console = match self.cloud.console(builder).await {
+            Err(error) if error.kind == Kind::Denied => return Err(error.into()),
+            console => console.unwrap_or_default(),
+        };
+        match verdict(&console) {
             Verdict::Failed(line) => Err(unconverged(&line)),
-            Verdict::Sealed(_) | Verdict::Ready | Verdict::Unproven => Ok(()),
+            Verdict::Sealed(_) | Verdict::Ready | Verdict::Unproven => Ok(last_words(&console)),
         }
     }
 
@@ -277,12 +289,31 @@ impl Baker<'_> {
 
     async fn clean(&self, builder: &str, image: Option<String>) -> Result<(), CloudError> {
         self.say(format!("{}: {builder}", Step::Terminate.name()));
-        let builder = [builder.to_owned()];
-        let terminated = self.persist(async || self.cloud.terminate(&builder).await).await;
+        let terminated = self.end(builder).await;
         if let Some(image) = image {
             self.persist(async || self.cloud.delete_image(&image).await).await?;
         }
         terminated
+    }
+
+    /// Terminates the builder, and looks that it is so.
+    async fn end(&self, builder: &str) -> Answer<()> {
+        let ids = [builder.to_owned()];
+        let give_up = tokio::time::Instant::now() + UNSEEN;
+        let mut pause = Duration::from_millis(250);
+        loop {
+            self.persist(async || self.cloud.terminate(&ids).await).await?;
+            let seen = self.persist(async || self.cloud.instances(&ids).await).await?;
+            if seen.first().is_some_and(|instance| instance.state.is_ending()) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= give_up {
+                let text = format!("{builder} was launched and is not seen, or does not end");
+                return Err(CloudError::new("TerminateInstances", Kind::Ambiguous, text));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
     }
 
     /// For calls that may be repeated: throttling and lost answers pass.
@@ -300,7 +331,10 @@ impl Baker<'_> {
     }
 
     async fn console(&self, builder: &str) -> Vec<String> {
-        let console = self.cloud.console(builder).await.unwrap_or_default();
+        let console = match self.cloud.console(builder).await {
+            Ok(console) => console,
+            Err(error) => return vec![format!("console: cannot be read: {error}")],
+        };
         let mut tail: Vec<String> = console
             .lines()
             .rev()
@@ -321,7 +355,8 @@ impl Baker<'_> {
     }
 }
 
-/// Builders of a service that nobody waits for any more: their bakes were killed, or kept them.
+/// Builders of a service that nobody waits for any more: their bakes were killed, or kept them. Tags alone make no instance
+/// a builder: its launch must have been a bake's.
 ///
 /// # Errors
 /// [`CloudError`] of the call that failed.
@@ -329,10 +364,18 @@ pub async fn abandoned(cloud: &dyn Cloud, service: &str, now: &str) -> Answer<Ve
     let tags = Tags::from([(naming::SERVICE.to_owned(), service.to_owned())]);
     let lost = |instance: &Instance| {
         let until = instance.tags.get(UNTIL).map(String::as_str);
-        instance.tags.contains_key(BAKE) && !instance.state.is_ending() && is_abandoned(until, now)
+        is_builder(instance) && !instance.state.is_ending() && is_abandoned(until, now)
     };
     let all = cloud.instances_tagged(&tags).await?;
     Ok(all.into_iter().filter(lost).map(|instance| instance.id).collect())
+}
+
+fn is_builder(instance: &Instance) -> bool {
+    let tag = |key: &str| instance.tags.get(key).map(String::as_str);
+    let (Some(bake), Some(recipe)) = (tag(BAKE), tag(RECIPE)) else { return false };
+    is_name_of(bake, recipe)
+        && instance.client_token.as_deref() == Some(launch_token(bake).as_str())
+        && tag(naming::ENVIRONMENT).is_none()
 }
 
 fn unconverged(line: &str) -> Failure {

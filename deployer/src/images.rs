@@ -5,7 +5,7 @@ use crate::cloud::{Answer, Cloud, CloudError, Image, ImageCopy, ImageFilter, Ins
 use crate::naming;
 use crate::snapshot::Snapshot;
 use crate::spec::{ImageRef, Spec};
-use mayfly_ami::bake::{BAKE, BAKED_FOR, RECIPE};
+use mayfly_ami::bake::{BAKE, BAKED_FOR, RECIPE, is_name_of};
 use mayfly_ami::keep::{Baked, Fate, Use, judge};
 
 /// Tag of a copy: `REGION/AMI` of what it was copied from.
@@ -58,9 +58,7 @@ impl Images<'_> {
 
     /// Only what a bake of this service made is ever touched.
     fn is_ours(&self, image: &Image) -> bool {
-        image.tags.contains_key(BAKE)
-            && image.tags.contains_key(RECIPE)
-            && image.tags.get(naming::SERVICE).map(String::as_str) == Some(self.service)
+        is_of_a_bake(image) && image.tags.get(naming::SERVICE).map(String::as_str) == Some(self.service)
     }
 
     /// What stays and what goes, as things stand now.
@@ -176,6 +174,13 @@ impl Images<'_> {
     }
 }
 
+/// Whether a bake made the image: by its tags, and by its name, which nobody changes later.
+pub(crate) fn is_of_a_bake(image: &Image) -> bool {
+    let tag = |key: &str| image.tags.get(key).map(String::as_str);
+    let (Some(bake), Some(recipe)) = (tag(BAKE), tag(RECIPE)) else { return false };
+    image.name == bake && is_name_of(bake, recipe)
+}
+
 /// Starts the copy of an image to the region of `cloud`, unless there is one already; its id.
 ///
 /// # Errors
@@ -186,9 +191,12 @@ pub async fn copy(cloud: &dyn Cloud, image: &Image, region: &str) -> Answer<Stri
     let wanted =
         Tags::from([(COPIED_FROM.to_owned(), origin.clone()), (naming::SERVICE.to_owned(), service)]);
     let there = cloud.images(&ImageFilter::Tagged(wanted)).await?;
-    if let Some(there) =
-        there.into_iter().find(|there| matches!(there.state.as_str(), "available" | "pending"))
-    {
+    let is_it = |there: &Image| {
+        is_of_a_bake(there)
+            && there.name == image.name
+            && matches!(there.state.as_str(), "available" | "pending")
+    };
+    if let Some(there) = there.into_iter().find(is_it) {
         return Ok(there.id);
     }
     let mut tags = image.tags.clone();

@@ -172,6 +172,7 @@ mod tests {
             zone: Some("z-a".into()),
             instance_type: "t3.micro".into(),
             image: "ami-1".into(),
+            client_token: None,
             launched: None,
             tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<Tags>(),
         }

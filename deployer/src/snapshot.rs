@@ -4,6 +4,7 @@ use crate::cloud::{
     Answer, Balancer, BalancerRef, Cloud, CloudError, Image, ImageFilter, Instance, Kind, Member, Subnet,
     Tags, Template, Version, name_members,
 };
+use crate::images;
 use crate::naming;
 use crate::plan::{Description, Task, candidate};
 use crate::spec::{ImageRef, Spec};
@@ -132,7 +133,11 @@ impl Snapshot {
                 ImageFilter::Tagged(tags)
             }
         };
-        newest(cloud.images(&filter).await?).ok_or_else(|| {
+        let mut found = cloud.images(&filter).await?;
+        if let ImageRef::Baked(_) = wanted {
+            found.retain(images::is_of_a_bake);
+        }
+        newest(found).ok_or_else(|| {
             let text = match wanted {
                 ImageRef::Id(id) => format!("there is no image {id} that is available in this region"),
                 ImageRef::Newest { name, owner } => {

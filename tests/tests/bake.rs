@@ -298,6 +298,46 @@ fn what_others_print_cannot_pass_for_the_builders_word() {
     assert_nothing_is_left(&cloud, images);
 }
 
+/// EC2 does not know an instance yet for a moment after its launch, and says so to who would end it.
+#[test]
+fn an_interrupt_just_after_the_launch_leaves_no_builder() {
+    let cloud = Cloud::start();
+    cloud.write_spec("");
+    cloud.configure(r#"{"delays": {"visible_ms": 3000}}"#);
+    let child = cloud.mayfly(&["--output", "json", "bake", "--role", "web"]);
+    let mut child =
+        { child }.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait::until("the launch", Duration::from_secs(60), || {
+        let calls = cloud.calls();
+        if calls.iter().any(|call| call.action == "ec2:RunInstances") { Ok(()) } else { Err(calls.len()) }
+    });
+    let pid = Pid::from_raw(child.id().cast_signed());
+    kill(pid, Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert!(cloud.live().is_empty(), "{:?}", cloud.live());
+    let last = text(&output.stdout).lines().last().unwrap_or_default().to_owned();
+    let object: serde_json::Value = serde_json::from_str(&last).unwrap();
+    assert_eq!(object["exit"], 130, "{last}");
+}
+
+/// Without the console there is no image, however long one waits.
+#[test]
+fn a_bake_that_may_not_read_the_console_ends_at_once_and_names_the_right() {
+    let cloud = Cloud::start();
+    cloud.write_spec("");
+    break_tree(&cloud);
+    cloud.configure(r#"{"faults": [{"action": "GetConsoleOutput", "kind": "error", "code": "UnauthorizedOperation", "status": 403, "times": 1000}]}"#);
+    let output = run(&mut cloud.mayfly(&["bake", "--role", "web"]));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("GetConsoleOutput: UnauthorizedOperation"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(cloud.live().is_empty());
+}
+
 #[test]
 fn the_builder_of_a_killed_bake_is_removed_once_it_is_surely_dead() {
     let cloud = Cloud::start();
@@ -324,11 +364,25 @@ fn the_builder_of_a_killed_bake_is_removed_once_it_is_surely_dead() {
         ("Tag.1.Value", "20260101T000000Z"),
     ];
     cloud.ec2("CreateTags", &tag);
+    // Whoever may only tag makes no builder of an instance.
+    let serving = cloud.run_instance(&image, "#!/bin/sh\nsleep 600\n");
+    let bake = cloud.images()[&image].clone();
+    let tags = [
+        ("mayfly:service", "greeter"),
+        ("mayfly:bake", bake.as_str()),
+        ("mayfly:recipe", "web"),
+        ("mayfly:until", "20260101T000000Z"),
+    ];
+    for (key, value) in tags {
+        let tag = [("ResourceId.1", serving.as_str()), ("Tag.1.Key", key), ("Tag.1.Value", value)];
+        cloud.ec2("CreateTags", &tag);
+    }
     let output = run(&mut cloud.mayfly(&["images", "gc", "--yes"]));
     assert_eq!(text(&output.stdout), format!("removed {builder}\n"), "{}", text(&output.stderr));
     wait::until("the builder is gone", Duration::from_secs(10), || {
         let live = cloud.live();
-        if live.is_empty() { Ok(()) } else { Err(live) }
+        if live.iter().all(|instance| instance.id == serving) { Ok(()) } else { Err(live) }
     });
+    assert_eq!(cloud.live().len(), 1, "what serves is nobody's builder");
     assert!(cloud.images().contains_key(&image));
 }

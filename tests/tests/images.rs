@@ -13,6 +13,8 @@ struct Bench {
     cloud: Cloud,
     first: String,
     ids: BTreeMap<String, String>,
+    /// What baked ones are called in the cloud.
+    names: BTreeMap<String, String>,
 }
 
 /// The text of every element of that name.
@@ -37,7 +39,7 @@ impl Bench {
         let answer =
             cloud.ec2("CreateImage", &[("InstanceId", &builder), ("Name", "first"), ("NoReboot", "true")]);
         let first = one(&answer, "imageId");
-        let bench = Self { cloud, first: first.clone(), ids: BTreeMap::new() };
+        let bench = Self { cloud, first: first.clone(), ids: BTreeMap::new(), names: BTreeMap::new() };
         bench.until_available(&first);
         bench.cloud.terminate(&builder);
         bench
@@ -76,8 +78,20 @@ impl Bench {
         id
     }
 
-    fn baked(&mut self, name: &str, service: &str, recipe: &str, environment: &str) -> String {
-        let mut tags = vec![("mayfly:service", service), ("mayfly:bake", name), ("mayfly:recipe", recipe)];
+    /// An image as `mayfly bake` leaves it; `short` is its name here.
+    fn baked(&mut self, short: &str, service: &str, recipe: &str, environment: &str) -> String {
+        let number = self.names.len();
+        let name = format!("mayfly-{recipe}-20260102T{number:06}Z-{number:04x}");
+        let id = self.tagged(&name, &name, service, recipe, environment);
+        let id = self.ids.remove(&name).unwrap_or(id);
+        self.ids.insert(short.to_owned(), id.clone());
+        self.names.insert(short.to_owned(), name);
+        id
+    }
+
+    /// An image with the tags of a baked one, whoever set them.
+    fn tagged(&mut self, name: &str, bake: &str, service: &str, recipe: &str, environment: &str) -> String {
+        let mut tags = vec![("mayfly:service", service), ("mayfly:bake", bake), ("mayfly:recipe", recipe)];
         if !environment.is_empty() {
             tags.push(("mayfly:baked-for", environment));
         }
@@ -128,6 +142,9 @@ fn what_is_old_and_unused_goes_with_its_snapshots_and_nothing_else() {
         bench.image(&format!("mayfly-web-looks-like-{n}"), &[]);
     }
     bench.image("ours-but-not-baked", &[("mayfly:service", "greeter"), ("mayfly:recipe", "web")]);
+    // Whoever may only tag makes no image ours.
+    bench.tagged("golden-1", "golden-1", "greeter", "web", "production");
+    bench.tagged("golden-2", "mayfly-web-20260102T030405Z-1a2b", "greeter", "web", "production");
     // More than one page of them.
     for n in 0..205 {
         bench.baked(&format!("crowd-{n:03}"), "greeter", "crowd", "production");
@@ -151,10 +168,12 @@ fn what_is_old_and_unused_goes_with_its_snapshots_and_nothing_else() {
     let gc = |args: &[&str]| run(&mut bench.cloud.mayfly(&[&["images", "gc", "--keep", "1"], args].concat()));
     let dry = text(&gc(&["--dry-run"]).stdout);
     assert!(
-        dry.contains("web-0  keep: used by i-") && dry.contains("web-3  remove, with its snapshots"),
+        dry.contains(&format!("{}  keep: used by i-", bench.names["web-0"]))
+            && dry.contains(&format!("{}  remove, with its snapshots", bench.names["web-3"])),
         "{dry}"
     );
-    assert!(dry.contains("staged-0  keep: used by the spec, in staging"), "{dry}");
+    let staged = format!("{}  keep: used by the spec, in staging", bench.names["staged-0"]);
+    assert!(dry.contains(&staged) && !dry.contains("golden"), "{dry}");
     let unsaid = gc(&[]);
     assert_eq!(unsaid.status.code(), Some(5), "{}", text(&unsaid.stderr));
     assert_eq!(bench.there(), before, "nothing goes without a yes");
@@ -209,6 +228,9 @@ fn an_image_is_shared_with_its_snapshot_and_copied_with_its_tags() {
     let mut bench = Bench::start();
     let image = bench.baked("web-0", "greeter", "web", "production");
     let foreign = bench.baked("other-0", "other", "web", "production");
+    // The newest by its tags, and none of a bake.
+    bench.tagged("golden", "golden", "greeter", "web", "production");
+    let name = bench.names["web-0"].clone();
     let cloud = &bench.cloud;
     cloud.write_spec("");
     run_ok(&mut cloud.mayfly(&["images", "share", "last:web", "--account", "111122223333"]));
@@ -224,12 +246,12 @@ fn an_image_is_shared_with_its_snapshot_and_copied_with_its_tags() {
     let copy = || run_ok(&mut cloud.mayfly(&["images", "copy", &image, "--region", "eu-north-1"]));
     let first = copy();
     let id = first.split(' ').next().unwrap();
-    assert!(first.ends_with(" eu-north-1\n") && cloud.images()[id] == "web-0", "{first}");
+    assert!(first.ends_with(" eu-north-1\n") && cloud.images()[id] == name, "{first}");
     assert_eq!(copy(), first, "a copy that is there is not made again");
     let asked: Vec<_> = cloud
         .calls()
         .into_iter()
-        .filter(|call| call.parameters.get("Name").is_some_and(|n| n == "web-0"))
+        .filter(|call| call.parameters.get("Name").is_some_and(|n| *n == name))
         .collect();
     let copied = asked.last().unwrap();
     let origin = format!("us-east-1/{image}");

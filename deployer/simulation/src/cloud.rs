@@ -129,6 +129,7 @@ fn instance(instance: &world::Instance) -> Instance {
         zone: Some(instance.zone.clone()),
         instance_type: instance.instance_type.clone(),
         image: instance.image_id.clone(),
+        client_token: instance.client_token.clone(),
         launched: Some(instance.launch_time),
         tags: instance.tags.clone(),
     }

@@ -161,9 +161,15 @@ fn told(baked: Result<String, BakeError>, name: &str, output: Output) -> ExitCod
         let _ = writeln!(stderr, "  {line}");
     }
     let _ = writeln!(stderr, "mayfly: {error}");
-    match error {
+    let exit = match error {
         BakeError::Undone(Failure::Interrupted) => ExitCode::Interrupted,
         BakeError::Unlaunched(_) | BakeError::Undone(_) => ExitCode::RolledBack,
         BakeError::Kept { .. } | BakeError::Dirty { .. } => ExitCode::FailedDirty,
+    };
+    if output == Output::Json {
+        let (text, evidence) = (error.to_string(), error.cause().evidence());
+        let object = serde_json::json!({"error": text, "exit": exit.code(), "evidence": evidence});
+        print(&format!("{object}\n"));
     }
+    exit
 }

@@ -338,6 +338,7 @@ impl State {
             zone: None,
             instance_type: launch.instance_type.clone(),
             image: data.image.clone(),
+            client_token: Some(launch.token.clone()),
             launched: None,
             tags: launch.tags.clone(),
         };
@@ -372,20 +373,23 @@ fn version(number: i64, description: &str, data: &TemplateData) -> Version {
 #[async_trait]
 impl Cloud for Memory {
     async fn images(&self, filter: &ImageFilter) -> Answer<Vec<Image>> {
-        let id = match filter {
-            ImageFilter::Id(id) => id.clone(),
-            ImageFilter::Named { .. } => "ami-named".to_owned(),
+        let (id, tags) = match filter {
+            ImageFilter::Id(id) => (id.clone(), Tags::new()),
+            ImageFilter::Named { .. } => ("ami-named".to_owned(), Tags::new()),
             ImageFilter::Tagged(tags) => {
-                format!("ami-of-{}", tags.values().cloned().collect::<Vec<_>>().join("-of-"))
+                (format!("ami-of-{}", tags.values().cloned().collect::<Vec<_>>().join("-of-")), tags.clone())
             }
         };
+        let recipe = tags.get(crate::naming::RECIPE).cloned().unwrap_or_default();
+        let name = format!("mayfly-{recipe}-20260102T030405Z-1a2b");
+        let bake = [(mayfly_ami::bake::BAKE.to_owned(), name.clone())];
         let image = Image {
-            name: id.clone(),
+            name,
             id,
             state: "available".into(),
             reason: None,
             created: "2026".into(),
-            tags: Tags::new(),
+            tags: tags.into_iter().chain(bake).collect(),
             snapshots: Vec::new(),
             encrypted: false,
         };

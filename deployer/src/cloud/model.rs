@@ -68,6 +68,8 @@ pub struct Instance {
     pub instance_type: String,
     /// Its image.
     pub image: String,
+    /// The token of the request that launched it.
+    pub client_token: Option<String>,
     /// When it was launched.
     pub launched: Option<DateTime<Utc>>,
     /// Its tags.

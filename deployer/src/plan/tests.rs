@@ -49,6 +49,7 @@ fn instance(id: &str, deployment: &str) -> Instance {
         zone: None,
         instance_type: "t3.micro".into(),
         image: "ami-0".into(),
+        client_token: None,
         launched: None,
         tags,
     }

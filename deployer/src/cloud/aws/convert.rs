@@ -62,6 +62,7 @@ pub(super) fn instance(instance: &ec2::Instance) -> Option<Instance> {
         zone: instance.placement().and_then(|placement| text(placement.availability_zone())),
         instance_type: instance.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         image: instance.image_id().unwrap_or_default().to_owned(),
+        client_token: text(instance.client_token()),
         launched: instance.launch_time().and_then(time),
         tags: tags(instance.tags()),
     })
