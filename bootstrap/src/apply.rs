@@ -42,6 +42,11 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
         }
     };
     low.warnings.iter().for_each(|warning| say::warn(format_args!("warning: {warning}")));
+    // An instance would refuse such a tree.
+    if let Err(error) = userdata::rules_from_pillar(&low.pillar) {
+        say::warn(converge.secrets().hide(&error));
+        return Ok(Exit::Compile);
+    }
     let _lock = match lock(&args.tree.root, args.test) {
         Ok(lock) => lock,
         Err(error @ LockError::Held { .. }) => {

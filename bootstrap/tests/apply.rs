@@ -122,6 +122,19 @@ fn a_root_that_is_not_there_is_refused() {
 const MOTD: &str = "motd:\n  file.managed:\n    - name: /etc/motd\n    - contents: {{ pillar['name'] }}, {{ grains['id'] }}\n";
 
 #[test]
+fn a_watch_rule_that_an_instance_would_refuse_is_told_and_nothing_is_done() {
+    let tree = Tree::new(MOTD);
+    let pillar = "name: x\nmayfly: {watch: [{path: [/etc/x], service: nginx}]}\n";
+    tree.write("states/pillar/all.sls", pillar);
+    for args in [&["apply"][..], &["apply", "--test"]] {
+        let output = tree.boot(args);
+        assert_eq!(output.status.code(), Some(1), "{}{}", out(&output), err(&output));
+        assert!(err(&output).contains("unknown key `path`; did you mean `paths`?"), "{}", err(&output));
+        assert!(!tree.root("etc/motd").exists());
+    }
+}
+
+#[test]
 fn apply_changes_once_and_says_so_by_exit_code() {
     let tree = Tree::new(MOTD);
     let dry = tree.boot(&["apply", "--test"]);

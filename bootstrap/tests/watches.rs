@@ -107,6 +107,29 @@ fn a_check_of_what_the_states_let_a_service_watch_keeps_it_and_says_so_in_the_st
     until("the failure is over", || (rule(address)["last_failure"]["standing"] == false).then_some(()));
 }
 
+/// What is pushed is no better than what is written by hand: the service is kept, and the converge has failed.
+#[test]
+fn a_push_that_a_check_refuses_restarts_nothing_until_it_is_mended() {
+    let stage = Stage::new();
+    let check = format!("check: 'grep -q hello {}/etc/app.conf'", stage.root().display());
+    pillar(&stage, "hello", &check);
+    stage.repo.push("first");
+    let mut boot = stage.boot();
+    let address = boot.address();
+    boot.line("mayfly: ready");
+    stage.wait_starts(1);
+    pillar(&stage, "broken", &check);
+    stage.repo.push("broken");
+    let failed = boot.line("mayfly: failed: ");
+    assert!(failed.contains("it is kept as it runs: `grep -q hello"), "{failed}");
+    assert!(stage.conf().starts_with("broken"));
+    assert_eq!((stage.starts(), get(address, "/ready").0), (1, 503));
+    pillar(&stage, "hello again", &check);
+    let mended = stage.repo.push("mended");
+    boot.line(&format!("mayfly: ready {}", &mended[..12]));
+    stage.wait_starts(2);
+}
+
 #[test]
 fn a_change_beyond_the_rate_is_held_seen_in_the_status_and_done_in_the_end() {
     let (stage, mut boot, address) = booted("rate: 1/3s, debounce: 10ms");

@@ -147,7 +147,12 @@ impl Snapshot {
                     format!("the image that the SSM parameter {name} names is not available in this region")
                 }
                 ImageRef::Baked(role) => {
-                    format!("there is no available image of `{role}`; make one with `mayfly bake`")
+                    let what =
+                        if role == naming::BARE { "--recipe bare".to_owned() } else { format!("--role {role}") };
+                    format!(
+                        "there is no available image of `{role}`; make one with `mayfly bake {what}`, the first \
+                         time with `--from AMI`"
+                    )
                 }
             };
             CloudError::new("DescribeImages", Kind::NotFound, text)

@@ -445,7 +445,7 @@ fn not_last(names: &str) -> Error {
     let fault = Fault::Renderer(names.to_owned());
     Error::new(fault).help(
         "text becomes data once, and encrypted values are opened after that: write `#!jinja|yaml`, `#!yaml`, `#!json`, \
-         `#!jinja|yaml|gpg` or `#!yaml|age`",
+         or one of these with `|gpg` or `|age` behind it, as in `#!jinja|yaml|age`",
     )
 }
 
@@ -456,7 +456,8 @@ fn why_not(name: &str) -> &'static str {
             "it runs Python, which is not there; renderers here are `jinja`, `yaml` and `json`, as in `#!jinja|yaml`"
         }
         "gpg" | "age" => {
-            "values are decrypted after the text has become data: write `#!yaml|gpg` or `#!yaml|age`"
+            "values are decrypted after the text has become data: write `#!yaml|gpg` or `#!yaml|age`, or \
+             `#!jinja|yaml|age` for a template"
         }
         "nacl" | "aws_kms" | "pass" => {
             "secrets are decrypted by `gpg` and `age` here, as in `#!jinja|yaml|gpg`"

@@ -165,6 +165,8 @@ pub struct Watcher {
     messages: Sender<Message>,
     snapshot: Arc<Mutex<Snapshot>>,
     supervisor: Arc<dyn Supervisor>,
+    listener: Arc<dyn Listener>,
+    command_timeout: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -182,8 +184,9 @@ impl Watcher {
     ) -> Result<Self, Error> {
         let (messages, inbox) = channel();
         let snapshot: Arc<Mutex<Snapshot>> = Arc::default();
+        let command_timeout = options.command_timeout;
         let mut engine =
-            Engine::new(supervisor.clone(), listener, options, messages.clone(), snapshot.clone());
+            Engine::new(supervisor.clone(), listener.clone(), options, messages.clone(), snapshot.clone());
         let thread = std::thread::Builder::new().name("watch".into());
         let run = move || {
             // The kernel may be late by this; the end of a debounce should not be.
@@ -191,7 +194,8 @@ impl Watcher {
             engine.run(&inbox);
         };
         let thread = thread.spawn(run).map_err(Error::Thread)?;
-        Ok(Self { messages, snapshot, supervisor, thread: Mutex::new(Some(thread)) })
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { messages, snapshot, supervisor, listener, command_timeout, thread })
     }
 
     /// These are the rules from now on. Compared by name: a rule that is as it was keeps its state; of a new
@@ -223,9 +227,15 @@ impl Watcher {
     }
 
     /// The supervisor, such that what is started, restarted or reloaded through it counts as having read its files:
-    /// one change gives exactly one restart, whoever makes it, and none is lost.
+    /// one change gives exactly one restart, whoever makes it, and none is lost. A service that runs is restarted or
+    /// reloaded through it only when the checks of its rules pass.
     pub fn supervisor(&self) -> Arc<dyn Supervisor> {
-        Arc::new(wrap::Wrapped { inner: self.supervisor.clone(), messages: self.messages.clone() })
+        Arc::new(wrap::Wrapped {
+            inner: self.supervisor.clone(),
+            messages: self.messages.clone(),
+            listener: self.listener.clone(),
+            timeout: self.command_timeout,
+        })
     }
 
     /// Where every rule stands.

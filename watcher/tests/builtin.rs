@@ -71,6 +71,30 @@ fn the_surroundings_are_as_the_unit_says() {
     assert!(!house.path("run/web").exists(), "a runtime directory goes with its service");
 }
 
+/// A child has our memory until it executes, and must change itself alone: who it is, where it is, which signals it takes.
+#[test]
+fn what_a_start_changes_is_changed_for_the_child_alone() {
+    let house = House::new();
+    let place = std::env::current_dir().unwrap();
+    house.unit(
+        "web.service",
+        "[Service]\nExecStart=/bin/sleep 1000\nUser=nobody\nWorkingDirectory=/tmp\nUMask=0077\nLimitNOFILE=321\n",
+    );
+    house.supervisor.start("web").unwrap();
+    let line = |path: &std::path::Path, name: &str| {
+        let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()))
+    };
+    let child = std::path::PathBuf::from(format!("/proc/{}", pid(&house, "web")));
+    assert_ne!(line(&child, "Uid:"), line("/proc/self".as_ref(), "Uid:"), "the child is nobody");
+    assert_eq!(line(&child, "SigBlk:").unwrap(), "0000000000000000");
+    for thread in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let Some(uid) = line(&thread.path(), "Uid:") else { continue };
+        assert_eq!(uid, "0\t0\t0\t0", "a thread of ours became somebody else: run this as root");
+    }
+    assert_eq!(std::env::current_dir().unwrap(), place);
+}
+
 #[test]
 fn a_process_that_dies_is_started_again_with_growing_pauses() {
     let house = House::new();

@@ -122,6 +122,32 @@ fn a_converge_that_restarts_by_itself_gives_no_second_restart() {
 }
 
 #[test]
+fn a_converge_does_not_restart_what_a_check_keeps() {
+    let mut bench = Bench::new(Options::default());
+    let file = bench.path("web.conf");
+    fs::write(&file, "good").unwrap();
+    let mut web = rule("web", "web", std::slice::from_ref(&file));
+    let script = format!("grep -q good {} || {{ echo no good >&2; exit 1; }}", file.display());
+    web.check = Some(["/bin/sh", "-c", &script].map(String::from).into());
+    bench.rules.push(web);
+    bench.watch();
+    let supervisor = bench.watcher.supervisor();
+    bench.expect(0, "bad, while a converge restarts and reloads", |_| {
+        let paused = bench.watcher.pause();
+        fs::write(&file, "bad").unwrap();
+        for act in [supervisor.restart("web"), supervisor.reload("web")] {
+            let error = act.unwrap_err().to_string();
+            assert!(error.contains("kept as it runs") && error.ends_with("no good"), "{error}");
+        }
+        drop(paused);
+    });
+    bench.expect(1, "good again, and other", |_| {
+        fs::write(&file, "good 2").unwrap();
+        supervisor.restart("web").unwrap();
+    });
+}
+
+#[test]
 fn a_rate_holds_what_comes_beyond_it_and_does_it_in_the_end() {
     let mut bench = Bench::on(&["web.conf"]);
     let rate = Rate { actions: 2, window: Duration::from_secs(2) };

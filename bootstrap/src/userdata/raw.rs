@@ -124,6 +124,10 @@ fn place(error: &serde_saphyr::Error, document: &Document) -> Error {
     let (line, column) = error.location().map_or((1, 1), |l| (l.line().max(1), l.column().max(1)));
     let message = match error {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key `{key}` is there twice; keep one")
+        }
+        serde_saphyr::Error::DuplicateMappingKey { .. } => "a key is there twice; keep one".to_owned(),
         other => {
             let text = other.to_string();
             // The reader appends its own wording of the place; ours stands in front already.
@@ -176,7 +180,7 @@ mod tests {
         let m = message("#mayfly\nrole: [web\n");
         assert!(m.starts_with("user-data:"), "{m}");
         let m = message("#mayfly\nrole: web\nrole: db\n");
-        assert!(m.starts_with("user-data:3:1: "), "{m}");
+        assert_eq!(m, "user-data:3:1: the key `role` is there twice; keep one");
     }
 
     #[test]

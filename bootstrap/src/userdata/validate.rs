@@ -227,7 +227,7 @@ fn supervisor(text: &str) -> Result<Supervisor, String> {
         "systemd" => Ok(Supervisor::Systemd),
         "sysv" => Ok(Supervisor::Sysv),
         "builtin" => Ok(Supervisor::Builtin),
-        _ => Err(format!("supervisor {text:?} is not `auto`, `supervisord`, `systemd` or `builtin`")),
+        _ => Err(format!("supervisor {text:?} is not `auto`, `supervisord`, `systemd`, `sysv` or `builtin`")),
     }
 }
 

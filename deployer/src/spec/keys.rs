@@ -106,7 +106,7 @@ pub(crate) static TOP: &[Field] = &[
     key("listen", Kind::Text, "host:port of /ready, /status and /metrics on instances"),
     key(
         "supervisor",
-        Kind::Word(&["auto", "supervisord", "systemd", "builtin"]),
+        Kind::Word(&["auto", "supervisord", "systemd", "sysv", "builtin"]),
         "What runs services on instances",
     ),
     key("watch", Kind::Sections(WATCH), "Watch rules beside those of the states"),
@@ -205,10 +205,10 @@ pub(crate) static WATCH: &[Field] = &[
     key("name", Kind::Text, "Name of the rule"),
     key(
         "paths",
-        Kind::Texts,
+        Kind::List,
         "Shell patterns; without any, it is about what the states let the service watch",
     ),
-    must("service", Kind::Text, "The service that is restarted"),
+    key("service", Kind::Text, "The service that is restarted; not needed with `paths` and `run COMMAND`"),
     key("action", Kind::Text, "restart, reload, signal NAME or run COMMAND"),
     key("debounce", Kind::Duration, "How long changes are gathered"),
     key("check", Kind::Text, "Command that must pass before"),

@@ -223,13 +223,26 @@ fn more(table: &Table<'_>) -> Read<serde_json::Map<String, serde_json::Value>> {
 }
 
 fn watch(top: &Table<'_>) -> Read<Vec<serde_json::Value>> {
-    let rules = top.sections("watch")?;
-    for table in &rules {
-        table.texts("paths")?;
-        table.text("service")?.ok_or_else(|| table.missing("service"))?;
-        table.duration("debounce")?;
+    top.sections("watch")?.iter().map(watch_rule).collect()
+}
+
+/// One rule, as instances read it: its times are text there.
+fn watch_rule(table: &Table<'_>) -> Read<serde_json::Value> {
+    table.list("paths")?;
+    table.word("on_edit")?;
+    for name in ["name", "check", "rate"] {
+        table.text(name)?;
     }
-    Ok(rules.iter().map(Table::to_json).collect())
+    let runs = table.text("action")?.is_some_and(|action| action.trim_start().starts_with("run "));
+    if !(runs && table.get("paths").is_some()) {
+        table.text("service")?.ok_or_else(|| table.missing("service"))?;
+    }
+    let debounce = table.duration("debounce")?;
+    let mut rule = table.to_json();
+    if let (Some(debounce), Some(keys)) = (debounce, rule.as_object_mut()) {
+        keys.insert("debounce".to_owned(), humantime::format_duration(debounce).to_string().into());
+    }
+    Ok(rule)
 }
 
 fn probe(top: &Table<'_>) -> Read<Option<Probe>> {
@@ -390,6 +403,22 @@ environments:
             error(&both),
             "mayfly.yaml:5:44: `states.file_roots`: give `file_root` or `file_roots`, not both"
         );
+    }
+
+    #[test]
+    fn watch_rules_are_handed_on_as_instances_take_them() {
+        let read = |rule: &str| Spec::parse(&format!("{GOOD}watch: [{rule}]\n"), "f", "production", &[]);
+        let watch = |rule: &str| read(rule).expect("a spec").watch;
+        let by_command = r#"{"paths": ["/a"], "action": "run /b", "debounce": "2s"}"#;
+        let by_command: serde_json::Value = serde_json::from_str(by_command).expect("JSON");
+        assert_eq!(watch("{paths: [/a], action: run /b, debounce: 2}"), [by_command]);
+        for refused in
+            ["{paths: [/a]}", "{action: run /b}", "{paths: /a, service: b}", "{service: b, on_edit: x}"]
+        {
+            assert!(read(refused).is_err(), "{refused}");
+        }
+        let spec = Spec::parse(&format!("{GOOD}supervisor: sysv\n"), "f", "production", &[]).expect("a spec");
+        assert_eq!(spec.supervisor.as_deref(), Some("sysv"));
     }
 
     #[test]

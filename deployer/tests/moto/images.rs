@@ -36,7 +36,10 @@ fn an_image_is_found_by_parameter_and_by_what_was_baked() {
     for (image, words) in [
         ("{ssm: /acme/none}", "ParameterNotFound"),
         ("{ssm: /acme/odd}", "the SSM parameter /acme/odd holds no image id"),
-        ("{baked: db}", "there is no available image of `db`; make one with `mayfly bake`"),
+        (
+            "{baked: db}",
+            "there is no available image of `db`; make one with `mayfly bake --role db`, the first time",
+        ),
     ] {
         write(image);
         let said = bench.ends_with(1, &["plan"]);

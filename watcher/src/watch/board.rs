@@ -177,6 +177,13 @@ impl Board {
         names.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The checks of all its rules, each once.
+    pub(crate) fn checks_of(&self, service: &str) -> Vec<Vec<String>> {
+        let rules = self.entries.values().map(|entry| &entry.rule).filter(|rule| rule.service == service);
+        let checks: BTreeSet<&Vec<String>> = rules.filter_map(|rule| rule.check.as_ref()).collect();
+        checks.into_iter().cloned().collect()
+    }
+
     /// The content of a service's files is this: what is to be done? Rules without a change become quiet.
     pub(crate) fn decide(
         &mut self,

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Rebaseline(String, Sender<()>),
     /// The service is about to be acted on by somebody else: what do its files hold?
     Look(String, Action, Sender<Prints>),
+    /// What must pass before that.
+    Checks(String, Sender<Vec<Vec<String>>>),
     /// That was done, with this content before, or it failed.
     Acted {
         action: Action,
@@ -181,6 +183,7 @@ impl Engine {
                 }
                 let _ = done.send(());
             }
+            Command::Checks(service, answer) => _ = answer.send(self.board.checks_of(&service)),
             Command::Look(service, action, answer) => _ = answer.send(self.look_before(&service, &action)),
             Command::Acted { action, prints, succeeded, done } => {
                 self.on_acted_elsewhere(&action, prints, succeeded);

@@ -37,7 +37,7 @@ impl Supervisor for Notes {
         "notes"
     }
     fn status(&self, _: &str) -> Result<Status, Error> {
-        Ok(Status::Stopped)
+        Ok(Status::Running(None))
     }
     fn start(&self, service: &str) -> Result<(), Error> {
         self.tell("start", service)

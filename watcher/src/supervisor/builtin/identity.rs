@@ -9,7 +9,7 @@ pub(crate) struct Identity {
     pub(crate) uid: Uid,
     pub(crate) gid: Gid,
     /// `None`: it keeps those that it has.
-    pub(crate) groups: Option<Vec<Gid>>,
+    pub(crate) groups: Option<Vec<rustix::fs::Gid>>,
     pub(crate) name: String,
     pub(crate) home: String,
     pub(crate) shell: String,
@@ -34,6 +34,7 @@ pub(crate) fn identity(
         groups.push(group_id(extra)?);
     }
     let is_ourselves = entry.uid == Uid::effective() && gid == Gid::effective();
+    let groups = groups.iter().map(|group| rustix::fs::Gid::from_raw(group.as_raw())).collect();
     let groups = if is_ourselves && may_not_set_groups() { None } else { Some(groups) };
     let (home, shell) = (entry.dir.display().to_string(), entry.shell.display().to_string());
     Ok(Some(Identity { uid: entry.uid, gid, groups, name: entry.name, home, shell }))

@@ -1,25 +1,31 @@
 //! Starts one process of a service: descriptors, limits, identity, directory, then the program.
+//!
+//! The child shares our memory, and our thread waits, until it executes its program, as posix_spawn(3) does it: copying
+//! the tables of our memory, as fork(2) does, is most of what a start would cost. Until then the child may only make
+//! system calls that change itself alone, and none by the functions of libc that change all threads of a process.
 
-// Effects: forks and executes.
+// Effects: starts processes.
 #![allow(clippy::disallowed_methods)]
 
 use super::identity::Identity;
 use super::unit::Limit;
+use nix::sched::CloneFlags;
 use nix::sys::resource::setrlimit;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::Pid;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Descriptors of ours that the child moves to their places start from here, clear of those places.
 const HIGH: RawFd = 256;
 /// As systemd: the exit status of a child that could not execute its program.
-const EXIT_EXEC: i32 = 203;
+const EXIT_EXEC: isize = 203;
+/// The child's stack until it executes; it calls nothing deep.
+const STACK: usize = 64 * 1024;
 
 /// Everything about one process, resolved.
 #[derive(Debug)]
@@ -40,9 +46,9 @@ pub(crate) struct Launch {
     pub(crate) fd_name: String,
 }
 
-/// Where the child was when it failed. The numbers travel through a pipe.
+/// Where the child was when it failed.
 const STEPS: [&str; 9] = [
-    "",
+    "its standard streams",
     "passing sockets",
     "a resource limit",
     "its groups",
@@ -53,15 +59,16 @@ const STEPS: [&str; 9] = [
     "executing",
 ];
 
-/// What the child needs, prepared before the fork: after it, nothing may allocate.
+/// What the child needs, prepared before it is there: it may not allocate.
 struct Prepared {
     program: CString,
     argv: Vec<*const libc::c_char>,
     envp: Vec<*const libc::c_char>,
     /// Where the digits of `LISTEN_PID` go.
     listen_pid: Option<*mut libc::c_char>,
+    /// What becomes of the descriptors 0, 1 and 2; `None`: they stay ours.
+    streams: [Option<OwnedFd>; 3],
     sockets: Vec<OwnedFd>,
-    report: OwnedFd,
     directory: Option<(CString, bool)>,
     limits: Vec<Limit>,
     identity: Option<Identity>,
@@ -72,32 +79,17 @@ struct Prepared {
     _listen_pid: Option<Box<[u8]>>,
 }
 
-// SAFETY: the raw pointers point into heap memory that `Prepared` itself owns and that never moves.
-#[allow(unsafe_code)]
-unsafe impl Send for Prepared {}
-// SAFETY: as above; the closure that reads them runs in one forked child.
-#[allow(unsafe_code)]
-unsafe impl Sync for Prepared {}
-
 impl Launch {
-    /// Fork, prepare and execute. When this returns `Ok` the program is executing.
+    /// Starts the process. When this returns `Ok` the program is executing.
     pub(crate) fn spawn(mut self) -> Result<Pid, String> {
-        let (reader, writer) =
-            nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"))?;
-        let mut command = Command::new(&self.program);
-        command.stdin(Stdio::null());
-        command.stdout(self.stdout.take().map_or_else(Stdio::inherit, Stdio::from));
-        command.stderr(self.stderr.take().map_or_else(Stdio::inherit, Stdio::from));
+        let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
+        let streams = [Some(null), self.stdout.take(), self.stderr.take()];
+        let [stdin, stdout, stderr] = streams.map(|stream| stream.map(|file| high(file.as_fd())).transpose());
         let program = self.program.display().to_string();
-        let prepared = self.prepare(high(writer.as_fd())?)?;
-        drop(writer);
-        // The child never returns from this: it becomes the program, or ends.
-        before_exec(&mut command, move || prepared.become_program());
-        let child = command.spawn().map_err(|e| format!("fork: {e}"))?;
-        // The closure holds the writing end; with it gone, only the child keeps the pipe open until it executes.
-        drop(command);
-        let pid = Pid::from_raw(child.id().cast_signed());
-        match failure(reader) {
+        let prepared = self.prepare([stdin?, stdout?, stderr?])?;
+        let failure = Failure::default();
+        let pid = beside(|| prepared.become_program(&failure)).map_err(|e| format!("clone: {e}"))?;
+        match failure.seen() {
             None => Ok(pid),
             Some((step, errno)) => {
                 let _ = nix::sys::wait::waitpid(pid, None);
@@ -106,7 +98,7 @@ impl Launch {
         }
     }
 
-    fn prepare(self, report: OwnedFd) -> Result<Prepared, String> {
+    fn prepare(self, streams: [Option<OwnedFd>; 3]) -> Result<Prepared, String> {
         let c = |text: &str| CString::new(text).map_err(|_| format!("a zero byte in {text:?}"));
         let mut strings = Vec::new();
         for arg in &self.argv {
@@ -137,7 +129,7 @@ impl Launch {
             envp,
             listen_pid,
             sockets: self.sockets.iter().map(|fd| high(fd.as_fd())).collect::<Result<_, _>>()?,
-            report,
+            streams,
             directory: self
                 .directory
                 .map(|(d, optional)| c(&d.display().to_string()).map(|d| (d, optional)))
@@ -157,26 +149,43 @@ fn high(fd: std::os::fd::BorrowedFd) -> Result<OwnedFd, String> {
     rustix::io::fcntl_dupfd_cloexec(fd, HIGH).map_err(|e| format!("duplicating a descriptor: {e}"))
 }
 
-/// The step and error that the child reported; `None` when it executed its program.
-fn failure(reader: OwnedFd) -> Option<(&'static str, nix::Error)> {
-    let mut bytes = [0u8; 5];
-    File::from(reader).read_exact(&mut bytes).ok()?;
-    let errno = i32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]);
-    Some((STEPS.get(usize::from(bytes[0])).copied().unwrap_or(""), nix::Error::from_raw(errno)))
+/// What a child that failed leaves in the memory that it shares with us: the step, and the error.
+#[derive(Default)]
+struct Failure(AtomicU64);
+
+impl Failure {
+    fn tell(&self, step: usize, errno: nix::Error) {
+        let errno = u64::from((errno as i32).unsigned_abs());
+        self.0.store((step as u64 + 1) << 32 | errno, Ordering::SeqCst);
+    }
+
+    fn seen(&self) -> Option<(&'static str, nix::Error)> {
+        let told = self.0.load(Ordering::SeqCst);
+        let step = usize::try_from(told >> 32).ok()?.checked_sub(1)?;
+        let errno = i32::try_from(told & 0xffff_ffff).unwrap_or_default();
+        Some((STEPS.get(step).copied().unwrap_or(""), nix::Error::from_raw(errno)))
+    }
 }
 
-/// Run the closure in the child between fork and execution.
+/// Run the closure in a child that shares our memory, while this thread waits until it executes or ends.
 #[allow(unsafe_code)]
-fn before_exec(command: &mut Command, in_child: impl Fn() -> std::io::Result<()> + Send + Sync + 'static) {
-    // SAFETY: the closure makes only system calls on memory prepared before the fork; it neither allocates nor locks.
-    unsafe { command.pre_exec(in_child) };
+fn beside(in_child: impl FnMut() -> isize) -> nix::Result<Pid> {
+    let mut stack = vec![0; STACK];
+    let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+    // No handler of ours may run in the child, which begins with our mask and our handlers.
+    let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    // SAFETY: the child has a stack of its own, and all else that it uses outlives it in this memory, since this thread
+    // waits. The closure makes only system calls on what was prepared; it neither allocates, locks nor panics.
+    let started =
+        unsafe { nix::sched::clone(Box::new(in_child), &mut stack, flags, Some(Signal::SIGCHLD as i32)) };
+    mask.thread_set_mask()?;
+    started
 }
 
 impl Prepared {
-    /// In the child: take the steps in order, then execute. Returns never: the standard library's own error pipe may
-    /// have had the place of a passed socket, so failure is told through ours and the child ends.
+    /// In the child: take the steps in order, then execute. What is returned is the exit status of a child that could not.
     #[allow(unsafe_code)]
-    fn become_program(&self) -> std::io::Result<()> {
+    fn become_program(&self, failure: &Failure) -> isize {
         let (step, errno) = match self.steps() {
             Err(failed) => failed,
             Ok(()) => {
@@ -185,18 +194,15 @@ impl Prepared {
                 (8, nix::Error::last())
             }
         };
-        let mut message = [step, 0, 0, 0, 0];
-        message[1..].copy_from_slice(&(errno as i32).to_le_bytes());
-        // SAFETY: the buffer outlives both calls; `_exit` runs no handlers of the parent.
-        unsafe {
-            libc::write(self.report.as_raw_fd(), message.as_ptr().cast(), message.len());
-            libc::_exit(EXIT_EXEC)
-        }
+        failure.tell(step, errno);
+        EXIT_EXEC
     }
 
-    fn steps(&self) -> Result<(), (u8, nix::Error)> {
+    fn steps(&self) -> Result<(), (usize, nix::Error)> {
         let _ = nix::unistd::setsid();
         default_signals();
+        SigSet::empty().thread_set_mask().map_err(|e| (0, e))?;
+        self.pass_streams().map_err(|e| (0, e))?;
         self.pass_sockets().map_err(|e| (1, e))?;
         for (resource, soft, hard) in &self.limits {
             let number = |limit: &Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
@@ -204,11 +210,7 @@ impl Prepared {
         }
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(self.umask));
         if let Some(identity) = &self.identity {
-            if let Some(groups) = &identity.groups {
-                nix::unistd::setgroups(groups).map_err(|e| (3, e))?;
-            }
-            nix::unistd::setgid(identity.gid).map_err(|e| (4, e))?;
-            nix::unistd::setuid(identity.uid).map_err(|e| (5, e))?;
+            identity.become_it()?;
         }
         if let Some((directory, optional)) = &self.directory {
             let changed = nix::unistd::chdir(directory.as_c_str());
@@ -216,6 +218,17 @@ impl Prepared {
         }
         if self.no_new_privileges {
             nix::sys::prctl::set_no_new_privs().map_err(|e| (7, e))?;
+        }
+        Ok(())
+    }
+
+    #[allow(unsafe_code)]
+    fn pass_streams(&self) -> Result<(), nix::Error> {
+        for (place, stream) in (0..).zip(&self.streams) {
+            if let Some(stream) = stream {
+                // SAFETY: plain system call in the child, whose descriptors are its own.
+                nix::Error::result(unsafe { libc::dup2(stream.as_raw_fd(), place) })?;
+            }
         }
         Ok(())
     }
@@ -237,6 +250,19 @@ impl Prepared {
             unsafe { write_digits(buffer.add(11), nix::unistd::getpid().as_raw().cast_unsigned()) };
         }
         Ok(())
+    }
+}
+
+impl Identity {
+    /// By the calls of the kernel, which are for one thread: those of libc would make our threads somebody else too.
+    fn become_it(&self) -> Result<(), (usize, nix::Error)> {
+        use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+        let failed = |e: rustix::io::Errno| nix::Error::from_raw(e.raw_os_error());
+        if let Some(groups) = &self.groups {
+            set_thread_groups(groups).map_err(|e| (3, failed(e)))?;
+        }
+        set_thread_gid(rustix::fs::Gid::from_raw(self.gid.as_raw())).map_err(|e| (4, failed(e)))?;
+        set_thread_uid(rustix::fs::Uid::from_raw(self.uid.as_raw())).map_err(|e| (5, failed(e)))
     }
 }
 
