@@ -9,6 +9,7 @@ use crate::http::Cancel;
 use crate::userdata::Secret;
 use git_http::{Fault, GitHttp};
 use git_repo::GitRepo;
+use git2::Oid;
 use std::fs;
 
 mod modules;
