@@ -10,6 +10,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 const MAX_DEPTH: usize = 64;
+/// The list of a folder: a hundred thousand long names.
+const MAX_FOLDER: usize = 32 * 1024 * 1024;
 
 /// Why a tree was not written.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +81,7 @@ fn count(
         measure.entry().map_err(|m| refused(&shown, m))?;
         match entry.kind() {
             Some(ObjectType::Tree) => {
-                count(measure, repository, &repository.find_tree(entry.id())?, &shown)?;
+                count(measure, repository, &folder(repository, entry.id(), &shown)?, &shown)?;
             }
             Some(ObjectType::Commit) => {}
             // A blob's size is asked of its header: a small pack can hold one that no memory has room for.
@@ -189,6 +191,19 @@ pub(super) fn join(from: &Path, to: &Path, shown: &Path, measure: &mut Measure) 
     Ok(())
 }
 
+/// A folder, whose size is asked of its header too: it is read whole.
+pub(super) fn folder<'r>(
+    repository: &'r Repository,
+    id: git2::Oid,
+    shown: &Path,
+) -> Result<Tree<'r>, ExportError> {
+    let (size, _) = repository.odb()?.read_header(id)?;
+    match size > MAX_FOLDER {
+        true => refuse(shown, format!("a folder whose list is longer than {} MiB", MAX_FOLDER / 1024 / 1024)),
+        false => Ok(repository.find_tree(id)?),
+    }
+}
+
 /// Makes what was written last: every file and folder on disk before anybody points at it.
 pub(super) fn sync(dir: &Path) -> Result<(), ExportError> {
     let handle = fs::File::open(dir).map_err(|e| io(dir, e))?;
@@ -296,21 +311,34 @@ mod tests {
         }
     }
 
+    /// An object that says it is a TiB, and its id.
+    fn giant(repository: &Repository, kind: &str) -> git2::Oid {
+        let id = "ab".repeat(20);
+        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(format!("{kind} 1099511627776\0begins").as_bytes()).unwrap();
+        let folder = repository.path().join("objects").join(&id[..2]);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(&id[2..]), packed.finish().unwrap()).unwrap();
+        git2::Oid::from_str(&id).unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_is_too_large_is_never_unpacked() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
+        let tree = tree_of(&repository, &[("40000", "big", giant(&repository, "tree"))]);
+        let around = Measure::new(Bounds::default());
+        let error = export(&repository, &tree, &dir.path().join("out"), around).unwrap_err();
+        assert!(error.to_string().contains("big: a folder whose list is longer than 32 MiB"), "{error}");
+    }
+
     #[test]
     fn a_blob_that_is_too_large_is_never_unpacked() {
         let dir = tempfile::tempdir().unwrap();
         let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
-        let id = "ab".repeat(20);
-        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(b"blob 1099511627776\0begins").unwrap();
-        let folder = repository.path().join("objects").join(&id[..2]);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(&id[2..]), packed.finish().unwrap()).unwrap();
+        let id = giant(&repository, "blob");
         for mode in ["100644", "120000"] {
-            let mut raw = format!("{mode} big\0").into_bytes();
-            raw.extend_from_slice(git2::Oid::from_str(&id).unwrap().as_bytes());
-            let tree = repository.odb().unwrap().write(ObjectType::Tree, &raw).unwrap();
-            let tree = repository.find_tree(tree).unwrap();
+            let tree = tree_of(&repository, &[(mode, "big", id)]);
             let around = Measure::new(Bounds::default());
             let error = export(&repository, &tree, &dir.path().join(mode), around).unwrap_err();
             assert!(error.to_string().contains("larger than 512 MiB"), "{error}");

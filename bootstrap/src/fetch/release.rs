@@ -5,24 +5,37 @@
 use super::export::{self, ExportError};
 use super::submodules::{FillError, Filled};
 use super::{Error, Failure, Fetched, Fetcher, signed};
-use git2::{Oid, Repository, Tree};
+use git2::{ObjectType, Oid, Repository};
 use std::path::Path;
+
+/// A commit without its tree: its message and its signature.
+const MAX_COMMIT: usize = 1024 * 1024;
 
 impl Fetcher {
     /// Writes the release of a commit whose objects are at hand; `None` when they are not.
     pub(super) fn release(&self, repository: &Repository, commit: &str) -> Result<Option<Fetched>, Failure> {
-        let Ok(found) = Oid::from_str(commit).and_then(|oid| repository.find_commit(oid)) else {
-            return Ok(None);
-        };
-        let Ok(tree) = found.tree() else { return Ok(None) };
         let damaged = |error: git2::Error| Failure::Store(error.message().to_owned());
-        let raw =
-            repository.odb().and_then(|odb| Ok(odb.read(found.id())?.data().to_vec())).map_err(damaged)?;
+        let objects = repository.odb().map_err(damaged)?;
+        let Ok(id) = Oid::from_str(commit) else { return Ok(None) };
+        // Its size first: it is read whole.
+        match objects.read_header(id) {
+            Ok((size, ObjectType::Commit)) if size > MAX_COMMIT => {
+                let cause = format!("what it says of itself is longer than {} KiB", MAX_COMMIT / 1024);
+                return Err(Error::Tree { commit: commit.to_owned(), cause }.into());
+            }
+            Ok((_, ObjectType::Commit)) => {}
+            _ => return Ok(None),
+        }
+        let raw = objects.read(id).map_err(damaged)?.data().to_vec();
+        let Ok(root) = repository.find_commit(id).map(|found| found.tree_id()) else { return Ok(None) };
+        if !objects.exists(root) {
+            return Ok(None);
+        }
         signed::check(&raw, &self.source.signed_by, self.store.dir(), &self.cancel)
             .map_err(|cause| Error::NotSigned { commit: commit.to_owned(), cause })?;
         let prepared = self.store.unfinished(commit);
         let _ = std::fs::remove_dir_all(&prepared);
-        let written = self.write(repository, &tree, &prepared, commit);
+        let written = self.write(repository, root, &prepared, commit);
         let filled = written.inspect_err(|_| drop(std::fs::remove_dir_all(&prepared)))?;
         self.store.keep_commit(commit, &raw).map_err(Error::Disk)?;
         self.store.keep_submodules(commit, &filled.stores).map_err(Error::Disk)?;
@@ -34,7 +47,7 @@ impl Fetcher {
     fn write(
         &self,
         repository: &Repository,
-        tree: &Tree<'_>,
+        root: Oid,
         prepared: &Path,
         commit: &str,
     ) -> Result<Filled, Failure> {
@@ -47,8 +60,9 @@ impl Fetcher {
             ExportError::Git(error) => Failure::Store(error.message().to_owned()),
             other => Error::Tree { commit: commit.to_owned(), cause: other.to_string() }.into(),
         };
+        let tree = export::folder(repository, root, Path::new("")).map_err(failed)?;
         let (submodules, measure) =
-            export::export(repository, tree, prepared, self.around).map_err(failed)?;
+            export::export(repository, &tree, prepared, self.around).map_err(failed)?;
         let filled = self.fill(prepared, &submodules, measure).map_err(|error| match error {
             FillError::Tree(error) => failed(error),
             FillError::Fetch(error) => error.into(),

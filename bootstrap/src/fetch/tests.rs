@@ -415,6 +415,20 @@ fn a_full_disk_is_said_and_the_last_tree_stays_current() {
 }
 
 #[test]
+fn a_commit_that_says_too_much_of_itself_is_refused_unread() {
+    let p = place();
+    let message = p.dir.path().join("message");
+    fs::write(&message, "x".repeat(1_100_000)).unwrap();
+    p.repo.write("top.sls", "one");
+    p.repo.git(&["add", "-A"]);
+    p.repo.git(&["commit", "-q", "-F", message.to_str().unwrap()]);
+    p.repo.git(&["push", "-q", "origin", "HEAD:main"]);
+    let error = p.fetcher().get(Want::Tip("main")).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::Tree { .. }) && text.contains("longer than 1024 KiB"), "{text}");
+}
+
+#[test]
 fn a_branch_that_was_deleted_leaves_what_there_is() {
     let p = place();
     p.repo.write("top.sls", "one");
