@@ -225,3 +225,47 @@ fn an_unsigned_commit_is_refused_said_and_the_signed_one_stays() {
     boot.line(&format!("using the last good tree {}", &signed[..12]));
     boot.line(&format!("mayfly: ready {}", &signed[..12]));
 }
+
+#[test]
+fn going_back_is_for_the_first_remote_and_said() {
+    let stage = Stage::new();
+    let key = stage.dir.path().join("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+    assert!(made.unwrap().success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let signing = format!("user.signingkey={}", key.display());
+    let sign = |time: u64, greeting: &str| {
+        stage.repo.write("pillar/app.sls", &format!("greeting: {greeting}\n"));
+        stage.repo.git(&["add", "-A"]);
+        let commit = ["-c", "gpg.format=ssh", "-c", &signing, "commit", "-q", "-S", "-m", greeting];
+        stage.repo.git_at(time, &commit);
+        stage.repo.git(&["rev-parse", "HEAD"])
+    };
+    let (old, new) = (sign(1_000, "hello"), sign(2_000, "hi"));
+    let point = |commit: &str| {
+        stage.repo.git(&["push", "-q", "-f", "origin", &format!("{commit}:refs/heads/main")]);
+    };
+    point(&new);
+    let mirror = GitHttp::start(stage.dir.path(), None).url("states.git");
+    stage.set(&format!("  signed_by: ['{}']\n  mirrors: ['{mirror}']\n", public.trim()));
+    let mut boot = stage.boot();
+    let address = boot.address();
+    boot.line(&format!("mayfly: ready {}", &new[..12]));
+    stage.server.set(support::git_http::Fault::Down);
+    point(&old);
+    let line = boot.line("is older than");
+    let kept = format!("keeping {}", &new[..12]);
+    assert!(line.contains(&mirror) && line.contains(&old[..12]) && line.contains(&kept), "{line}");
+    let status = || serde_json::from_str::<Value>(&get(address, "/status").1).unwrap();
+    assert!(status()["remote"]["error"].as_str().unwrap().contains("is older than"));
+    assert!(stage.conf().starts_with("hi "));
+    stage.server.set(support::git_http::Fault::None);
+    boot.signal("HUP");
+    let note = boot.line("note: ");
+    assert!(note.contains(&format!("goes back: {}", &old[..12])), "{note}");
+    boot.line(&format!("mayfly: ready {}", &old[..12]));
+    let notes = &status()["converge"]["notes"];
+    assert!(notes[0].as_str().is_some_and(|told| note.ends_with(told)), "{notes}");
+    assert!(stage.conf().starts_with("hello "));
+    assert!(boot.stop().success());
+}

@@ -2,15 +2,16 @@
 // Effects: writes files.
 #![allow(clippy::disallowed_methods)]
 
+use super::budget::Measure;
 use git2::{ObjectType, Repository, Tree};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-const MAX_FILES: usize = 100_000;
-const MAX_BYTES: u64 = 512 * 1024 * 1024;
 const MAX_DEPTH: usize = 64;
+/// The list of a folder: a hundred thousand long names.
+const MAX_FOLDER: usize = 32 * 1024 * 1024;
 
 /// Why a tree was not written.
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +42,6 @@ struct Export<'a> {
     submodules: Vec<Submodule>,
 }
 
-/// What a tree comes to. A few objects can say that they are a billion files, so all is counted before anything is written.
-#[derive(Default)]
-struct Measure {
-    files: usize,
-    bytes: u64,
-}
-
 /// A place in a tree where a commit of another repository belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Submodule {
@@ -57,49 +51,47 @@ pub(super) struct Submodule {
     pub(super) commit: String,
 }
 
-/// Writes `tree` into `into`, which must not exist. Gives the submodules, whose folders are left empty.
+/// Writes `tree` into `into`, which must not exist. Gives the submodules, whose folders are left empty, and what the tree
+/// comes to with those around it.
 pub(super) fn export(
     repository: &Repository,
     tree: &Tree<'_>,
     into: &Path,
-) -> Result<Vec<Submodule>, ExportError> {
-    Measure::default().folder(repository, tree, Path::new(""))?;
+    around: Measure,
+) -> Result<(Vec<Submodule>, Measure), ExportError> {
+    let mut measure = around;
+    count(&mut measure, repository, tree, Path::new(""))?;
     let mut export = Export { repository, submodules: Vec::new() };
     export.folder(tree, into, Path::new(""))?;
-    Ok(export.submodules)
+    Ok((export.submodules, measure))
 }
 
-impl Measure {
-    fn folder(&mut self, repository: &Repository, tree: &Tree<'_>, shown: &Path) -> Result<(), ExportError> {
-        if shown.components().count() > MAX_DEPTH {
-            return refuse(shown, format!("folders nest more than {MAX_DEPTH} deep"));
-        }
-        for entry in tree {
-            let shown = shown.join(String::from_utf8_lossy(entry.name_bytes()).as_ref());
-            self.files += 1;
-            if self.files > MAX_FILES {
-                return refuse(&shown, format!("more than {MAX_FILES} files"));
-            }
-            match entry.kind() {
-                Some(ObjectType::Tree) => {
-                    self.folder(repository, &repository.find_tree(entry.id())?, &shown)?;
-                }
-                Some(ObjectType::Commit) => {}
-                _ => self.blob(repository, entry.id(), &shown)?,
-            }
-        }
-        Ok(())
+/// A few objects can say that they are a billion files, so all is counted before anything is written.
+fn count(
+    measure: &mut Measure,
+    repository: &Repository,
+    tree: &Tree<'_>,
+    shown: &Path,
+) -> Result<(), ExportError> {
+    if shown.components().count() > MAX_DEPTH {
+        return refuse(shown, format!("folders nest more than {MAX_DEPTH} deep"));
     }
-
-    /// A blob's size is asked of its header: a small pack can hold a blob that no memory has room for.
-    fn blob(&mut self, repository: &Repository, id: git2::Oid, shown: &Path) -> Result<(), ExportError> {
-        let (size, _) = repository.odb()?.read_header(id)?;
-        self.bytes = self.bytes.saturating_add(size as u64);
-        match self.bytes > MAX_BYTES {
-            true => refuse(shown, format!("the tree is larger than {} MiB", MAX_BYTES / 1024 / 1024)),
-            false => Ok(()),
+    for entry in tree {
+        let shown = shown.join(String::from_utf8_lossy(entry.name_bytes()).as_ref());
+        measure.entry().map_err(|m| refused(&shown, m))?;
+        match entry.kind() {
+            Some(ObjectType::Tree) => {
+                count(measure, repository, &folder(repository, entry.id(), &shown)?, &shown)?;
+            }
+            Some(ObjectType::Commit) => {}
+            // A blob's size is asked of its header: a small pack can hold one that no memory has room for.
+            _ => {
+                let (size, _) = repository.odb()?.read_header(entry.id())?;
+                measure.bytes(size as u64).map_err(|m| refused(&shown, m))?;
+            }
         }
     }
+    Ok(())
 }
 
 impl Export<'_> {
@@ -176,6 +168,42 @@ fn plain_name(bytes: &[u8]) -> Result<&str, String> {
     }
 }
 
+/// Gives the files of one release a second name below another tree. The folder `to` is there and empty; in the tree it is
+/// `shown`.
+pub(super) fn join(from: &Path, to: &Path, shown: &Path, measure: &mut Measure) -> Result<(), ExportError> {
+    for entry in fs::read_dir(from).map_err(|e| io(from, e))? {
+        let entry = entry.map_err(|e| io(from, e))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let shown = shown.join(entry.file_name());
+        let meta = entry.metadata().map_err(|e| io(&path, e))?;
+        measure.entry().map_err(|m| refused(&shown, m))?;
+        if meta.is_dir() {
+            fs::create_dir(&target).map_err(|e| io(&target, e))?;
+            join(&path, &target, &shown, measure)?;
+        } else if meta.is_symlink() {
+            let link = fs::read_link(&path).map_err(|e| io(&path, e))?;
+            std::os::unix::fs::symlink(link, &target).map_err(|e| io(&target, e))?;
+        } else {
+            measure.bytes(meta.len()).map_err(|m| refused(&shown, m))?;
+            fs::hard_link(&path, &target).map_err(|e| io(&target, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder, whose size is asked of its header too: it is read whole.
+pub(super) fn folder<'r>(
+    repository: &'r Repository,
+    id: git2::Oid,
+    shown: &Path,
+) -> Result<Tree<'r>, ExportError> {
+    let (size, _) = repository.odb()?.read_header(id)?;
+    match size > MAX_FOLDER {
+        true => refuse(shown, format!("a folder whose list is longer than {} MiB", MAX_FOLDER / 1024 / 1024)),
+        false => Ok(repository.find_tree(id)?),
+    }
+}
+
 /// Makes what was written last: every file and folder on disk before anybody points at it.
 pub(super) fn sync(dir: &Path) -> Result<(), ExportError> {
     let handle = fs::File::open(dir).map_err(|e| io(dir, e))?;
@@ -186,7 +214,7 @@ fn refuse<T>(shown: &Path, message: String) -> Result<T, ExportError> {
     Err(refused(shown, message))
 }
 
-fn refused(shown: &Path, message: String) -> ExportError {
+pub(super) fn refused(shown: &Path, message: String) -> ExportError {
     ExportError::Refused { path: shown.display().to_string(), message }
 }
 
@@ -196,6 +224,7 @@ fn io(path: &Path, source: std::io::Error) -> ExportError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::Bounds;
     use super::*;
 
     #[test]
@@ -274,7 +303,7 @@ mod tests {
             let tree = tree_of(&repository, entries);
             let before = listing(dir.path());
             let into = dir.path().join("in/tree");
-            let result = export(&repository, &tree, &into);
+            let result = export(&repository, &tree, &into, Measure::new(Bounds::default()));
             fs::remove_dir_all(&into).unwrap();
             assert_eq!(listing(dir.path()), before, "{n}");
             let refused = matches!(result, Err(ExportError::Refused { .. } | ExportError::Io { .. }));
@@ -282,22 +311,36 @@ mod tests {
         }
     }
 
+    /// An object that says it is a TiB, and its id.
+    fn giant(repository: &Repository, kind: &str) -> git2::Oid {
+        let id = "ab".repeat(20);
+        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(format!("{kind} 1099511627776\0begins").as_bytes()).unwrap();
+        let folder = repository.path().join("objects").join(&id[..2]);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(&id[2..]), packed.finish().unwrap()).unwrap();
+        git2::Oid::from_str(&id).unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_is_too_large_is_never_unpacked() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
+        let tree = tree_of(&repository, &[("40000", "big", giant(&repository, "tree"))]);
+        let around = Measure::new(Bounds::default());
+        let error = export(&repository, &tree, &dir.path().join("out"), around).unwrap_err();
+        assert!(error.to_string().contains("big: a folder whose list is longer than 32 MiB"), "{error}");
+    }
+
     #[test]
     fn a_blob_that_is_too_large_is_never_unpacked() {
         let dir = tempfile::tempdir().unwrap();
         let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
-        let id = "ab".repeat(20);
-        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(b"blob 1099511627776\0begins").unwrap();
-        let folder = repository.path().join("objects").join(&id[..2]);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(&id[2..]), packed.finish().unwrap()).unwrap();
+        let id = giant(&repository, "blob");
         for mode in ["100644", "120000"] {
-            let mut raw = format!("{mode} big\0").into_bytes();
-            raw.extend_from_slice(git2::Oid::from_str(&id).unwrap().as_bytes());
-            let tree = repository.odb().unwrap().write(ObjectType::Tree, &raw).unwrap();
-            let tree = repository.find_tree(tree).unwrap();
-            let error = export(&repository, &tree, &dir.path().join(mode)).unwrap_err();
+            let tree = tree_of(&repository, &[(mode, "big", id)]);
+            let around = Measure::new(Bounds::default());
+            let error = export(&repository, &tree, &dir.path().join(mode), around).unwrap_err();
             assert!(error.to_string().contains("larger than 512 MiB"), "{error}");
         }
     }

@@ -5,9 +5,11 @@
 
 mod app;
 mod backwards;
+mod budget;
 mod error;
 mod export;
 mod login;
+mod release;
 mod signed;
 mod ssh;
 mod store;
@@ -26,12 +28,13 @@ pub(crate) use want::Want;
 use crate::aws::Vault;
 use crate::http::{self, Cancel, Http, Peer};
 use crate::userdata::{Remote, Source};
-use export::ExportError;
-use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Repository};
+use budget::{Bounds, Budget, Measure};
+use git2::{AutotagOption, Direction, FetchOptions, RemoteCallbacks, Repository};
 use login::Logins;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
+use std::time::Instant;
 use want::{Advertised, Attempt};
 use wire::{Access, WireError};
 
@@ -77,7 +80,10 @@ pub(crate) struct Fetcher {
     cancel: Cancel,
     logins: Logins,
     vault: Arc<Vault>,
+    /// How deep in submodules it is, and what the trees around it come to.
     nesting: usize,
+    around: Measure,
+    budget: Budget,
     /// By scheme and place: `tls`, and whether they are for this machine alone.
     clients: Vec<((bool, bool), Arc<Http>)>,
 }
@@ -90,7 +96,21 @@ impl Fetcher {
         let url = remote.url();
         let logins = Logins::new(source.login.clone(), vault.clone(), cancel.clone());
         let answered = url.clone();
-        Self { source, remote, url, answered, store, cancel, logins, vault, nesting: 0, clients: Vec::new() }
+        let bounds = Bounds::default();
+        Self {
+            source,
+            remote,
+            url,
+            answered,
+            store,
+            cancel,
+            logins,
+            vault,
+            nesting: 0,
+            around: Measure::new(bounds),
+            budget: Budget::new(bounds, Instant::now()),
+            clients: Vec::new(),
+        }
     }
 
     /// The address that answered last.
@@ -147,10 +167,18 @@ impl Fetcher {
 
     /// From the remote that is asked now, unless it must not give that.
     fn get_judged(&mut self, want: Want<'_>, heard: Option<&Error>) -> Result<Fetched, Error> {
+        self.begin();
         let mut fetched = self.get_from(want)?;
         fetched.notes.extend(self.may_follow(&fetched, want, heard)?);
         self.note_reference(&fetched, want);
         Ok(fetched)
+    }
+
+    /// A tree has a budget for each attempt; a submodule has its tree's.
+    fn begin(&mut self) {
+        if self.nesting == 0 {
+            self.budget = self.budget.afresh(Instant::now());
+        }
     }
 
     fn get_from(&mut self, want: Want<'_>) -> Result<Fetched, Error> {
@@ -163,6 +191,7 @@ impl Fetcher {
             // A store of objects that does not fit the remote any more is cheap to make again; it is only a cache.
             Err(Failure::Store(_)) => {
                 let _ = std::fs::remove_dir_all(self.store.objects());
+                self.begin();
                 self.get_remote(&access, want).map_err(|f| self.error(f))
             }
             Err(failure) => {
@@ -317,8 +346,10 @@ impl Fetcher {
         access: &Arc<Access>,
         work: impl FnOnce() -> Result<T, git2::Error>,
     ) -> Result<T, Failure> {
+        let over = |cause: String| Failure::Wire(WireError::Unreachable(cause));
+        self.budget.time(Instant::now()).map_err(over)?;
         let room = room(&self.store.objects());
-        let (result, failure) = wire::speaking(access.clone(), room, work);
+        let (result, failure) = wire::speaking(access.clone(), room, self.budget.clone(), work);
         match (result, failure) {
             _ if self.cancel.is_set() => Err(Failure::Wire(WireError::Cancelled)),
             (Ok(value), _) => Ok(value),
@@ -328,49 +359,6 @@ impl Fetcher {
             }
             (Err(error), None) => Err(Failure::Store(error.message().to_owned())),
         }
-    }
-
-    /// Writes the release of a commit whose objects are at hand; `None` when they are not.
-    fn release(&self, repository: &Repository, commit: &str) -> Result<Option<Fetched>, Failure> {
-        let Ok(found) = Oid::from_str(commit).and_then(|oid| repository.find_commit(oid)) else {
-            return Ok(None);
-        };
-        let Ok(tree) = found.tree() else { return Ok(None) };
-        let damaged = |error: git2::Error| Failure::Store(error.message().to_owned());
-        let raw =
-            repository.odb().and_then(|odb| Ok(odb.read(found.id())?.data().to_vec())).map_err(damaged)?;
-        signed::check(&raw, &self.source.signed_by, self.store.dir(), &self.cancel)
-            .map_err(|cause| Error::NotSigned { commit: commit.to_owned(), cause })?;
-        let prepared = self.store.unfinished(commit);
-        let _ = std::fs::remove_dir_all(&prepared);
-        let written = self.write(repository, &tree, &prepared, commit);
-        let notes = written.inspect_err(|_| drop(std::fs::remove_dir_all(&prepared)))?;
-        self.store.keep_commit(commit, &raw).map_err(Error::Disk)?;
-        let path = self.store.finish(&prepared, commit).map_err(Error::Disk)?;
-        Ok(Some(Fetched { commit: commit.to_owned(), path, notes, formulas: Vec::new() }))
-    }
-
-    /// Writes a tree and its submodules, and gives what was left out.
-    fn write(
-        &self,
-        repository: &Repository,
-        tree: &git2::Tree<'_>,
-        prepared: &Path,
-        commit: &str,
-    ) -> Result<Vec<String>, Failure> {
-        let failed = |error: ExportError| match error {
-            ExportError::Io { path, source } => {
-                let said = std::io::Error::new(source.kind(), format!("{}: {source}", path.display()));
-                Failure::from(Error::Disk(said))
-            }
-            // What was kept between fetches is damaged: worth another download.
-            ExportError::Git(error) => Failure::Store(error.message().to_owned()),
-            other => Error::Tree { commit: commit.to_owned(), cause: other.to_string() }.into(),
-        };
-        let submodules = export::export(repository, tree, prepared).map_err(failed)?;
-        let notes = self.fill(prepared, &submodules)?;
-        export::sync(prepared).map_err(failed)?;
-        Ok(notes)
     }
 
     fn access(&mut self) -> Result<Access, Error> {

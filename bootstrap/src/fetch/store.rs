@@ -2,6 +2,7 @@
 // Effects: the state directory.
 #![allow(clippy::disallowed_methods)]
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
@@ -86,6 +87,50 @@ impl Store {
         }
     }
 
+    /// Where the store of a submodule is.
+    pub(super) fn submodule(&self, name: &str) -> PathBuf {
+        self.dir.join("submodules").join(name)
+    }
+
+    /// Notes the stores of a commit's submodules.
+    pub(super) fn keep_submodules(&self, commit: &str, stores: &BTreeSet<String>) -> io::Result<()> {
+        let path = self.beside(commit, "submodules");
+        if stores.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = stores.iter().map(String::as_str).collect();
+        fs::write(&path, names.join("\n")).map_err(|e| named(&path, e))
+    }
+
+    /// Removes the stores of submodules but those of `also` and of the trees in use: what is current and what was good; in
+    /// the store of a submodule, where nothing is linked, all that are there.
+    pub(super) fn sweep_submodules(&self, also: &BTreeSet<String>) -> io::Result<()> {
+        let linked = [self.linked(Link::Current), self.linked(Link::Good)];
+        let mut users: Vec<String> = linked.into_iter().flatten().collect();
+        if users.is_empty() {
+            users = self.releases()?;
+        }
+        let used =
+            users.iter().filter_map(|commit| fs::read_to_string(self.beside(commit, "submodules")).ok());
+        let used: BTreeSet<String> =
+            used.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        let Ok(stores) = fs::read_dir(self.dir.join("submodules")) else { return Ok(()) };
+        for store in stores.flatten() {
+            let name = store.file_name().to_string_lossy().into_owned();
+            if !used.contains(&name) && !also.contains(&name) {
+                fs::remove_dir_all(store.path()).map_err(|e| named(&store.path(), e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The commits that are there, whole.
+    fn releases(&self) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(self.dir.join("releases"))?.flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        Ok(names.filter(|name| !name.starts_with('.')).collect())
+    }
+
     /// What else is known of a commit.
     fn beside(&self, commit: &str, what: &str) -> PathBuf {
         self.dir.join("commits").join(format!("{commit}.{what}"))
@@ -144,7 +189,7 @@ impl Store {
         sync_dir(&self.dir)
     }
 
-    /// Removes all but the newest releases; linked ones stay.
+    /// Removes all but the newest releases; linked ones stay. And what is kept for submodules that no linked one has.
     pub(crate) fn prune(&self) -> io::Result<()> {
         let kept = [self.linked(Link::Current), self.linked(Link::Good)];
         let mut releases: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
@@ -161,8 +206,9 @@ impl Store {
             let commit = path.file_name().unwrap_or_default().to_string_lossy();
             let _ = fs::remove_file(self.commit_file(&commit));
             let _ = fs::remove_file(self.beside(&commit, "reference"));
+            let _ = fs::remove_file(self.beside(&commit, "submodules"));
         }
-        Ok(())
+        self.sweep_submodules(&BTreeSet::new())
     }
 
     fn sweep(&self) -> io::Result<()> {

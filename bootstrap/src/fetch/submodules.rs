@@ -2,58 +2,120 @@
 // Effects: files.
 #![allow(clippy::disallowed_methods)]
 
-use super::export::Submodule;
+use super::budget::Measure;
+use super::export::{ExportError, Submodule, join, refused};
 use super::{Error, Fetcher, Store, Want};
 use crate::userdata::{Login, Remote, Source};
 use mayfly_states::tree::Roots;
 use sha2::Digest;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-/// How deep submodules may nest, and how many a tree may have.
-const MAX_NESTING: usize = 3;
-const MAX_SUBMODULES: usize = 64;
+/// What names at most 64 submodules is never longer.
+const MAX_MODULES: u64 = 1024 * 1024;
+/// How many of those that are left out are named.
+const NAMED: usize = 20;
+
+/// What became of the submodules of a tree.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    /// What was left out.
+    pub(super) notes: Vec<String>,
+    /// The stores of those that were fetched.
+    pub(super) stores: BTreeSet<String>,
+}
+
+/// Why submodules did not join their tree.
+#[derive(Debug)]
+pub(super) enum FillError {
+    /// The tree asks for what is refused, or the disk refuses.
+    Tree(ExportError),
+    /// One of them cannot be had.
+    Fetch(Error),
+}
+
+/// A submodule and where it comes from.
+struct Planned<'a> {
+    submodule: &'a Submodule,
+    remote: Remote,
+    /// The folder of its store.
+    store: String,
+}
 
 impl Fetcher {
-    /// Fetches submodules into their folders of a tree that is being written.
-    pub(super) fn fill(&self, prepared: &Path, wanted: &[Submodule]) -> Result<Vec<String>, Error> {
-        let file = prepared.join(".gitmodules");
-        let is_file = std::fs::symlink_metadata(&file).is_ok_and(|meta| meta.is_file());
-        let text = if is_file && self.source.submodules {
-            std::fs::read_to_string(&file)
-        } else {
-            Ok(String::new())
+    /// Fetches submodules into their folders of a tree that is being written, and that comes to `measure` without them.
+    pub(super) fn fill(
+        &self,
+        prepared: &Path,
+        wanted: &[Submodule],
+        mut measure: Measure,
+    ) -> Result<Filled, FillError> {
+        let addresses = match self.source.submodules && !wanted.is_empty() {
+            true => addresses(&read(prepared)?),
+            false => BTreeMap::new(),
         };
-        let text = text.unwrap_or_default();
-        let mut notes = Vec::new();
-        for (n, submodule) in wanted.iter().enumerate() {
-            let address = address(&text, &submodule.path);
-            match address.filter(|_| n < MAX_SUBMODULES && self.nesting < MAX_NESTING) {
-                None => notes.push(format!("submodule {} is not fetched", submodule.path)),
-                Some(url) => {
-                    let part = |cause: Error| match cause {
-                        Error::Cancelled => Error::Cancelled,
-                        cause => Error::Submodule { path: submodule.path.clone(), cause: Box::new(cause) },
-                    };
-                    let path = self.submodule(&url, &submodule.commit).map_err(part)?;
-                    join(&path, &prepared.join(&submodule.path)).map_err(Error::Disk)?;
-                }
-            }
+        let (named, others): (Vec<_>, Vec<_>) =
+            wanted.iter().partition(|submodule| addresses.contains_key(&submodule.path));
+        let planned = self.plan(&named, &addresses)?;
+        let stores = planned.iter().map(|planned| planned.store.clone()).collect();
+        if !planned.is_empty() {
+            self.store.sweep_submodules(&stores).map_err(|e| FillError::Fetch(Error::Disk(e)))?;
         }
-        Ok(notes)
+        for planned in planned {
+            let path = Path::new(&planned.submodule.path);
+            self.budget.submodule().map_err(|m| FillError::Tree(refused(path, m)))?;
+            let release = self.submodule(&planned, measure).map_err(|cause| match cause {
+                Error::Cancelled => FillError::Fetch(Error::Cancelled),
+                cause => FillError::Fetch(Error::Submodule {
+                    path: planned.submodule.path.clone(),
+                    cause: Box::new(cause),
+                }),
+            })?;
+            join(&release, &prepared.join(path), path, &mut measure).map_err(FillError::Tree)?;
+        }
+        Ok(Filled { notes: left_out(&others), stores })
     }
 
-    /// The folder of a submodule's commit, in a store of its own.
-    fn submodule(&self, url: &str, commit: &str) -> Result<PathBuf, Error> {
-        let remote = self.remote.submodule(url);
-        let remote = remote.map_err(|cause| Error::Refused { url: self.url.clone(), cause })?;
-        let name: String =
-            sha2::Sha256::digest(remote.url()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let store = Store::open(&self.store.dir().join("submodules").join(name))?;
+    /// Where each comes from. One tree with parts of it missing would be taken for whole later on, so that what is too much
+    /// is refused rather than left out.
+    fn plan<'a>(
+        &self,
+        named: &[&'a Submodule],
+        addresses: &BTreeMap<String, String>,
+    ) -> Result<Vec<Planned<'a>>, FillError> {
+        let bounds = self.budget.bounds();
+        let Some(first) = named.first() else { return Ok(Vec::new()) };
+        let refuse = |what: String| {
+            let message = format!("{what}; `submodules: false` leaves all of them out");
+            Err(FillError::Tree(refused(Path::new(&first.path), message)))
+        };
+        if self.nesting >= bounds.nesting {
+            return refuse(format!("submodules nest more than {} deep", bounds.nesting));
+        }
+        if named.len() > bounds.submodules {
+            return refuse(format!("more than {} submodules", bounds.submodules));
+        }
+        let plan = |submodule: &&'a Submodule| {
+            let url = addresses.get(&submodule.path).map(String::as_str).unwrap_or_default();
+            let remote = self.remote.submodule(url).map_err(|cause| Error::Submodule {
+                path: submodule.path.clone(),
+                cause: Box::new(Error::Refused { url: self.url.clone(), cause }),
+            });
+            let remote = remote.map_err(FillError::Fetch)?;
+            let sum = sha2::Sha256::digest(remote.url());
+            let store = sum.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            Ok(Planned { submodule, remote, store })
+        };
+        named.iter().map(plan).collect()
+    }
+
+    /// The folder of a submodule's commit, in a store of its own. `around` is what the trees around it come to.
+    fn submodule(&self, planned: &Planned<'_>, around: Measure) -> Result<PathBuf, Error> {
+        let store = Store::open(&self.store.submodule(&planned.store))?;
         let source = Source {
-            login: self.login_for(&remote),
-            remote,
+            login: self.login_for(&planned.remote),
+            remote: planned.remote.clone(),
             mirrors: Vec::new(),
             reference: "HEAD".to_owned(),
             commit: None,
@@ -66,8 +128,9 @@ impl Fetcher {
             formulas: Vec::new(),
         };
         let mut fetcher = Self::new(source, store.clone(), self.vault.clone(), self.cancel.clone());
-        fetcher.nesting = self.nesting + 1;
-        let fetched = fetcher.get(Want::Commit { commit, near: "HEAD" })?;
+        (fetcher.nesting, fetcher.around) = (self.nesting + 1, around);
+        fetcher.budget = self.budget.clone();
+        let fetched = fetcher.get(Want::Commit { commit: &planned.submodule.commit, near: "HEAD" })?;
         store.prune()?;
         Ok(fetched.path)
     }
@@ -84,41 +147,45 @@ impl Fetcher {
     }
 }
 
-/// The address of the submodule at `path`, as `.gitmodules` gives it.
-pub(super) fn address(gitmodules: &str, path: &str) -> Option<String> {
-    let mut found = None;
-    for section in gitmodules.split("\n[").map(|text| text.trim_start_matches('[')) {
-        if !section.starts_with("submodule ") {
-            continue;
+/// `.gitmodules` of a tree; nothing when there is none.
+fn read(prepared: &Path) -> Result<String, FillError> {
+    let path = prepared.join(".gitmodules");
+    let failed = |error| FillError::Fetch(Error::Disk(error));
+    match fs::symlink_metadata(&path) {
+        Ok(meta) if meta.is_file() && meta.len() > MAX_MODULES => {
+            let message = format!("longer than {} KiB", MAX_MODULES / 1024);
+            Err(FillError::Tree(refused(Path::new(".gitmodules"), message)))
         }
-        let value = |key: &str| {
-            section.lines().skip(1).find_map(|line| {
-                let (name, value) = line.split_once('=')?;
-                (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
-            })
-        };
-        if value("path").as_deref() == Some(path) {
-            found = value("url");
+        Ok(meta) if meta.is_file() => {
+            let bytes = fs::read(&path).map_err(failed)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
         }
+        _ => Ok(String::new()),
     }
-    found
 }
 
-/// Gives the files of one release a second name below another tree. The folder `to` is there and empty.
-pub(super) fn join(from: &Path, to: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
-        if kind.is_dir() {
-            fs::create_dir(&target)?;
-            join(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
-        } else {
-            fs::hard_link(entry.path(), &target)?;
-        }
-    }
-    Ok(())
+/// The addresses of submodules by their paths, as `.gitmodules` gives them; of several for a path the last.
+fn addresses(gitmodules: &str) -> BTreeMap<String, String> {
+    let sections = gitmodules.split("\n[").map(|text| text.trim_start_matches('['));
+    let modules = sections.filter(|section| section.starts_with("submodule "));
+    modules
+        .filter_map(|section| {
+            let value = |key: &str| {
+                section.lines().skip(1).find_map(|line| {
+                    let (name, value) = line.split_once('=')?;
+                    (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
+                })
+            };
+            Some((value("path")?, value("url")?))
+        })
+        .collect()
+}
+
+/// What is said of submodules that have no address, or are not asked for.
+fn left_out(submodules: &[&Submodule]) -> Vec<String> {
+    let named = submodules.iter().take(NAMED).map(|s| format!("submodule {} is not fetched", s.path));
+    let more = submodules.len().saturating_sub(NAMED);
+    named.chain((more > 0).then(|| format!("{more} more submodules are not fetched"))).collect()
 }
 
 #[cfg(test)]
@@ -128,8 +195,18 @@ mod tests {
     #[test]
     fn addresses_are_found_by_path() {
         let text = "[submodule \"a\"]\n\tpath = formulas/a\n\turl = ../a.git\n[submodule \"b\"]\n\turl = \"https://h/b\"\n\tpath = b\n";
-        assert_eq!(address(text, "formulas/a").as_deref(), Some("../a.git"));
-        assert_eq!(address(text, "b").as_deref(), Some("https://h/b"));
-        assert_eq!(address(text, "c"), None);
+        let found = addresses(text);
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(path, url)| (path.as_str(), url.as_str())).collect();
+        assert_eq!(found, [("b", "https://h/b"), ("formulas/a", "../a.git")]);
+    }
+
+    #[test]
+    fn those_that_are_left_out_do_not_flood_the_console() {
+        let all: Vec<Submodule> =
+            (0..30).map(|n| Submodule { path: format!("m{n}"), commit: String::new() }).collect();
+        let notes = left_out(&all.iter().collect::<Vec<_>>());
+        assert_eq!((notes.len(), notes[0].as_str()), (21, "submodule m0 is not fetched"));
+        assert_eq!(notes[20], "10 more submodules are not fetched");
     }
 }

@@ -9,6 +9,7 @@ use crate::http::Cancel;
 use crate::userdata::Secret;
 use git_http::{Fault, GitHttp};
 use git_repo::GitRepo;
+use git2::Oid;
 use std::fs;
 
 mod modules;
@@ -411,6 +412,20 @@ fn a_full_disk_is_said_and_the_last_tree_stays_current() {
     let small = p.repo.push("small again");
     assert_eq!(fetcher.get(Want::Tip("main")).unwrap().commit, small);
     drop(disk);
+}
+
+#[test]
+fn a_commit_that_says_too_much_of_itself_is_refused_unread() {
+    let p = place();
+    let message = p.dir.path().join("message");
+    fs::write(&message, "x".repeat(1_100_000)).unwrap();
+    p.repo.write("top.sls", "one");
+    p.repo.git(&["add", "-A"]);
+    p.repo.git(&["commit", "-q", "-F", message.to_str().unwrap()]);
+    p.repo.git(&["push", "-q", "origin", "HEAD:main"]);
+    let error = p.fetcher().get(Want::Tip("main")).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::Tree { .. }) && text.contains("longer than 1024 KiB"), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 // Effects: the network, and the clock for its limits.
 #![allow(clippy::disallowed_methods)]
 
+use super::budget::Budget;
 use super::login::KeyFile;
 use super::ssh::SshSession;
 use crate::http::{self, Cancel, Http};
@@ -17,10 +18,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
-/// The most a remote may send in one answer.
-pub(super) const MAX_ANSWER: u64 = 512 * 1024 * 1024;
-/// The longest that a remote may take for all of one answer, however steadily it drips.
-const WHOLE: Duration = Duration::from_secs(600);
 /// The most we send: references we have and want.
 const MAX_REQUEST: usize = 16 * 1024 * 1024;
 /// The longest silence of a remote.
@@ -62,18 +59,13 @@ pub(super) enum WireError {
     Cancelled,
 }
 
-/// How much there is room for, and until when.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    room: u64,
-    until: Instant,
-}
-
 #[derive(Clone)]
 struct Current {
     access: Arc<Access>,
     failure: Arc<Mutex<Option<WireError>>>,
-    limits: Limits,
+    /// What the disk has room for, and what the whole tree may cost.
+    room: u64,
+    budget: Budget,
 }
 
 thread_local! {
@@ -81,16 +73,16 @@ thread_local! {
 }
 
 /// Runs `work`, whose libgit2 calls on this thread speak by `access`, and gives what the wire met beside the result. The
-/// disk has `room` for what comes.
+/// disk has `room` for what comes, and `budget` says how much may come, and until when.
 pub(super) fn speaking<T>(
     access: Arc<Access>,
     room: u64,
+    budget: Budget,
     work: impl FnOnce() -> T,
 ) -> (T, Option<WireError>) {
     register();
     let failure = Arc::new(Mutex::new(None));
-    let limits = Limits { room, until: Instant::now() + WHOLE };
-    CURRENT.set(Some(Current { access, failure: failure.clone(), limits }));
+    CURRENT.set(Some(Current { access, failure: failure.clone(), room, budget }));
     let result = work();
     CURRENT.set(None);
     let failure = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
@@ -139,20 +131,15 @@ impl Current {
         io::Error::other("the connection to the remote failed")
     }
 
-    /// Whether a remote that has sent `received` bytes may go on.
-    fn check(&self, received: u64) -> io::Result<()> {
-        let error = if received > self.limits.room.min(MAX_ANSWER) {
-            match self.limits.room < MAX_ANSWER {
-                // libgit2 writes a pack through a mapping, and a full disk under one can end the process.
-                true => WireError::NoRoom(self.limits.room),
-                false => WireError::Refused(too_much()),
-            }
-        } else if Instant::now() > self.limits.until {
-            WireError::Unreachable(format!("has not sent all within {}s", WHOLE.as_secs()))
-        } else {
-            return Ok(());
+    /// Whether a remote that has sent `fresh` bytes more, and `received` in this answer, may go on.
+    fn check(&self, received: u64, fresh: usize) -> io::Result<()> {
+        let may = match received > self.room {
+            // libgit2 writes a pack through a mapping, and a full disk under one can end the process.
+            true => Err(WireError::NoRoom(self.room)),
+            false => self.budget.receive(fresh as u64).map_err(WireError::Refused),
         };
-        Err(self.fail(error))
+        let may = may.and_then(|()| self.budget.time(Instant::now()).map_err(WireError::Unreachable));
+        may.map_err(|error| self.fail(error))
     }
 }
 
@@ -298,14 +285,10 @@ impl Read for HttpStream {
         }
         let taken = rest.split_to(rest.len().min(out.len()));
         self.read += taken.len() as u64;
-        self.current.check(self.read)?;
+        self.current.check(self.read, taken.len())?;
         out[..taken.len()].copy_from_slice(&taken);
         Ok(taken.len())
     }
-}
-
-fn too_much() -> String {
-    format!("sends more than {} MiB; is this a state repository?", MAX_ANSWER / 1024 / 1024)
 }
 
 struct SshStream {
@@ -316,7 +299,7 @@ struct SshStream {
 impl Read for SshStream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.session.read(out).map_err(|e| self.current.fail(e))?;
-        self.current.check(self.session.received())?;
+        self.current.check(self.session.received(), read)?;
         Ok(read)
     }
 }
