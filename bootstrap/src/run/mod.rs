@@ -31,7 +31,7 @@ use revert::Edits;
 use server::{Asked, Server};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -117,6 +117,44 @@ struct Resident {
     again: again::Again,
 }
 
+/// What a signal leads to, on the server's thread.
+struct Hears {
+    tell: Sender<Asked>,
+    stop: Cancel,
+    again: again::Again,
+    board: Arc<Board>,
+}
+
+impl Hears {
+    fn signal(&self, what: Asked) {
+        match what {
+            Asked::Stop => self.stop.set(),
+            Asked::Again => return self.try_again(),
+            Asked::Now | Asked::Edited => {}
+        }
+        let _ = self.tell.send(what);
+    }
+
+    /// All goes on while the program on the disk is tried, and after that when it is none.
+    fn try_again(&self) {
+        let (tell, stop, again) = (self.tell.clone(), self.stop.clone(), self.again.clone());
+        let board = self.board.clone();
+        tokio::spawn(async move {
+            match again.try_out().await {
+                Ok(version) => {
+                    again.ask();
+                    stop.set();
+                    let _ = tell.send(Asked::Again);
+                    tracing::info!(version, "starts again");
+                }
+                Err(why) => {
+                    let _ = tokio::task::spawn_blocking(move || again.refuse(&why, &board)).await;
+                }
+            }
+        });
+    }
+}
+
 /// Runs until told to stop.
 ///
 /// # Errors
@@ -130,21 +168,10 @@ pub(crate) fn run(settings: Settings) -> Result<Exit, Error> {
     let _only_one = ConvergeLock::acquire(&settings.state_dir.join("resident.lock"))?;
     let cancel = Cancel::default();
     let (tell, asked) = channel();
-    let (stop, wanted) = (cancel.clone(), again.clone());
     let edits = Arc::new(Edits::new(tell.clone()));
-    let server = Server::start(move |what| {
-        match what {
-            Asked::Stop => stop.set(),
-            Asked::Again => {
-                wanted.ask();
-                stop.set();
-            }
-            Asked::Now | Asked::Edited => {}
-        }
-        let _ = tell.send(what);
-    });
     let board = Arc::new(Board::new(settings.state_dir.join("status.json")));
-    let server = server.map_err(Error::Start)?;
+    let hears = Hears { tell, stop: cancel.clone(), again: again.clone(), board: board.clone() };
+    let server = Server::start(move |what| hears.signal(what)).map_err(Error::Start)?;
     let listening = Mutex::new(false);
     let resident = Resident { settings, cancel, asked, server, board, edits, listening, again };
     say(format!("mayfly-boot {} starts", env!("CARGO_PKG_VERSION")));

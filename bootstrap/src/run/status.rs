@@ -50,10 +50,23 @@ pub(crate) struct Status {
     pub(crate) next_tick: Option<f64>,
     /// The supervisor in use.
     pub(crate) supervisor: Option<&'static str>,
+    /// Why the program on the disk was not started when that was asked for (SIGUSR2).
+    pub(crate) upgrade_refused: Option<UpgradeRefused>,
     /// Counters for metrics.
     pub(crate) totals: Totals,
     /// Seconds from the start of the program to each first.
     pub(crate) boot: Boot,
+}
+
+/// A program that was not started in the place of this one.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct UpgradeRefused {
+    /// When.
+    pub(crate) at: f64,
+    /// Its path.
+    pub(crate) program: String,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// The times of the boot.
