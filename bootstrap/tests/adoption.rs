@@ -5,10 +5,12 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use support::Stage;
-use support::boot::{Boot, get};
+use support::boot::{Boot, get, until};
+
+const REAL: &str = env!("CARGO_BIN_EXE_mayfly-boot");
 
 /// The process of the service, told by itself.
 fn pid(stage: &Stage) -> String {
@@ -46,29 +48,90 @@ fn a_service_runs_on_when_the_program_is_killed_and_is_watched_by_the_next() {
     assert!(!runs(&pid(&stage)), "the service outlived SIGTERM");
 }
 
-#[test]
-fn a_service_runs_on_when_the_program_is_replaced_in_place() {
-    let stage = Stage::new();
+/// A stage that runs a copy of the program, whose file can be replaced.
+fn copied(stage: &Stage) -> (PathBuf, Boot) {
     stage.repo.push("first");
-    let (program, new) = (stage.dir.path().join("mayfly-boot"), stage.dir.path().join("new"));
-    let real = env!("CARGO_BIN_EXE_mayfly-boot");
-    fs::copy(real, &program).unwrap();
+    let program = stage.dir.path().join("mayfly-boot");
+    fs::copy(REAL, &program).unwrap();
     let mut boot = Boot::start_program(&program, &stage.root(), &stage.imds.url, &[]);
     boot.line("mayfly: ready");
     stage.wait_starts(1);
-    let (service, own) = (pid(&stage), boot.child.id());
+    (program, boot)
+}
 
-    fs::write(&new, format!("#!/bin/sh\necho the newer program\nexec {real} \"$@\"\n")).unwrap();
+fn replace(program: &Path, bytes: &[u8]) {
+    let new = program.with_extension("new");
+    fs::write(&new, bytes).unwrap();
     fs::set_permissions(&new, PermissionsExt::from_mode(0o755)).unwrap();
-    fs::rename(&new, &program).unwrap();
-    boot.signal("USR2");
-    boot.line("services keep running");
-    boot.line("the newer program");
-    boot.line("mayfly: ready");
+    fs::rename(&new, program).unwrap();
+}
+
+#[test]
+fn a_service_runs_on_when_the_program_is_replaced_in_place() {
+    let stage = Stage::new();
+    let (program, mut boot) = copied(&stage);
+    let (service, own) = (pid(&stage), boot.child.id());
+    let file = |path: PathBuf| fs::metadata(path).unwrap().ino();
+    // Twice: the second time the file of the program that runs has been replaced once already.
+    for _ in 0..2 {
+        replace(&program, &fs::read(REAL).unwrap());
+        boot.signal("USR2");
+        boot.line("services keep running");
+        boot.line("mayfly: mayfly-boot ");
+        boot.line("mayfly: ready");
+        assert_eq!(file(format!("/proc/{own}/exe").into()), file(program.clone()), "it is not the new one");
+    }
     assert_eq!((stage.starts(), pid(&stage)), (1, service.clone()), "it was started once more");
     assert!(runs(&service) && boot.child.id() == own);
     boot.signal("HUP");
     boot.line("mayfly: ready");
     assert!(boot.stop().success());
     assert!(!runs(&service), "the service outlived SIGTERM");
+}
+
+#[test]
+fn what_is_no_program_is_not_started_in_its_place_and_all_goes_on() {
+    let stage = Stage::new();
+    let (program, mut boot) = copied(&stage);
+    let (address, service) = (boot.address_again(), pid(&stage));
+    let marker = stage.dir.path().join("a-shell-ran-this");
+    let script = format!("\ntouch {}\n", marker.display());
+    let real = fs::read(REAL).unwrap();
+    let truncated = |bytes: usize| [&real[..bytes], script.as_bytes()].concat();
+    let unfit = [
+        (script.clone().into_bytes(), "it is no program for this machine"),
+        (Vec::new(), "it is no program for this machine"),
+        // The kernel takes the header for none; the C library would give the rest to a shell.
+        (truncated(24), "`--version` cannot be run: Exec format error"),
+        (truncated(200_000), "`--version`"),
+        (fs::read("/bin/true").unwrap(), "which is not mayfly-boot"),
+        (fs::read("/bin/false").unwrap(), "`--version` "),
+    ];
+    let refused = |boot: &mut Boot, why: &str| {
+        boot.signal("USR2");
+        let line = boot.line("is not started: ");
+        assert!(line.contains(why), "{line}");
+        let noted = until("the refusal in /status", || {
+            let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+            let reason = status["upgrade_refused"]["reason"].as_str().unwrap_or_default().to_owned();
+            line.contains(&reason).then_some(reason)
+        });
+        assert!(noted.contains(why), "{noted}");
+        assert_eq!(get(address, "/ready").0, 200);
+    };
+    for (bytes, why) in unfit {
+        replace(&program, &bytes);
+        refused(&mut boot, why);
+    }
+    fs::remove_file(&program).unwrap();
+    refused(&mut boot, "No such file");
+    assert!(!marker.exists(), "a shell has run what was no program");
+    assert_eq!((stage.starts(), pid(&stage)), (1, service.clone()));
+    // And the program that comes after all that is started.
+    replace(&program, &real);
+    boot.signal("USR2");
+    boot.line("services keep running");
+    boot.line("mayfly: ready");
+    assert_eq!((stage.starts(), runs(&service)), (1, true));
+    assert!(boot.stop().success());
 }

@@ -64,7 +64,7 @@ impl Lines {
     }
 
     /// The same place in the template.
-    pub(crate) fn origin(&self, at: &Origin) -> Origin {
+    pub fn origin(&self, at: &Origin) -> Origin {
         match self.0.get(&*at.file).and_then(|file| file.find(at.line)) {
             Some(Found { line, same }) => {
                 Origin { line, column: if same { at.column } else { 1 }, ..at.clone() }

@@ -397,17 +397,34 @@ impl Fetcher {
     }
 }
 
-/// How much may come to the disk that holds `path`: what is free but for a reserve, which the release and the status need.
+/// What of a disk the release and the status need.
+const RESERVE: u64 = 1024 * 1024;
+
+/// How much may come to the disk that holds `path`: what is free but for a reserve.
 fn room(path: &Path) -> u64 {
-    const RESERVE: u64 = 1024 * 1024;
-    let free = rustix::fs::statvfs(path).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    free.map_or(u64::MAX, |free| free.saturating_sub(RESERVE))
+    free(path).map_or(u64::MAX, |free| free.saturating_sub(RESERVE))
+}
+
+fn free(path: &Path) -> Option<u64> {
+    rustix::fs::statvfs(path).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 fn no_room(path: &Path, room: u64) -> std::io::Error {
-    let text =
-        format!("{}: the disk is full: the remote sends more than {} KiB", path.display(), room / 1024);
+    let free = free(path).map_or(room, |free| free.max(room)) / 1024;
+    let text = format!(
+        "{}: the disk is full: {free} KiB are free on the disk at {}, {} KiB of them are kept back, and the remote sends more",
+        path.display(),
+        mounted(path).display(),
+        RESERVE / 1024
+    );
     std::io::Error::new(std::io::ErrorKind::StorageFull, text)
+}
+
+/// Where the disk that holds `path` begins.
+fn mounted(path: &Path) -> &Path {
+    let device = |path: &Path| rustix::fs::stat(path).ok().map(|file| file.st_dev);
+    let own = device(path);
+    path.ancestors().take_while(|above| device(above) == own).last().unwrap_or(path)
 }
 
 #[derive(Debug)]

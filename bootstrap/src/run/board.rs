@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::phase::{IllegalEdge, Phase};
+use super::running::Running;
 use super::status::{Service, Status};
 use crate::converge::own;
 use mayfly_states::fsys;
@@ -29,6 +30,7 @@ pub(crate) struct Board {
     inner: Mutex<Inner>,
     file: PathBuf,
     started: Instant,
+    running: Arc<Running>,
 }
 
 impl Board {
@@ -37,7 +39,7 @@ impl Board {
         let status = Status { version: env!("CARGO_PKG_VERSION"), ..Status::default() };
         let mut inner = Inner { phase: Phase::Identity, status, asked: None, looked: None, retired: false };
         inner.status.settle(&inner.phase);
-        Self { inner: Mutex::new(inner), file, started: Instant::now() }
+        Self { inner: Mutex::new(inner), file, started: Instant::now(), running: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -59,9 +61,15 @@ impl Board {
         self.lock().phase.clone()
     }
 
+    /// The steps that run now.
+    pub(crate) fn running(&self) -> &Arc<Running> {
+        &self.running
+    }
+
     /// A copy of the document.
     pub(crate) fn snapshot(&self) -> Status {
-        self.lock().status.clone()
+        let step = self.running.oldest();
+        Status { step, ..self.lock().status.clone() }
     }
 
     /// Takes an edge, changes the document, and writes it. An edge that is not there is told and changes nothing: the

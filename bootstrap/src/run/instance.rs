@@ -2,6 +2,8 @@
 // Effects: the clock, the state directory, and everything that a converge does.
 #![allow(clippy::disallowed_methods)]
 
+mod announce;
+mod asking;
 mod drift;
 mod hearer;
 mod put_back;
@@ -16,20 +18,22 @@ use super::watches;
 use super::{Error, Resident, Stopped};
 use crate::aws::Vault;
 use crate::converge::Converge;
-use crate::fetch::{self, Fetched, Link, Trees};
+use crate::fetch::{Fetched, Link, Trees};
 use crate::identity;
 use crate::imds::Identity;
 use crate::services::SupervisedServices;
 use crate::supervise;
 use crate::userdata::{Finish, UserData, WatchRule, default_splay, rules_from_pillar, splay_of};
 use crate::web::{Environment, Web};
+use announce::{Announce, describe, failed_line, function_of, ready_line};
+use asking::Trouble;
 use hearer::Hearer;
-use mayfly_states::engine::{Observer, Options};
+use mayfly_states::engine::Options;
 use mayfly_states::fsys::lock::ConvergeLock;
 use mayfly_states::grains::facts::Facts;
 use mayfly_states::host::Machine;
 use mayfly_states::low::LowState;
-use mayfly_states::report::{Report, StepReport};
+use mayfly_states::report::Report;
 use mayfly_states::tree::{Roots, Tree};
 use mayfly_watcher::supervisor::Supervisor;
 use mayfly_watcher::watch::Watcher;
@@ -57,7 +61,7 @@ pub(super) struct Instance<'r> {
     splay: Duration,
     /// Failed converges in a row, and when to try again.
     failed: Option<(u32, Instant)>,
-    remote_said: Option<String>,
+    trouble: Option<Trouble>,
     away: Away,
     /// When the remote is asked again, and when drift is looked for.
     tick_at: Option<Instant>,
@@ -82,7 +86,7 @@ impl<'r> Instance<'r> {
             pin: Pin::load(state_dir, &identity.instance_id, &user.states),
             splay: splay_of(&identity.instance_id, splay),
             failed: None,
-            remote_said: None,
+            trouble: None,
             away: Away::default(),
             tick_at: None,
             drift_at: None,
@@ -102,8 +106,10 @@ impl<'r> Instance<'r> {
         let id = identity::minion_id(&self.user, &self.identity);
         say(format!("{id}: role {}, environment {}", self.user.role, self.user.environment));
         let uptime = self.resident.board.uptime();
+        let good = self.good_commit();
         self.resident.board.step(super::phase::Phase::identified, |status| {
             status.id = id;
+            status.good = good;
             status.instance_id.clone_from(&self.identity.instance_id);
             status.role.clone_from(&self.user.role);
             status.environment.clone_from(&self.user.environment);
@@ -163,130 +169,6 @@ impl<'r> Instance<'r> {
         if self.resident.cancel.is_set() { Err(Stopped) } else { Ok(()) }
     }
 
-    fn first_tree(&mut self) -> Result<Fetched, Stopped> {
-        let mut attempt = 0;
-        loop {
-            let error = match self.ask()? {
-                Ok(fetched) => return Ok(fetched),
-                Err(error) => error,
-            };
-            if let Some(fetched) = self.fall_back(&error) {
-                return Ok(fetched);
-            }
-            let pause = self.resident.pause_before(attempt);
-            attempt += 1;
-            say(format!(
-                "waiting: no state tree yet: {error}; trying again in {}s",
-                pause.as_secs_f32().ceil()
-            ));
-            self.resident.board.step(|p| p.not_fetched(error.to_string()), |_| {});
-            self.resident.wait_until(Some(Instant::now() + pause))?;
-        }
-    }
-
-    /// The tree to boot with while the remote cannot give one: the last that was applied well, or else the last one.
-    /// A pinned commit that the remote does not have is no passing trouble: another tree would hide it.
-    fn fall_back(&mut self, error: &fetch::Error) -> Option<Fetched> {
-        if !self.pin.done && error.is_mistake() {
-            return None;
-        }
-        let kept = self.trees.kept(Link::Good).or_else(|| self.trees.kept(Link::Current))?;
-        say(format!("using the last good tree {}: {error}", short(&kept.commit)));
-        self.remote_said = Some(error.to_string());
-        Some(kept)
-    }
-
-    /// Asks the remote, and notes how that went.
-    fn ask(&mut self) -> Result<Result<Fetched, fetch::Error>, Stopped> {
-        let want = self.pin.want(&self.user.states);
-        let result = self.trees.get(want);
-        let error = match &result {
-            Err(fetch::Error::Cancelled) => return Err(Stopped),
-            Err(error) => Some(error.to_string()),
-            Ok(_) => None,
-        };
-        match error {
-            None => self.away.answered(),
-            Some(_) => self.away.failed(Instant::now(), rand::random()),
-        }
-        let answered = self.resident.board.snapshot().remote.ok;
-        self.resident.board.remark(|status| {
-            let counter = if error.is_none() {
-                &mut status.totals.fetches_ok
-            } else {
-                &mut status.totals.fetches_failed
-            };
-            *counter += 1;
-            self.trees.answered().clone_into(&mut status.remote.url);
-            status.remote.ok = error.is_none();
-            status.remote.checked = Some(epoch());
-            status.remote.error.clone_from(&error);
-        });
-        // An answer like the last one is not worth a write to the disk.
-        if answered != error.is_none() {
-            self.resident.board.write();
-        }
-        Ok(result)
-    }
-
-    /// When to wake: the next tick, the next try of a failed converge, or the next look for drift.
-    pub(super) fn next_wake(&mut self) -> Option<Instant> {
-        let now = chrono::Utc::now();
-        let tick = self.user.schedule.next(now, self.splay);
-        self.resident
-            .board
-            .remark(|status| status.next_tick = tick.map(|t| t.timestamp_millis() as f64 / 1000.0));
-        let tick = tick.map(|t| Instant::now() + (t - now).to_std().unwrap_or_default());
-        let tick = tick.map(|tick| self.away.not_before(tick));
-        let retry = self.failed.map(|(_, at)| at);
-        self.tick_at = [tick, retry].into_iter().flatten().min();
-        if self.drift_at.is_none() {
-            self.drift_at = self.next_drift();
-        }
-        [self.tick_at, self.drift_at].into_iter().flatten().min()
-    }
-
-    /// Does what it was woken for: two things may be due at once.
-    pub(super) fn due(&mut self) -> Result<(), Stopped> {
-        if self.tick_at.is_some_and(|at| Instant::now() >= at) {
-            self.tick(false)?;
-        }
-        self.look_for_drift()
-    }
-
-    /// Asks the remote, and converges when there is something new, when it was asked for, or when the last failed.
-    pub(super) fn tick(&mut self, forced: bool) -> Result<(), Stopped> {
-        let retry = self.failed.is_some_and(|(_, at)| Instant::now() >= at);
-        let fetched = match self.ask()? {
-            Ok(fetched) => {
-                self.say_remote(None, None);
-                Some(fetched)
-            }
-            Err(error) => {
-                let kept = self.trees.kept(Link::Current);
-                self.say_remote(Some(&error), kept.as_ref().map(|kept| kept.commit.as_str()));
-                kept
-            }
-        };
-        match fetched {
-            Some(fetched) if forced || retry || self.trees.is_news(&fetched) => self.converge(&fetched),
-            _ => Ok(()),
-        }
-    }
-
-    /// Says that the remote went away or came back, once each.
-    fn say_remote(&mut self, error: Option<&fetch::Error>, current: Option<&str>) {
-        let text = error.map(ToString::to_string);
-        match (&self.remote_said, &text) {
-            (before, Some(now)) if before.as_ref() != Some(now) => {
-                say(format!("{now}; keeping {}", current.map_or("what there is", short)));
-            }
-            (Some(_), None) => say("the remote answers again"),
-            _ => {}
-        }
-        self.remote_said = text;
-    }
-
     /// Applies a tree; how it ends is on the board.
     fn converge(&mut self, fetched: &Fetched) -> Result<(), Stopped> {
         let _lock = self.lock()?;
@@ -299,6 +181,7 @@ impl<'r> Instance<'r> {
             |p| p.tree(&commit),
             |status| {
                 status.commit = Some(commit.clone());
+                (status.next_tick, status.retry_at) = (None, None);
                 status.formulas = fetched.formulas.iter().map(Formula::of).collect();
             },
         );
@@ -336,7 +219,6 @@ impl<'r> Instance<'r> {
                 self.failed = None;
                 self.pin.converged(&self.user.states, &commit);
                 self.said(self.trees.flip(Link::Good, fetched));
-                self.said(self.trees.prune());
             }
             Some(_) => {
                 let attempt = self.failed.map_or(0, |(n, _)| n + 1);
@@ -344,6 +226,9 @@ impl<'r> Instance<'r> {
                 self.failed = Some((attempt, Instant::now() + pause));
             }
         }
+        self.said(self.trees.prune());
+        let good = self.good_commit();
+        let retry_at = self.retry_at();
         let uptime = self.resident.board.uptime();
         let line = match &failure {
             None => ready_line(&summary, uptime),
@@ -358,6 +243,7 @@ impl<'r> Instance<'r> {
                     &mut status.totals.converges_failed
                 };
                 *counter += 1;
+                (status.good, status.retry_at) = (good, retry_at);
                 if summary.ok {
                     // What was done by hand is undone.
                     status.drift = status.drift.take().map(super::status::Drift::mended);
@@ -383,12 +269,15 @@ impl<'r> Instance<'r> {
         let declared = self.declared(&low)?;
         watches::idle(&low, &declared).iter().for_each(|warning| say(format!("warning: {warning}")));
         let rules = watches::rules(&low, &declared, self.resident.root());
-        let mut announce = Announce { approve: Approve::new(&self.watcher, &rules, self.resident.root()) };
+        let approve = Approve::new(&self.watcher, &rules, self.resident.root());
         let paused = self.watcher.pause();
         self.watcher.set_rules(rules).map_err(|e| e.to_string())?;
         self.resident.board.keep(&kept_services(&low));
+        self.resident.board.note(|status| status.applied = Some(fetched.commit.clone()));
         self.services.take_touched();
+        let mut announce = Announce::new(self, &low, approve);
         let report = converge.apply(&low, Options::default(), &mut announce);
+        drop(announce);
         self.hearer.hides(&converge.secrets());
         drop(paused);
         Ok(report)
@@ -486,73 +375,4 @@ fn kept_services(low: &LowState) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// Fills the summary; gives the reason when a step failed.
-fn describe(report: &Report, summary: &mut Summary) -> Option<String> {
-    summary.steps = report.steps.len();
-    summary.changed = report.changed();
-    summary.failed = report.failed().map(failed_step).collect();
-    if let Some(stopped) = &report.stopped {
-        return Some(stopped.clone());
-    }
-    let first = summary.failed.first()?;
-    let more = summary.failed.len() - 1;
-    let more =
-        if more == 0 { String::new() } else { format!(" (and {more} more of {} steps)", summary.steps) };
-    Some(format!("{}: {} {}: {}{more}", first.origin, first.function, first.name, first.comment))
-}
-
-fn failed_step(step: &StepReport) -> FailedStep {
-    FailedStep {
-        function: function_of(step),
-        id: step.id.clone(),
-        name: step.name.clone(),
-        origin: step.origin.to_string(),
-        comment: step.comment.clone(),
-    }
-}
-
-/// `state.fun` out of a tag `state_|-id_|-name_|-fun`.
-fn function_of(step: &StepReport) -> String {
-    let mut parts = step.tag.split("_|-");
-    let (state, fun) = (parts.next().unwrap_or(""), parts.last().unwrap_or(""));
-    format!("{state}.{fun}")
-}
-
-fn ready_line(summary: &Summary, uptime: f64) -> String {
-    format!(
-        "ready {} in {:.3}s ({:.3}s since start): {} steps, {} changed",
-        short(&summary.commit),
-        summary.duration_ms / 1000.0,
-        uptime,
-        summary.steps,
-        summary.changed
-    )
-}
-
-/// One line: the first error's. What else there is to say is on `/ready`.
-fn failed_line(reason: &str) -> String {
-    format!("failed: {}", reason.lines().next().unwrap_or_default())
-}
-
-/// A line for every step that changed something or failed; and what a step keeps is as it should be from its end on.
-struct Announce<'a> {
-    approve: Approve<'a>,
-}
-
-impl Observer for Announce<'_> {
-    fn on_step_end(&mut self, step: &StepReport, total: usize) {
-        self.approve.step(step);
-        let place =
-            format!("[{}/{total}] {} {} ({})", step.run_num + 1, function_of(step), step.name, step.origin);
-        match step.outcome {
-            mayfly_states::report::Outcome::Failed => say(format!("{place} failed: {}", step.comment)),
-            _ if !step.changes.is_empty() => say(format!("{place} changed")),
-            _ => {}
-        }
-        for warning in &step.warnings {
-            say(format!("{place} warning: {warning}"));
-        }
-    }
 }

@@ -10,10 +10,12 @@ mod backoff;
 mod board;
 mod console;
 mod instance;
+mod listening;
 mod phase;
 mod pin;
 mod poweroff;
 mod revert;
+mod running;
 mod server;
 mod status;
 mod watches;
@@ -26,13 +28,13 @@ use crate::userdata::{self, Finish, UserData};
 use board::Board;
 use console::say;
 use instance::Instance;
+use listening::Listening;
 use mayfly_states::fsys::lock::{ConvergeLock, LockError};
 use revert::Edits;
 use server::{Asked, Server};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// How long the metadata service is asked before that is said and begun again.
@@ -69,9 +71,23 @@ pub(crate) enum Error {
         /// The system's words.
         source: std::io::Error,
     },
-    /// Another one runs on the same state directory, or its lock cannot be had.
+    /// Another one keeps this machine.
+    #[error(
+        "another `mayfly-boot run` (process {holder}, since {since}) keeps this machine, and does until it is stopped: \
+         waiting is of no use, `mayfly-boot status` says how it stands; the lock is {path}",
+        path = path.display()
+    )]
+    Another {
+        /// Its process id.
+        holder: String,
+        /// When it started.
+        since: String,
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// Its lock cannot be had.
     #[error(transparent)]
-    Lock(#[from] LockError),
+    Lock(LockError),
     /// No signals or no runtime.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
@@ -84,7 +100,7 @@ impl Error {
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Lock(LockError::Held { .. }) => Exit::Locked,
+            Self::Another { .. } => Exit::Locked,
             _ => Exit::Unable,
         }
     }
@@ -110,11 +126,57 @@ struct Resident {
     settings: Settings,
     cancel: Cancel,
     asked: Receiver<Asked>,
-    server: Server,
+    server: Arc<Server>,
     board: Arc<Board>,
     edits: Arc<Edits>,
-    listening: Mutex<bool>,
+    listening: Listening,
     again: again::Again,
+}
+
+/// The lock of the resident program in `dir`.
+fn only_one(dir: &Path) -> Result<ConvergeLock, Error> {
+    ConvergeLock::acquire(&dir.join("resident.lock")).map_err(|error| match error {
+        LockError::Held { holder, since, path } => Error::Another { holder, since, path },
+        error @ LockError::Io { .. } => Error::Lock(error),
+    })
+}
+
+/// What a signal leads to, on the server's thread.
+struct Hears {
+    tell: Sender<Asked>,
+    stop: Cancel,
+    again: again::Again,
+    board: Arc<Board>,
+}
+
+impl Hears {
+    fn signal(&self, what: Asked) {
+        match what {
+            Asked::Stop => self.stop.set(),
+            Asked::Again => return self.try_again(),
+            Asked::Now | Asked::Edited => {}
+        }
+        let _ = self.tell.send(what);
+    }
+
+    /// All goes on while the program on the disk is tried, and after that when it is none.
+    fn try_again(&self) {
+        let (tell, stop, again) = (self.tell.clone(), self.stop.clone(), self.again.clone());
+        let board = self.board.clone();
+        tokio::spawn(async move {
+            match again.try_out().await {
+                Ok(version) => {
+                    again.ask();
+                    stop.set();
+                    let _ = tell.send(Asked::Again);
+                    tracing::info!(version, "starts again");
+                }
+                Err(why) => {
+                    let _ = tokio::task::spawn_blocking(move || again.refuse(&why, &board)).await;
+                }
+            }
+        });
+    }
 }
 
 /// Runs until told to stop.
@@ -127,25 +189,16 @@ pub(crate) fn run(settings: Settings) -> Result<Exit, Error> {
         std::fs::create_dir_all(dir).map_err(|source| Error::Disk { path: dir.clone(), source })?;
     }
     let again = again::Again::here();
-    let _only_one = ConvergeLock::acquire(&settings.state_dir.join("resident.lock"))?;
+    // A state directory may be named; the machine is the same one.
+    let _only_one = [only_one(&settings.state_dir)?, only_one(&run_dir)?];
     let cancel = Cancel::default();
     let (tell, asked) = channel();
-    let (stop, wanted) = (cancel.clone(), again.clone());
     let edits = Arc::new(Edits::new(tell.clone()));
-    let server = Server::start(move |what| {
-        match what {
-            Asked::Stop => stop.set(),
-            Asked::Again => {
-                wanted.ask();
-                stop.set();
-            }
-            Asked::Now | Asked::Edited => {}
-        }
-        let _ = tell.send(what);
-    });
     let board = Arc::new(Board::new(settings.state_dir.join("status.json")));
-    let server = server.map_err(Error::Start)?;
-    let listening = Mutex::new(false);
+    let hears = Hears { tell, stop: cancel.clone(), again: again.clone(), board: board.clone() };
+    let server = Server::start(move |what| hears.signal(what)).map_err(Error::Start)?;
+    let server = Arc::new(server);
+    let listening = Listening::new(server.clone(), board.clone());
     let resident = Resident { settings, cancel, asked, server, board, edits, listening, again };
     say(format!("mayfly-boot {} starts", env!("CARGO_PKG_VERSION")));
     match resident.live()? {
@@ -162,7 +215,7 @@ impl Resident {
             Ok(born) => born,
             Err(stopped) => return Ok(Err(stopped)),
         };
-        self.listen(user.listen);
+        self.listening.at(user.listen);
         let mut instance = Instance::new(self, user, identity)?;
         let ended = self.serve(&mut instance);
         self.board.step(|_| Ok(phase::Phase::Stopping), |_| {});
@@ -243,7 +296,7 @@ impl Resident {
             |p| p.refused(error.to_string()),
             |status| status.instance_id.clone_from(&identity.instance_id),
         );
-        self.listen(userdata::default_listen());
+        self.listening.at(userdata::default_listen());
         say(format!("failed: {error}"));
     }
 
@@ -267,22 +320,6 @@ impl Resident {
         Err(Stopped)
     }
 
-    /// Opens the endpoints, once. An address that cannot be had is said; the instance works without.
-    fn listen(&self, address: SocketAddr) {
-        let mut listening = self.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if *listening {
-            return;
-        }
-        match self.server.serve(address, self.board.clone()) {
-            Ok(address) => {
-                *listening = true;
-                say(format!("listening on {address} for /ready, /status, /metrics"));
-                self.board.note(|status| status.listen = Some(address.to_string()));
-            }
-            Err(error) => say(format!("cannot listen on {address}: {error}; going on without /ready")),
-        }
-    }
-
     fn pause_before(&self, attempt: u32) -> Duration {
         backoff::pause(attempt, FIRST_PAUSE, LONGEST_PAUSE, rand::random())
     }
@@ -293,6 +330,9 @@ impl Resident {
             Some(time) => self.asked.recv_timeout(time.saturating_duration_since(Instant::now())),
             None => self.asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
+        if !self.cancel.is_set() {
+            self.listening.again(asked == Ok(Asked::Now));
+        }
         match asked {
             _ if self.cancel.is_set() => Err(Stopped),
             Ok(Asked::Now) => Ok(Woken::Now),

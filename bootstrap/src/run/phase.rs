@@ -24,8 +24,8 @@ pub(crate) enum Phase {
     Converging {
         /// 40 hex digits.
         commit: String,
-        /// The converge before this one succeeded, so that the instance goes on serving meanwhile.
-        was_ready: bool,
+        /// What the converge before this one applied without a failure, so that the instance goes on serving meanwhile.
+        ready: Option<String>,
     },
     /// The last converge succeeded.
     Ready {
@@ -110,10 +110,7 @@ impl Phase {
     pub(crate) fn tree(&self, commit: &str) -> Result<Self, IllegalEdge> {
         match self {
             Self::Fetching { .. } | Self::Ready { .. } | Self::Failed { commit: Some(_), .. } => {
-                Ok(Self::Converging {
-                    commit: commit.to_owned(),
-                    was_ready: matches!(self, Self::Ready { .. }),
-                })
+                Ok(Self::Converging { commit: commit.to_owned(), ready: self.ready().map(str::to_owned) })
             }
             other => other.illegal("tree"),
         }
@@ -130,10 +127,19 @@ impl Phase {
         }
     }
 
+    /// The commit that the instance is ready with, as far as the converge goes.
+    pub(crate) fn ready(&self) -> Option<&str> {
+        match self {
+            Self::Ready { commit } => Some(commit),
+            Self::Converging { ready, .. } => ready.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Why the instance is not ready; `None` when it is, as far as the converge goes.
     pub(crate) fn not_ready(&self) -> Option<String> {
         match self {
-            Self::Ready { .. } | Self::Converging { was_ready: true, .. } => None,
+            Self::Ready { .. } | Self::Converging { ready: Some(_), .. } => None,
             Self::Identity => Some("asking the metadata service who this instance is".into()),
             Self::Fetching { reason: None, .. } => Some("fetching the first state tree".into()),
             Self::Fetching { failed, reason: Some(reason) } => {
@@ -166,12 +172,9 @@ mod tests {
         assert_eq!(phase.not_ready().unwrap(), "top.sls:1:1: no");
         let phase = phase.tree(C).unwrap().converged(None).unwrap();
         assert_eq!((phase.name(), phase.not_ready()), ("ready", None));
-        let again = phase.tree(C).unwrap();
-        assert_eq!(
-            (again.name(), again.not_ready()),
-            ("converging", None),
-            "it serves while it converges again"
-        );
+        let again = phase.tree("another").unwrap();
+        let seen = (again.name(), again.not_ready(), again.ready());
+        assert_eq!(seen, ("converging", None, Some(C)), "it serves while it converges again");
         let failed = again.converged(Some("no".into())).unwrap();
         assert!(failed.tree(C).unwrap().not_ready().is_some());
     }

@@ -11,6 +11,7 @@ use axum::routing::get;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +64,20 @@ impl Server {
         Ok(Self { runtime })
     }
 
+    /// Does something beside what the main thread does. It must not block.
+    pub(crate) fn beside(&self, what: impl Future<Output = ()> + Send + 'static) -> Beside {
+        Beside(self.runtime.spawn(what).abort_handle())
+    }
+
     /// Answers on `listen` with what `board` shows. Gives the address, whose port may have been 0.
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub(crate) fn serve(&self, listen: SocketAddr, board: Arc<Board>) -> std::io::Result<SocketAddr> {
+    pub(crate) fn serve(
+        &self,
+        listen: SocketAddr,
+        board: Arc<Board>,
+    ) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
         let listener = self.runtime.block_on(tokio::net::TcpListener::bind(listen))?;
         let address = listener.local_addr()?;
         let router = Router::new()
@@ -75,12 +85,27 @@ impl Server {
             .route("/status", get(status))
             .route("/metrics", get(metrics))
             .with_state(board);
-        self.runtime.spawn(async move {
+        let serving = self.runtime.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the local endpoints ended");
             }
         });
-        Ok(address)
+        Ok((address, serving))
+    }
+
+    /// Answers there no more; its address is free when this returns.
+    pub(crate) fn end(&self, serving: JoinHandle<()>) {
+        serving.abort();
+        let _ = self.runtime.block_on(serving);
+    }
+}
+
+/// Something that is done beside, until this is dropped.
+pub(crate) struct Beside(tokio::task::AbortHandle);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -28,8 +28,16 @@ pub(crate) struct Status {
     pub(crate) ready: bool,
     /// Why not.
     pub(crate) reason: Option<String>,
-    /// The commit that is (being) applied.
+    /// The commit that was asked for last: it is being applied, was, or could not be.
     pub(crate) commit: Option<String>,
+    /// The last commit that was applied without a failure.
+    pub(crate) good: Option<String>,
+    /// The commit whose states were last walked, and whose rules are armed: an older one while the newest cannot be compiled.
+    pub(crate) applied: Option<String>,
+    /// The commit that the instance is ready with.
+    pub(crate) ready_commit: Option<String>,
+    /// The step that runs now.
+    pub(crate) step: Option<Step>,
     /// The last converge.
     pub(crate) converge: Option<Converge>,
     /// What differs from what was applied, as last looked for.
@@ -46,14 +54,29 @@ pub(crate) struct Status {
     pub(crate) remote: Remote,
     /// The formula repositories beside the tree, as last applied.
     pub(crate) formulas: Vec<Formula>,
-    /// When the remote is asked next.
+    /// When the remote is asked next; none while that is done, or when only a signal leads to it.
     pub(crate) next_tick: Option<f64>,
+    /// When the converge that failed is tried again.
+    pub(crate) retry_at: Option<f64>,
     /// The supervisor in use.
     pub(crate) supervisor: Option<&'static str>,
+    /// Why the program on the disk was not started when that was asked for (SIGUSR2).
+    pub(crate) upgrade_refused: Option<UpgradeRefused>,
     /// Counters for metrics.
     pub(crate) totals: Totals,
     /// Seconds from the start of the program to each first.
     pub(crate) boot: Boot,
+}
+
+/// A program that was not started in the place of this one.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct UpgradeRefused {
+    /// When.
+    pub(crate) at: f64,
+    /// Its path.
+    pub(crate) program: String,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// The times of the boot.
@@ -65,6 +88,25 @@ pub(crate) struct Boot {
     pub(crate) fetched_after: Option<f64>,
     /// First converge ended well.
     pub(crate) ready_after: Option<f64>,
+}
+
+/// A step that runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Step {
+    /// Which one, from 1.
+    pub(crate) index: usize,
+    /// Of how many.
+    pub(crate) total: usize,
+    /// `state.fun`.
+    pub(crate) function: String,
+    /// The name it works on.
+    pub(crate) name: String,
+    /// `file:line:column`.
+    pub(crate) origin: String,
+    /// Since when.
+    pub(crate) since: f64,
+    /// How many others run beside it.
+    pub(crate) beside: usize,
 }
 
 /// One converge.
@@ -242,13 +284,25 @@ impl Status {
         self.phase = phase.name();
         self.reason = phase.not_ready().or(down);
         self.ready = self.reason.is_none();
+        self.ready_commit = phase.ready().filter(|_| self.ready).map(str::to_owned);
     }
 
     /// The text of `/ready`: one line when ready, else the reason.
     pub(crate) fn ready_text(&self) -> String {
         match &self.reason {
-            None => format!("ready {} {}\n", self.id, self.commit.as_deref().unwrap_or("-")),
+            None => {
+                let commit = self.ready_commit.as_deref().unwrap_or("-");
+                format!("ready {} {commit}{}\n", self.id, self.meanwhile())
+            }
             Some(reason) => format!("{reason}\n"),
+        }
+    }
+
+    /// What is being applied while the instance is ready with what it has.
+    fn meanwhile(&self) -> String {
+        match &self.commit {
+            Some(commit) if self.phase == "converging" => format!(" (converging {commit})"),
+            _ => String::new(),
         }
     }
 
@@ -346,6 +400,15 @@ mod tests {
         status.services = vec![Service { name: "nginx".into(), state: "stopped".into() }];
         status.settle(&ready);
         assert_eq!(status.ready_text(), "service nginx is not running: stopped\n");
+    }
+
+    #[test]
+    fn what_is_ready_is_named_while_another_commit_is_applied() {
+        let mut status = Status { id: "web-1".into(), commit: Some("new".into()), ..Status::default() };
+        status.settle(&Phase::Converging { commit: "new".into(), ready: Some("old".into()) });
+        assert_eq!(status.ready_text(), "ready web-1 old (converging new)\n");
+        status.settle(&Phase::Converging { commit: "new".into(), ready: None });
+        assert_eq!((status.ready_text(), status.ready_commit), ("converging new\n".into(), None));
     }
 
     #[test]

@@ -91,6 +91,13 @@ impl Boot {
         line.split("listening on ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
     }
 
+    /// The same from what was read already.
+    pub fn address_again(&self) -> SocketAddr {
+        let lines = self.all();
+        let line = lines.iter().rev().find_map(|line| line.split("listening on ").nth(1)).unwrap();
+        line.split(' ').next().unwrap().parse().unwrap()
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());

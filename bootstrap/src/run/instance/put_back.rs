@@ -3,7 +3,7 @@
 
 use super::super::revert;
 use super::{Announce, Converge, Instance, LowState, Options, Report, Stopped, say, watches};
-use crate::fetch::Link;
+use crate::fetch::{Fetched, Link};
 use mayfly_states::report::{Outcome, StepReport};
 use mayfly_watcher::rule::Rule;
 use mayfly_watcher::watch::Watcher;
@@ -26,16 +26,23 @@ impl Instance<'_> {
     }
 
     fn apply_alone(&self, paths: &[PathBuf]) -> Result<Report, String> {
-        let current = self.trees.kept(Link::Current).ok_or("there is no tree")?;
-        let (converge, low) = self.compiled(&current)?;
+        let applied = self.applied().ok_or("the tree that holds it is not there any more")?;
+        let (converge, low) = self.compiled(&applied)?;
         let steps = revert::steps(&low, paths, self.resident.root());
         self.apply_steps(&converge, &low, &steps)
+    }
+
+    /// The tree whose rules are armed: not the current one while that cannot be compiled.
+    fn applied(&self) -> Option<Fetched> {
+        let applied = self.resident.board.snapshot().applied?;
+        let kept = [Link::Current, Link::Good].into_iter().filter_map(|link| self.trees.kept(link));
+        kept.into_iter().find(|kept| kept.commit == applied)
     }
 
     fn apply_steps(&self, converge: &Converge, low: &LowState, steps: &LowState) -> Result<Report, String> {
         let root = self.resident.root();
         let rules = watches::rules(low, &self.declared(low)?, root);
-        let mut announce = Announce { approve: Approve::new(&self.watcher, &rules, root) };
+        let mut announce = Announce::new(self, low, Approve::new(&self.watcher, &rules, root));
         let _paused = self.watcher.pause();
         Ok(converge.apply(steps, Options::default(), &mut announce))
     }
