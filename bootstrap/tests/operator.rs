@@ -9,7 +9,8 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::SystemTime;
-use support::boot::{get, until};
+use support::boot::{Boot, get, until};
+use support::files::Files;
 use support::git_http::Fault;
 use support::{INSTANCE, Stage};
 
@@ -186,6 +187,29 @@ fn a_port_that_somebody_had_is_taken_when_it_is_free() {
     boot.line(&format!("listening on {address} "));
     assert_eq!(get(address, "/ready").0, 200);
     assert_eq!(boot.all().iter().filter(|line| line.contains("cannot listen")).count(), 1);
+    assert!(boot.stop().success());
+}
+
+#[test]
+fn a_metadata_service_that_does_not_tell_is_said_and_asked_again() {
+    let stage = Stage::new();
+    // As one that is switched off.
+    let mute = Files::start(None);
+    mute.page("/latest/api/token", (403, Vec::new(), Vec::new()));
+    let mut boot = Boot::start(&stage.root(), &mute.base, &[]);
+    let line = boot.line("mayfly: waiting: ");
+    assert!(line.contains("trying again in "), "{line}");
+    let address = boot.address();
+    let (code, reason) = get(address, "/ready");
+    assert!(
+        code == 503 && reason.starts_with("asking the metadata service who this instance is: "),
+        "{reason}"
+    );
+    let (code, text) = told(address);
+    assert!(code == Some(4) && text.contains("state        identity\nreason       asking"), "{text}");
+    mute.asked();
+    boot.signal("HUP");
+    until("another question", || (!mute.asked().is_empty()).then_some(()));
     assert!(boot.stop().success());
 }
 
