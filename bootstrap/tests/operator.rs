@@ -238,13 +238,12 @@ fn one_machine_has_one_program_wherever_it_keeps_its_state() {
     stage.repo.push("first");
     let mut boot = stage.boot();
     boot.line("mayfly: ready");
-    let mut second = Command::new(REAL);
-    second.args(["run", "--imds", &stage.imds.url, "--root"]).arg(stage.root());
-    let output = second.arg("--state-dir").arg(stage.dir.path().join("elsewhere")).output().unwrap();
-    let console = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(7), "{console}");
-    let holder = format!("another `mayfly-boot run` (process {}, since 2", boot.child.id());
-    assert!(console.contains(&holder) && console.contains("waiting is of no use"), "{console}");
+    let elsewhere = stage.dir.path().join("elsewhere");
+    let mut second = Boot::start_elsewhere(&stage.root(), &stage.imds.url, &elsewhere);
+    let line = second.line("another `mayfly-boot run` ");
+    let holder = format!("(process {}, since 2", boot.child.id());
+    assert!(line.contains(&holder) && line.contains("waiting is of no use"), "{line}");
+    assert_eq!(second.child.wait().unwrap().code(), Some(7));
     assert!(boot.stop().success());
 }
 
