@@ -50,7 +50,9 @@ fn text(status: &Value) -> String {
     page.drift(&status["drift"]);
     for restart in list(&status["restarts"]).iter().rev().take(5) {
         let [action, service, cause] = ["action", "service", "cause"].map(|key| word(&restart[key]));
-        page.line("restart", format!("{} {action} {service}: {cause}", time(&restart["at"])));
+        let times = restart["times"].as_u64().filter(|times| *times > 1);
+        let times = times.map(|times| format!(" ({times} times)")).unwrap_or_default();
+        page.line("restart", format!("{} {action} {service}: {cause}{times}", time(&restart["at"])));
     }
     page.0
 }
@@ -132,7 +134,10 @@ impl Page {
 
     fn services(&mut self, status: &Value) {
         for service in list(&status["services"]) {
-            self.line("service", format!("{}: {}", word(&service["name"]), word(&service["state"])));
+            self.line(
+                "service",
+                format!("{}: {}{}", word(&service["name"]), word(&service["state"]), why(service)),
+            );
         }
     }
 
@@ -180,6 +185,24 @@ fn state(status: &Value) -> String {
         (_, Some(_)) => "ready".to_owned(),
         (_, None) => phase,
     }
+}
+
+/// How a service that does not run has ended, as far as its supervisor tells.
+fn why(service: &Value) -> String {
+    let mut why = String::new();
+    if service["state"] == "running" {
+        return why;
+    }
+    if let Some(end) = service["last_end"].as_str() {
+        let _ = write!(why, ", it {end}");
+    }
+    if number(&service["failures"]) > 1.0 {
+        let _ = write!(why, ", {} times in a row", number(&service["failures"]));
+    }
+    if service["next_try"].is_number() {
+        let _ = write!(why, ", next try {}", time(&service["next_try"]));
+    }
+    why
 }
 
 /// A step: what it does, and where it stands.
@@ -244,14 +267,18 @@ mod tests {
         let status = json!({
             "phase": "ready", "ready": false, "reason": "service app is not running: stopped", "commit": "new",
             "applied": "old", "good": "old", "remote": {"checked": 1.0, "error": null},
-            "services": [{"name": "app", "state": "stopped"}],
+            "services": [
+                {"name": "app", "state": "stopped", "last_end": "exited with status 3", "failures": 2, "next_try": 5.0},
+                {"name": "web", "state": "running", "last_end": "exited with status 0", "failures": 0},
+            ],
             "converge": {"error": "a.sls:3:1: no such state", "steps": 0, "failed": []},
             "watches": [
                 {"rule": "r", "service": "app", "edited": ["/etc/a"], "held_until": null,
                  "last_failure": {"at": 0.0, "what": "check", "reason": "line 7: no", "standing": true}},
                 {"rule": "fine", "edited": [], "last_failure": {"at": 0.0, "what": "action", "standing": false}},
             ],
-            "restarts": [{"at": 61.0, "action": "restart", "service": "app", "cause": "/etc/a"}],
+            "restarts": [{"at": 61.0, "action": "restart", "service": "app", "cause": "/etc/a"},
+                {"at": 62.0, "action": "start", "service": "app", "cause": "exited with status 3", "times": 4}],
         });
         let text = text(&status);
         let lines = [
@@ -259,9 +286,11 @@ mod tests {
             "commit       new\nruns         what old says\nlast good    old\n",
             ": answers\n",
             "converge     cannot be applied: a.sls:3:1: no such state\n",
-            "service      app: stopped\n",
+            "service      app: stopped, it exited with status 3, 2 times in a row, next try 1970-01-01 00:00:05 UTC\n",
+            "service      web: running\n",
             "watch        1970-01-01 00:00:00 UTC check of r for app failed: line 7: no\n",
             "edited       /etc/a by hand (r)\n",
+            "restart      1970-01-01 00:01:02 UTC start app: exited with status 3 (4 times)\n",
             "restart      1970-01-01 00:01:01 UTC restart app: /etc/a\n",
         ];
         has(&text, &lines);

@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use support::Stage;
 use support::boot::{Boot, get, until};
 
@@ -89,6 +90,15 @@ fn a_service_runs_on_when_the_program_is_replaced_in_place() {
     assert!(!runs(&service), "the service outlived SIGTERM");
 }
 
+/// A program of this machine that says nothing and does not end.
+fn silent(stage: &Stage) -> Vec<u8> {
+    let (source, program) = (stage.dir.path().join("silent.c"), stage.dir.path().join("silent"));
+    fs::write(&source, "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n").unwrap();
+    let made = Command::new("cc").arg("-o").args([&program, &source]).status().expect("cc runs: install gcc");
+    assert!(made.success());
+    fs::read(program).unwrap()
+}
+
 #[test]
 fn what_is_no_program_is_not_started_in_its_place_and_all_goes_on() {
     let stage = Stage::new();
@@ -106,6 +116,7 @@ fn what_is_no_program_is_not_started_in_its_place_and_all_goes_on() {
         (truncated(200_000), "`--version`"),
         (fs::read("/bin/true").unwrap(), "which is not mayfly-boot"),
         (fs::read("/bin/false").unwrap(), "`--version` "),
+        (silent(&stage), "`--version` has not answered within 10s"),
     ];
     let refused = |boot: &mut Boot, why: &str| {
         boot.signal("USR2");

@@ -9,7 +9,8 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::SystemTime;
-use support::boot::{get, until};
+use support::boot::{Boot, get, until};
+use support::files::Files;
 use support::git_http::Fault;
 use support::{INSTANCE, Stage};
 
@@ -190,6 +191,29 @@ fn a_port_that_somebody_had_is_taken_when_it_is_free() {
 }
 
 #[test]
+fn a_metadata_service_that_does_not_tell_is_said_and_asked_again() {
+    let stage = Stage::new();
+    // As one that is switched off.
+    let mute = Files::start(None);
+    mute.page("/latest/api/token", (403, Vec::new(), Vec::new()));
+    let mut boot = Boot::start(&stage.root(), &mute.base, &[]);
+    let line = boot.line("mayfly: waiting: ");
+    assert!(line.contains("trying again in "), "{line}");
+    let address = boot.address();
+    let (code, reason) = get(address, "/ready");
+    assert!(
+        code == 503 && reason.starts_with("asking the metadata service who this instance is: "),
+        "{reason}"
+    );
+    let (code, text) = told(address);
+    assert!(code == Some(4) && text.contains("state        identity\nreason       asking"), "{text}");
+    mute.asked();
+    boot.signal("HUP");
+    until("another question", || (!mute.asked().is_empty()).then_some(()));
+    assert!(boot.stop().success());
+}
+
+#[test]
 fn mended_user_data_moves_the_endpoints() {
     let stage = Stage::new();
     stage.repo.push("first");
@@ -214,13 +238,12 @@ fn one_machine_has_one_program_wherever_it_keeps_its_state() {
     stage.repo.push("first");
     let mut boot = stage.boot();
     boot.line("mayfly: ready");
-    let mut second = Command::new(REAL);
-    second.args(["run", "--imds", &stage.imds.url, "--root"]).arg(stage.root());
-    let output = second.arg("--state-dir").arg(stage.dir.path().join("elsewhere")).output().unwrap();
-    let console = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(7), "{console}");
-    let holder = format!("another `mayfly-boot run` (process {}, since 2", boot.child.id());
-    assert!(console.contains(&holder) && console.contains("waiting is of no use"), "{console}");
+    let elsewhere = stage.dir.path().join("elsewhere");
+    let mut second = Boot::start_elsewhere(&stage.root(), &stage.imds.url, &elsewhere);
+    let line = second.line("another `mayfly-boot run` ");
+    let holder = format!("(process {}, since 2", boot.child.id());
+    assert!(line.contains(&holder) && line.contains("waiting is of no use"), "{line}");
+    assert_eq!(second.child.wait().unwrap().code(), Some(7));
     assert!(boot.stop().success());
 }
 

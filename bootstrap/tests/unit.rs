@@ -38,6 +38,22 @@ fn its_services_outlive_it_and_it_comes_back() {
     has("StandardOutput", "journal+console");
 }
 
+/// `systemctl kill` alone hits services and the commands of steps, which are of the same unit.
+#[test]
+fn signals_go_to_the_program_alone() {
+    assert!(
+        settings().contains(&("ExecReload", "/bin/kill -HUP $MAINPID")),
+        "reload is SIGHUP to the program"
+    );
+    let docs = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).unwrap();
+    for page in docs.map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&page).unwrap_or_default();
+        for line in text.lines().filter(|line| line.contains("systemctl kill")) {
+            assert!(line.contains("--kill-whom=main"), "{}: {line}", page.display());
+        }
+    }
+}
+
 /// With a mount namespace of its own what states mount is mounted for nobody else, and a host name of its own is nobody's.
 #[test]
 fn nothing_in_it_gives_the_program_a_machine_of_its_own() {

@@ -37,7 +37,13 @@ impl Board {
     /// A board that is written to `file`.
     pub(crate) fn new(file: PathBuf) -> Self {
         let status = Status { version: env!("CARGO_PKG_VERSION"), ..Status::default() };
-        let mut inner = Inner { phase: Phase::Identity, status, asked: None, looked: None, retired: false };
+        let mut inner = Inner {
+            phase: Phase::Identity { reason: None },
+            status,
+            asked: None,
+            looked: None,
+            retired: false,
+        };
         inner.status.settle(&inner.phase);
         Self { inner: Mutex::new(inner), file, started: Instant::now(), running: Arc::default() }
     }

@@ -313,6 +313,10 @@ impl Resident {
                 Err(error) => {
                     let pause = self.pause_before(attempt);
                     say(format!("waiting: {error}; trying again in {}s", pause.as_secs_f32().ceil()));
+                    self.board.step(|p| p.unanswered(error.to_string()), |_| {});
+                    if attempt == 0 {
+                        self.listening.at(userdata::default_listen());
+                    }
                     self.wait_until(Some(Instant::now() + pause))?;
                 }
             }

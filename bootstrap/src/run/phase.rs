@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Identity ──identified──▶ Fetching ──tree──▶ Converging ──converged──▶ Ready or Failed ──tree──▶ Converging
-//!    ▲  │                   │    ▲ not_fetched
+//!    ▲  │ unanswered: itself│    ▲ not_fetched
 //!  again refused            │    └──┘
 //!    │  ▼                   │
 //!   Failed ◀──── refused ───┘                any ──▶ Stopping
@@ -12,7 +12,10 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Asking the metadata service who we are.
-    Identity,
+    Identity {
+        /// Why it has not told so far.
+        reason: Option<String>,
+    },
     /// Getting the first tree.
     Fetching {
         /// Attempts that failed so far.
@@ -55,7 +58,7 @@ impl Phase {
     /// One word, for status and metrics.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Identity => "identity",
+            Self::Identity { .. } => "identity",
             Self::Fetching { .. } => "fetching",
             Self::Converging { .. } => "converging",
             Self::Ready { .. } => "ready",
@@ -75,15 +78,23 @@ impl Phase {
     /// User-data is known; now for a tree.
     pub(crate) fn identified(&self) -> Result<Self, IllegalEdge> {
         match self {
-            Self::Identity => Ok(Self::Fetching { failed: 0, reason: None }),
+            Self::Identity { .. } => Ok(Self::Fetching { failed: 0, reason: None }),
             other => other.illegal("identified"),
+        }
+    }
+
+    /// The metadata service did not say; it is asked again.
+    pub(crate) fn unanswered(&self, reason: String) -> Result<Self, IllegalEdge> {
+        match self {
+            Self::Identity { .. } => Ok(Self::Identity { reason: Some(reason) }),
+            other => other.illegal("unanswered"),
         }
     }
 
     /// There will be no converge until something outside changes (user-data is wrong).
     pub(crate) fn refused(&self, reason: String) -> Result<Self, IllegalEdge> {
         match self {
-            Self::Identity | Self::Fetching { .. } => Ok(Self::Failed { commit: None, reason }),
+            Self::Identity { .. } | Self::Fetching { .. } => Ok(Self::Failed { commit: None, reason }),
             other => other.illegal("refused"),
         }
     }
@@ -91,7 +102,7 @@ impl Phase {
     /// Something outside may have changed: back to the question who we are.
     pub(crate) fn again(&self) -> Result<Self, IllegalEdge> {
         match self {
-            Self::Failed { commit: None, .. } => Ok(Self::Identity),
+            Self::Failed { commit: None, .. } => Ok(Self::Identity { reason: None }),
             other => other.illegal("again"),
         }
     }
@@ -140,7 +151,10 @@ impl Phase {
     pub(crate) fn not_ready(&self) -> Option<String> {
         match self {
             Self::Ready { .. } | Self::Converging { ready: Some(_), .. } => None,
-            Self::Identity => Some("asking the metadata service who this instance is".into()),
+            Self::Identity { reason } => {
+                let because = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                Some(format!("asking the metadata service who this instance is{because}"))
+            }
             Self::Fetching { reason: None, .. } => Some("fetching the first state tree".into()),
             Self::Fetching { failed, reason: Some(reason) } => {
                 Some(format!("no state tree yet after {failed} attempts: {reason}"))
@@ -165,7 +179,10 @@ mod tests {
 
     #[test]
     fn a_boot_and_a_repair() {
-        let phase = Phase::Identity.identified().unwrap();
+        let phase = Phase::Identity { reason: None }.unanswered("403".into()).unwrap();
+        assert_eq!(phase.not_ready().unwrap(), "asking the metadata service who this instance is: 403");
+        let phase = phase.identified().unwrap();
+        assert!(phase.unanswered(String::new()).is_err());
         let phase = phase.not_fetched("away".into()).unwrap().not_fetched("away".into()).unwrap();
         assert_eq!(phase.not_ready().unwrap(), "no state tree yet after 2 attempts: away");
         let phase = phase.tree(C).unwrap().converged(Some("top.sls:1:1: no".into())).unwrap();
@@ -182,14 +199,14 @@ mod tests {
     #[test]
     fn edges_that_are_not_drawn_are_refused() {
         let ready = Phase::Ready { commit: C.into() };
-        assert!(Phase::Identity.tree(C).is_err());
+        assert!(Phase::Identity { reason: None }.tree(C).is_err());
         assert!(ready.identified().is_err());
         assert!(ready.converged(None).is_err());
         assert!(ready.not_fetched(String::new()).is_err());
         assert!(Phase::Stopping.tree(C).is_err());
-        let refused = Phase::Identity.refused("user-data".into()).unwrap();
+        let refused = Phase::Identity { reason: None }.refused("user-data".into()).unwrap();
         assert!(refused.tree(C).is_err(), "without user-data there is nothing to apply");
-        assert_eq!(refused.again(), Ok(Phase::Identity));
+        assert_eq!(refused.again(), Ok(Phase::Identity { reason: None }));
         assert!(ready.again().is_err());
     }
 }

@@ -430,7 +430,7 @@ mod tests {
     fn metrics_are_well_formed() {
         let mut status =
             Status { id: "a\"b".into(), converge: Some(Converge::default()), ..Status::default() };
-        status.settle(&Phase::Identity);
+        status.settle(&Phase::Identity { reason: None });
         let text = status.metrics();
         assert!(text.contains("mayfly_info{id=\"a\\\"b\",role=\"\""), "{text}");
         assert!(

@@ -33,6 +33,12 @@ impl Boot {
         Self::of(command.env("MAYFLY_LOG", "warn"))
     }
 
+    /// The same with its state somewhere else.
+    pub fn start_elsewhere(root: &Path, imds: &str, state_dir: &Path) -> Self {
+        let mut command = Self::command(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, &[]);
+        Self::of(command.arg("--state-dir").arg(state_dir))
+    }
+
     /// The same, saying everything on standard error, which is a file.
     pub fn start_logged(root: &Path, imds: &str, env: &[(&str, &Path)], log: &Path) -> Self {
         let mut command = Self::command(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, env);
