@@ -23,7 +23,9 @@ use crate::identity;
 use crate::imds::Identity;
 use crate::services::SupervisedServices;
 use crate::supervise;
-use crate::userdata::{Finish, UserData, WatchRule, default_splay, rules_from_pillar, splay_of};
+use crate::userdata::{
+    Finish, UserData, WatchRule, default_splay, odd_in_pillar, rules_from_pillar, splay_of,
+};
 use crate::web::{Environment, Web};
 use hearer::Hearer;
 use mayfly_states::engine::{Observer, Options};
@@ -382,6 +384,7 @@ impl<'r> Instance<'r> {
         let (converge, low) = self.compiled(fetched)?;
         self.hearer.hides(&low.secrets);
         warn(&low.warnings);
+        warn(&odd_in_pillar(&low.pillar));
         let declared = self.declared(&low)?;
         warn(&watches::idle(&low, &declared));
         let rules = watches::rules(&low, &declared, self.resident.root());
