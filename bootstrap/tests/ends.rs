@@ -43,9 +43,10 @@ fn a_service_that_crashes_is_told_of_everywhere() {
     let expected = "service app is not running: stopped (exited with status 3), next try in ";
     assert!(code == 503 && reason.starts_with(expected), "{code} {reason}");
     let restarts = status(address)["restarts"].clone();
-    let last = restarts.as_array().unwrap().last().unwrap().clone();
-    assert_eq!((&last["service"], &last["cause"]), (&"app".into(), &"exited with status 3".into()));
-    assert!(last["times"].as_u64() >= Some(7), "{restarts}");
+    // The converge's own start of it may come between them.
+    let again = restarts.as_array().unwrap().iter().filter(|one| one["cause"] == "exited with status 3");
+    let times: u64 = again.filter_map(|one| one["times"].as_u64()).sum();
+    assert!(times >= 7 && restarts.as_array().unwrap().len() < 5, "{restarts}");
     let metrics = get(address, "/metrics").1;
     assert!(metrics.contains("\nmayfly_services_down 1\n"), "{metrics}");
     assert!(!metrics.contains("restarts_total{cause=\"supervisor\"} 0\n"), "{metrics}");
