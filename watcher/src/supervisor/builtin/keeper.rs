@@ -384,7 +384,7 @@ impl Keeper {
             (Err(error), _) if verb != "start" || failures > 0 => {
                 // It was meant to run and does not: keep trying as the policy says. Who asked for a restart is told so.
                 let how = could_not_start(error);
-                let ended = self.back_off(life, Ended::Exited(1), how, failures.saturating_add(1));
+                let ended = self.back_off(life, Ended::Exited(1), &how, failures.saturating_add(1));
                 if verb == "start" {
                     self.tell(ended);
                 }

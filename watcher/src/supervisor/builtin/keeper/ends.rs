@@ -106,7 +106,7 @@ impl Keeper {
             self.finish_group(pid, life.timeout_stop.unwrap_or(LONGEST));
         }
         let in_a_row = failures(process.failures, process.since.elapsed());
-        let ended = self.back_off(life, how, how.to_string(), in_a_row);
+        let ended = self.back_off(life, how, &how.to_string(), in_a_row);
         self.tell(ended);
     }
 
@@ -125,7 +125,7 @@ impl Keeper {
     }
 
     /// It is down: until it is started again, if the policy says so.
-    pub(super) fn back_off(&mut self, life: Life, how: Ended, words: String, times: u32) -> Fallen {
+    pub(super) fn back_off(&mut self, life: Life, how: Ended, words: &str, times: u32) -> Fallen {
         let pause = delay(life.restart, how, times, life.restart_sec, life.restart_max);
         if let Some(pause) = pause {
             tracing::info!(service = self.service, "starting again in {pause:?}");
@@ -135,7 +135,7 @@ impl Keeper {
     }
 
     /// Show that it is down, how it came to be and what follows.
-    fn fall(&mut self, how: String, times: u32, next: Next) -> Fallen {
+    fn fall(&mut self, how: &str, times: u32, next: Next) -> Fallen {
         let hide = |text: &str| self.house.listener.hide(text);
         let (output, from) = &self.complaints;
         let (log, said) = match output {
@@ -149,7 +149,7 @@ impl Keeper {
             }
             Output::Inherit | Output::Null => (None, None),
         };
-        let ended = Fallen { service: self.service.clone(), how: hide(&how), times, next, log, said };
+        let ended = Fallen { service: self.service.clone(), how: hide(how), times, next, log, said };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).down = Some(ended.clone());
         self.show();
         ended
@@ -182,7 +182,7 @@ impl Keeper {
             // The unit or its sockets cannot be used now; look again later.
             let (pause, failures) = (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
             self.state = State::Backoff { until: Instant::now() + pause, failures };
-            let ended = self.fall(could_not_start(&error), failures, Next::Again(pause));
+            let ended = self.fall(&could_not_start(&error), failures, Next::Again(pause));
             self.tell(ended);
         }
     }
