@@ -1,21 +1,30 @@
 //! Which supervisor runs the services: by name, or by looking.
 
 use crate::userdata::Supervisor as Choice;
-use mayfly_watcher::supervisor::builtin::Options;
+use mayfly_watcher::supervisor::builtin::{Listener, Options};
 use mayfly_watcher::supervisor::{Fallback, Kind, Supervisor, Sysv, detect, open};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The supervisor that was asked for.
+/// The supervisor that was asked for; nobody hears it.
 pub(crate) fn choose(choice: Choice, root: &Path) -> Arc<dyn Supervisor> {
+    opened(choice, Options::at(root))
+}
+
+/// The same, heard by this listener where it is the built-in one.
+pub(crate) fn heard_by(listener: Arc<dyn Listener>, choice: Choice, root: &Path) -> Arc<dyn Supervisor> {
+    opened(choice, Options::at(root).heard_by(listener))
+}
+
+fn opened(choice: Choice, options: Options) -> Arc<dyn Supervisor> {
     let kind = match choice {
-        Choice::Auto => detect(root),
+        Choice::Auto => detect(&options.root),
         Choice::Supervisord => Kind::Supervisord,
         Choice::Systemd => Kind::Systemd,
         Choice::Sysv => Kind::Sysv,
         Choice::Builtin => Kind::Builtin,
     };
-    open(kind, Options::at(root))
+    open(kind, options)
 }
 
 /// The supervisor that runs beside this program, if one does. A machine without systemd has its init scripts, alone or

@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::Command;
 use support::boot::{Boot, get, until};
 use support::{INSTANCE, Stage};
 
@@ -100,11 +101,13 @@ fn a_check_of_what_the_states_let_a_service_watch_keeps_it_and_says_so_in_the_st
     assert_eq!((&refused["state"], &refused["last_failure"]["what"]), (&"refused".into(), &"check".into()));
     assert_eq!(refused["last_failure"]["standing"], true);
     assert!(refused["last_failure"]["reason"].as_str().unwrap().contains("grep -q hello"), "{refused}");
+    assert!(has(address, "watch_checks_failing 1"));
     assert_eq!(stage.starts(), 1);
     edit(&stage, "hello again\n");
     boot.line("restart app: ");
     stage.wait_starts(2);
     until("the failure is over", || (rule(address)["last_failure"]["standing"] == false).then_some(()));
+    assert!(has(address, "watch_checks_failing 0"));
 }
 
 /// What is pushed is no better than what is written by hand: the service is kept, and the converge has failed.
@@ -155,4 +158,77 @@ fn a_rule_of_nothing_is_warned_of_and_the_watching_is_in_the_status() {
     let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
     assert!(status["watching"]["watches"].as_u64().unwrap() > 1, "{}", status["watching"]);
     assert_eq!((&status["watching"]["degraded"], &status["watching"]["overflows"]), (&().into(), &0.into()));
+}
+
+#[test]
+fn the_starter_on_a_single_box_has_the_rules_of_both_its_services() {
+    let stage = Stage::new();
+    let starter = concat!(env!("CARGO_MANIFEST_DIR"), "/../states/starter/.");
+    assert!(Command::new("cp").args(["-a", starter]).arg(&stage.repo.work).status().unwrap().success());
+    stage.repo.push("the starter");
+    let single = "role: single\npillar: {greeter: {user: root}, worker: {user: root}}\n";
+    let text = support::user_data(&stage.server.url("states.git"), "").replacen("role: web\n", single, 1);
+    stage.imds.set_user_data(text);
+    let mut boot = stage.boot();
+    let address = boot.address();
+    // Its programs are not where the units say: they are below a root of their own.
+    boot.line_of(&["mayfly: failed: ", "mayfly: ready"]);
+    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    let rules: Vec<_> = status["watches"].as_array().unwrap().iter().map(|r| r["rule"].clone()).collect();
+    for rule in ["greeter-config", "worker-config"] {
+        assert!(rules.iter().any(|r| r == rule), "{rules:?}");
+    }
+}
+
+#[test]
+fn what_is_odd_in_rules_is_warned_of() {
+    let more = "check: no-such-program -t}\n    - {service: ghost, paths: [/etc/ghost], action: run /no/such";
+    let (_stage, boot, _) = booted(&format!("{more}}}\n  wacth: {{x: y"));
+    for warning in [
+        "pillar mayfly: unknown key `wacth`; did you mean `watch`?",
+        "the watch rule \"ghost: /etc/ghost\": builtin knows no service ghost",
+        "the watch rule \"states: app\": there is no program no-such-program, which its check is to run",
+        "the watch rule \"ghost: /etc/ghost\": there is no program /no/such, which its action is to run",
+    ] {
+        let line = format!("mayfly: warning: {warning}");
+        assert_eq!(boot.all().iter().filter(|l| **l == line).count(), 1, "{warning}\n{:?}", boot.all());
+    }
+}
+
+#[test]
+fn a_restart_that_fails_is_told_with_what_is_so_now_and_counted() {
+    let (stage, mut boot, address) = booted("debounce: 10ms");
+    let unit = stage.root().join("etc/systemd/system/app.service");
+    let (right, port) = (fs::read_to_string(&unit).unwrap(), "X-Mayfly-ReadyCommand=/bin/false\n");
+    let dies = format!("[Service]\nExecStart=/bin/false\n{port}TimeoutStartSec=5s\n");
+    // What cannot be read touches nothing; what can be read and fails is down.
+    fs::write(&unit, "[Service]\nRestart=sometimes\n").unwrap();
+    edit(&stage, "one\n");
+    let line = boot.line("etc/app.conf changed, app could not be restarted: ");
+    assert!(line.ends_with("; it runs on"), "{line}");
+    fs::write(&unit, dies).unwrap();
+    edit(&stage, "two\n");
+    let line = boot.line("etc/app.conf changed, app was restarted and failed: ");
+    assert!(line.ends_with("; it is down"), "{line}");
+    until("metrics", || has(address, "watch_actions_failing 1").then_some(()));
+    assert!(has(address, "watch_actions_failed_total 2"));
+    fs::write(&unit, right).unwrap();
+    edit(&stage, "three\n");
+    boot.line("restart app: ");
+    until("metrics", || has(address, "watch_actions_failing 0").then_some(()));
+}
+
+#[test]
+fn a_command_without_a_service_is_told_without_one() {
+    let stage = Stage::new();
+    let ran = stage.dir.path().join("ran");
+    let rule = format!("{{paths: [/etc/other.conf], action: run touch {}}}", ran.display());
+    stage.repo.write("pillar/app.sls", &format!("greeting: hello\nmayfly: {{watch: {{touch: {rule}}}}}\n"));
+    stage.repo.push("first");
+    let mut boot = stage.boot();
+    boot.line("mayfly: ready");
+    fs::write(stage.root().join("etc/other.conf"), "x").unwrap();
+    let line = boot.line("mayfly: run touch ");
+    let path = stage.root().join("etc/other.conf");
+    assert_eq!(line, format!("mayfly: run touch {}: {} changed", ran.display(), path.display()));
 }

@@ -7,7 +7,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -116,7 +118,21 @@ pub(crate) fn succeed(
     }
     let words = if finished.stderr.trim().is_empty() { &finished.stdout } else { &finished.stderr };
     let command = hide(&argv.join(" "));
-    Err(format!("`{command}` ended with {}: {}", finished.status, tail(&hide(words))))
+    let words = match tail(&hide(words)) {
+        words if words.is_empty() => " and said nothing".to_owned(),
+        words => format!(": {words}"),
+    };
+    Err(format!("`{command}` ended with {}{words}", finished.status))
+}
+
+/// Whether there is such a program where [`run`] looks for it.
+pub(crate) fn finds(program: &str) -> bool {
+    let is_executable =
+        |p: PathBuf| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if program.contains('/') {
+        return is_executable(Path::new("/").join(program));
+    }
+    PATH.split(':').any(|directory| is_executable(Path::new(directory).join(program)))
 }
 
 /// The last lines, on one.
@@ -144,6 +160,18 @@ mod tests {
             succeed(&shell("echo one >&2; echo two >&2; exit 1"), Duration::from_secs(20), &str::to_owned)
                 .unwrap_err();
         assert!(error.ends_with("one / two"), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_says_nothing_is_told_to_have() {
+        let error = succeed(&shell("exit 1"), Duration::from_secs(20), &str::to_owned).unwrap_err();
+        assert!(error.ends_with("ended with exit status: 1 and said nothing"), "{error}");
+    }
+
+    #[test]
+    fn programs_are_found_where_they_are_run_from() {
+        assert!(finds("sh") && finds("/bin/sh") && finds("bin/sh"));
+        assert!(!finds("no-such-program") && !finds("/etc/passwd") && !finds("/etc"));
     }
 
     #[test]

@@ -62,6 +62,11 @@ pub trait Supervisor: Send + Sync {
             what: "mask services",
         })
     }
+    /// How the service has ended so far, where the supervisor tells.
+    fn ends(&self, service: &str) -> Option<builtin::Ends> {
+        let _ = service;
+        None
+    }
     /// Whether services are to be left as they are, because who will run them does not yet.
     fn offline(&self) -> bool {
         false

@@ -22,7 +22,7 @@ pub use report::{Failure, RuleStatus, Snapshot};
 use crate::rule::{Action, Rule};
 use crate::supervisor::{Supervisor, builtin::signal_named};
 use engine::{Command, Engine, Message};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -63,6 +63,8 @@ pub enum Event {
         rule: String,
         /// The first path that had changed.
         path: PathBuf,
+        /// What was to be done.
+        action: Action,
         /// What went wrong.
         reason: String,
     },
@@ -273,6 +275,16 @@ impl Drop for Pause {
     fn drop(&mut self) {
         let _ = self.messages.send(Message::Command(Command::Resume));
     }
+}
+
+/// Whether a rule may have this path or glob; the error is a sentence without the path.
+pub fn understands(path: &Path) -> Result<(), String> {
+    pattern::parts(path).map(drop)
+}
+
+/// Whether the program of a check or a command is there.
+pub fn finds(program: &str) -> bool {
+    crate::command::finds(program)
 }
 
 /// A rule with its paths understood.

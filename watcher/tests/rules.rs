@@ -46,7 +46,9 @@ fn an_action_that_fails_is_tried_again_until_it_succeeds() {
     *bench.notes.broken.lock().unwrap() = true;
     bench.write("web.conf", "1");
     until("told", || !bench.events.lock().unwrap().is_empty());
-    assert!(matches!(bench.last_event(), Event::ActionFailed { reason, .. } if reason.contains("broken")));
+    assert!(
+        matches!(bench.last_event(), Event::ActionFailed { reason, action: Action::Restart, .. } if reason.contains("broken"))
+    );
     *bench.notes.broken.lock().unwrap() = false;
     until("it was tried again", || bench.restarts() == 1);
 }

@@ -121,7 +121,8 @@ impl Board {
     /// Says which services are to run.
     pub(crate) fn keep(&self, names: &[String]) {
         let mut inner = self.lock();
-        let unseen = |name: &String| Service { name: name.clone(), state: "running".into() };
+        let unseen =
+            |name: &String| Service { name: name.clone(), state: "running".into(), ..Service::default() };
         inner.status.services = names.iter().map(unseen).collect();
         inner.looked = None;
     }
@@ -133,6 +134,12 @@ impl Board {
         if !recent {
             self.refresh_now();
         }
+    }
+
+    /// A service as it is now, whether or not the states keep it running.
+    pub(crate) fn look_at(&self, name: &str) -> Option<Service> {
+        let (supervisor, _) = self.lock().asked.clone()?;
+        Some(look(&*supervisor, name.to_owned()))
     }
 
     fn refresh_now(&self) {
@@ -148,7 +155,7 @@ impl Board {
         let mut inner = self.lock();
         for service in &mut inner.status.services {
             if let Some(now) = seen.iter().find(|s| s.name == service.name) {
-                service.state.clone_from(&now.state);
+                service.clone_from(now);
             }
         }
         let phase = inner.phase.clone();
@@ -189,7 +196,13 @@ fn look(supervisor: &dyn Supervisor, name: String) -> Service {
         Ok(supervisor::Status::Unknown) => "unknown".to_owned(),
         Err(error) => error.to_string(),
     };
-    Service { name, state }
+    let ends = supervisor.ends(&name).unwrap_or_default();
+    let next_try = ends.next_try.map(|wait| epoch() + wait.as_secs_f64());
+    let down = ends.down.as_ref().map(|down| match ends.next_try {
+        Some(wait) => format!("({}), next try in {}s", down.how, wait.as_secs_f64().ceil()),
+        None => format!("({}) {}", down.how, down.next),
+    });
+    Service { name, state, last_end: ends.last, failures: ends.failures, next_try, down }
 }
 
 /// Seconds since the epoch.

@@ -5,8 +5,10 @@
 mod announce;
 mod asking;
 mod drift;
+mod ends;
 mod hearer;
 mod put_back;
+mod words;
 
 use super::backoff::Away;
 use super::board::epoch;
@@ -23,7 +25,9 @@ use crate::identity;
 use crate::imds::Identity;
 use crate::services::SupervisedServices;
 use crate::supervise;
-use crate::userdata::{Finish, UserData, WatchRule, default_splay, rules_from_pillar, splay_of};
+use crate::userdata::{
+    Finish, UserData, WatchRule, default_splay, odd_in_pillar, rules_from_pillar, splay_of,
+};
 use crate::web::{Environment, Web};
 use announce::{Announce, describe, failed_line, function_of, ready_line};
 use asking::Trouble;
@@ -35,7 +39,7 @@ use mayfly_states::host::Machine;
 use mayfly_states::low::LowState;
 use mayfly_states::report::Report;
 use mayfly_states::tree::{Roots, Tree};
-use mayfly_watcher::supervisor::Supervisor;
+use mayfly_watcher::supervisor::{Status, Supervisor};
 use mayfly_watcher::watch::Watcher;
 use put_back::Approve;
 use std::path::PathBuf;
@@ -75,8 +79,8 @@ impl<'r> Instance<'r> {
         let vault = Vault::new(&resident.settings.imds, Environment::read(), resident.cancel.clone());
         let trees = Trees::open(state_dir, &user.states, &Arc::new(vault), &resident.cancel)
             .map_err(|source| Error::Disk { path: state_dir.clone(), source })?;
-        let supervisor = supervise::choose(user.supervisor, resident.root());
         let hearer = Arc::new(Hearer::new(resident));
+        let supervisor = supervise::heard_by(hearer.clone(), user.supervisor, resident.root());
         let watcher =
             Watcher::start(supervisor.clone(), hearer.clone()).map_err(|e| Error::Services(e.to_string()))?;
         let services = Arc::new(SupervisedServices::new(watcher.supervisor()));
@@ -265,9 +269,10 @@ impl<'r> Instance<'r> {
     fn apply(&mut self, fetched: &Fetched) -> Result<Report, String> {
         let (converge, low) = self.compiled(fetched)?;
         self.hearer.hides(&low.secrets);
-        low.warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
+        warn(&low.warnings);
+        warn(&odd_in_pillar(&low.pillar));
         let declared = self.declared(&low)?;
-        watches::idle(&low, &declared).iter().for_each(|warning| say(format!("warning: {warning}")));
+        warn(&watches::idle(&low, &declared));
         let rules = watches::rules(&low, &declared, self.resident.root());
         let approve = Approve::new(&self.watcher, &rules, self.resident.root());
         let paused = self.watcher.pause();
@@ -280,7 +285,16 @@ impl<'r> Instance<'r> {
         drop(announce);
         self.hearer.hides(&converge.secrets());
         drop(paused);
+        self.warn_of(&declared);
         Ok(report)
+    }
+
+    /// What rules name and nobody knows, now that the converge has made what it makes.
+    fn warn_of(&self, declared: &[WatchRule]) {
+        let manager = self.supervisor.name();
+        let is_unknown = |service: &str| matches!(self.supervisor.status(service), Ok(Status::Unknown));
+        warn(&watches::of_unknown_services(declared, manager, is_unknown));
+        warn(&watches::of_missing_programs(declared, mayfly_watcher::watch::finds));
     }
 
     /// A tree's steps for this instance, and what carries them out.
@@ -349,7 +363,13 @@ impl<'r> Instance<'r> {
             for (service, verb) in touched {
                 let cause = format!("converge {}", short(commit));
                 status.totals.converge_restarts += u64::from(verb != "start");
-                status.add_restart(Restart { at: epoch(), service, action: verb.to_owned(), cause });
+                status.add_restart(Restart {
+                    at: epoch(),
+                    service,
+                    action: verb.to_owned(),
+                    cause,
+                    times: None,
+                });
             }
         });
     }
@@ -366,6 +386,10 @@ impl<'r> Instance<'r> {
             say(format!("stopping services: {error}"));
         }
     }
+}
+
+fn warn<T: std::fmt::Display>(sentences: &[T]) {
+    sentences.iter().for_each(|sentence| say(format!("warning: {sentence}")));
 }
 
 /// The services that the states keep running.

@@ -194,12 +194,21 @@ pub(crate) struct FailedStep {
 }
 
 /// A service and whether it runs.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, Serialize, PartialEq)]
 pub(crate) struct Service {
     /// Its name.
     pub(crate) name: String,
     /// `running`, `stopped`, `unknown` or why that is not known.
     pub(crate) state: String,
+    /// How its last process ended, asked for or not, where the supervisor tells.
+    pub(crate) last_end: Option<String>,
+    /// Ends in a row that nobody asked for.
+    pub(crate) failures: u32,
+    /// When it is started again.
+    pub(crate) next_try: Option<f64>,
+    /// What to say of an end that nobody asked for.
+    #[serde(skip)]
+    pub(crate) down: Option<String>,
 }
 
 /// A restart (or reload, signal) and what caused it.
@@ -211,8 +220,11 @@ pub(crate) struct Restart {
     pub(crate) service: String,
     /// `restart`, `start`, `reload`, …
     pub(crate) action: String,
-    /// `converge <commit>`, or the watched path that changed.
+    /// `converge <commit>`, the watched path that changed, or how it had ended.
     pub(crate) cause: String,
+    /// How often in a row, where the supervisor started it again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) times: Option<u64>,
 }
 
 /// The repository, as last seen.
@@ -260,8 +272,12 @@ pub(crate) struct Totals {
     pub(crate) watch_restarts: u64,
     /// Restarts by converges.
     pub(crate) converge_restarts: u64,
+    /// Starts by the supervisor after an end that nobody asked for.
+    pub(crate) supervisor_restarts: u64,
     /// Checks that kept a watch from acting.
     pub(crate) checks_failed: u64,
+    /// Actions of watches that failed.
+    pub(crate) actions_failed: u64,
     /// Files edited by hand that were put back.
     pub(crate) edits_reverted: u64,
 }
@@ -277,10 +293,26 @@ impl Status {
         self.restarts.push(restart);
     }
 
+    /// Notes that the supervisor started a service again after such an end. A row of them is one restart in the list, or
+    /// it would hold nothing else.
+    pub(crate) fn add_start_again(&mut self, service: &str, after: &str, at: f64) {
+        self.totals.supervisor_restarts += 1;
+        let last = self.restarts.last_mut();
+        let row = last.filter(|last| last.times.is_some() && last.service == service && last.cause == after);
+        if let Some(last) = row {
+            last.at = at;
+            last.times = last.times.map(|times| times + 1);
+            return;
+        }
+        let (service, action, cause) = (service.to_owned(), "start".to_owned(), after.to_owned());
+        self.add_restart(Restart { at, service, action, cause, times: Some(1) });
+    }
+
     /// Brings phase, readiness and reason in line with `phase` and the services' states.
     pub(crate) fn settle(&mut self, phase: &Phase) {
         let down = self.services.iter().find(|s| s.state != "running");
-        let down = down.map(|s| format!("service {} is not running: {}", s.name, s.state));
+        let why = |s: &Service| s.down.as_ref().map(|down| format!(" {down}")).unwrap_or_default();
+        let down = down.map(|s| format!("service {} is not running: {}{}", s.name, s.state, why(s)));
         self.phase = phase.name();
         self.reason = phase.not_ready().or(down);
         self.ready = self.reason.is_none();
@@ -307,13 +339,22 @@ impl Status {
     }
 
     /// Name, kind, help and value of what is to be said of watches.
-    fn of_watches(&self) -> [(&'static str, &'static str, &'static str, f64); 4] {
+    fn of_watches(&self) -> [(&'static str, &'static str, &'static str, f64); 7] {
         let edited: usize =
             self.watches.iter().filter_map(|rule| rule["edited"].as_array()).map(Vec::len).sum();
         let held = self.watches.iter().filter(|rule| rule["state"] == "held").count();
+        let standing = |what: &str| {
+            let failures = self.watches.iter().map(|rule| &rule["last_failure"]);
+            failures.filter(|failure| failure["standing"] == true && failure["what"] == what).count()
+        };
+        let (checks, actions) = (standing("check"), standing("action"));
         let (failed, reverted) = (self.totals.checks_failed, self.totals.edits_reverted);
+        let undone = self.totals.actions_failed;
         [
             ("watch_checks_failed_total", "counter", "Checks that kept a watch from acting.", failed as f64),
+            ("watch_actions_failed_total", "counter", "Actions of watches that failed.", undone as f64),
+            ("watch_checks_failing", "gauge", "Rules whose check still fails.", checks as f64),
+            ("watch_actions_failing", "gauge", "Rules whose action still fails.", actions as f64),
             ("edits_reverted_total", "counter", "Files edited by hand that were put back.", reverted as f64),
             (
                 "watch_edited_files",
@@ -358,8 +399,11 @@ impl Status {
         family("converges_total", "counter", "Converges by result.", &results);
         let results = two("result", ("ok", t.fetches_ok), ("failed", t.fetches_failed));
         family("fetches_total", "counter", "Questions to the remote by result.", &results);
-        let causes = two("cause", ("watch", t.watch_restarts), ("converge", t.converge_restarts));
+        let mut causes = two("cause", ("watch", t.watch_restarts), ("converge", t.converge_restarts));
+        causes.push(("{cause=\"supervisor\"}".to_owned(), t.supervisor_restarts as f64));
         family("restarts_total", "counter", "Service restarts by cause.", &causes);
+        let down = self.services.iter().filter(|s| s.state != "running").count();
+        family("services_down", "gauge", "Services of the states that do not run.", &plain(down as f64));
         for (name, kind, help, value) in self.of_watches() {
             family(name, kind, help, &plain(value));
         }
@@ -397,9 +441,29 @@ mod tests {
         let ready = Phase::Ready { commit: "c".into() };
         status.settle(&ready);
         assert!(status.ready);
-        status.services = vec![Service { name: "nginx".into(), state: "stopped".into() }];
+        status.services =
+            vec![Service { name: "nginx".into(), state: "stopped".into(), ..Service::default() }];
         status.settle(&ready);
         assert_eq!(status.ready_text(), "service nginx is not running: stopped\n");
+        status.services[0].down = Some("(exited with status 3), next try in 5s".into());
+        status.settle(&ready);
+        let expected = "service nginx is not running: stopped (exited with status 3), next try in 5s\n";
+        assert_eq!(status.ready_text(), expected);
+        assert!(status.metrics().contains("\nmayfly_services_down 1\n"));
+    }
+
+    #[test]
+    fn a_row_of_starts_after_ends_is_one_restart() {
+        let mut status = Status::default();
+        for n in 0..200 {
+            status.add_start_again("app", "exited with status 3", f64::from(n));
+        }
+        status.add_start_again("app", "was killed by SIGKILL", 200.0);
+        let seen: Vec<_> = status.restarts.iter().map(|r| (r.cause.as_str(), r.times, r.at)).collect();
+        let (exits, kill) =
+            (("exited with status 3", Some(200), 199.0), ("was killed by SIGKILL", Some(1), 200.0));
+        assert_eq!(seen, [exits, kill]);
+        assert!(status.metrics().contains("\nmayfly_restarts_total{cause=\"supervisor\"} 201\n"));
     }
 
     #[test]
@@ -420,6 +484,7 @@ mod tests {
                 service: "a".into(),
                 action: "restart".into(),
                 cause: "x".into(),
+                times: None,
             };
             status.add_restart(restart);
         }

@@ -41,6 +41,40 @@ pub(crate) fn idle(low: &LowState, declared: &[WatchRule]) -> Vec<String> {
     .collect()
 }
 
+/// Sentences on rules with paths whose services nobody knows.
+pub(crate) fn of_unknown_services(
+    declared: &[WatchRule],
+    manager: &str,
+    is_unknown: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let named = declared.iter().filter(|rule| !rule.paths.is_empty() && !rule.service.is_empty());
+    let unknown = named.filter(|rule| is_unknown(&rule.service));
+    unknown
+        .map(|r| format!("the watch rule {:?}: {manager} knows no service {}", r.name, r.service))
+        .collect()
+}
+
+/// Sentences on rules whose check or command names a program that is not there.
+pub(crate) fn of_missing_programs(declared: &[WatchRule], finds: impl Fn(&str) -> bool) -> Vec<String> {
+    let commands = |rule: &WatchRule| {
+        let check = rule.how.check.iter().map(|argv| ("check", argv.clone()));
+        let run = match &rule.how.action {
+            Some(Action::Run(argv)) => Some(("action", argv.clone())),
+            _ => None,
+        };
+        check.chain(run).collect::<Vec<_>>()
+    };
+    let sentence = |rule: &WatchRule, key: &str, argv: &[String]| {
+        let program = argv.first().filter(|program| !finds(program))?;
+        Some(format!(
+            "the watch rule {:?}: there is no program {program}, which its {key} is to run",
+            rule.name
+        ))
+    };
+    let all = declared.iter().flat_map(|rule| commands(rule).into_iter().map(move |command| (rule, command)));
+    all.filter_map(|(rule, (key, argv))| sentence(rule, key, &argv)).collect()
+}
+
 /// The paths that are kept for rules that want edits of them reverted or reported.
 pub(crate) fn guarded(rules: &[Rule]) -> BTreeSet<PathBuf> {
     rules.iter().flat_map(|rule| rule.kept.iter().cloned()).collect()

@@ -4,6 +4,7 @@
 //! written, with positions) → [`UserData`] (every value checked). docs/user-data.md is the contract.
 
 mod envelope;
+mod pillar;
 mod raw;
 mod remote;
 mod rule;
@@ -12,8 +13,9 @@ mod signer;
 mod source;
 mod validate;
 
+pub(crate) use pillar::{odd_in_pillar, rules_from_pillar};
 pub(crate) use remote::{Remote, SshAddress};
-pub(crate) use rule::{How, WatchRule, rules_from_pillar};
+pub(crate) use rule::{How, WatchRule};
 pub(crate) use schedule::{Schedule, default_splay, splay_of};
 pub(crate) use signer::Signer;
 pub(crate) use source::{App, Formula, Login, Secret, Source};

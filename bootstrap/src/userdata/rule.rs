@@ -1,17 +1,19 @@
-//! Watch rules as people write them, in user-data and in pillar under `mayfly:watch`, checked. Pure.
+//! Watch rules as people write them, checked. Pure.
 
-use super::raw::{RawRule, unknown_key};
+use super::raw::RawRule;
 use super::validate::{duration, safe_name};
-use mayfly_states::value::Value;
 use mayfly_watcher::rule::{Action, OnEdit, Rate};
+use mayfly_watcher::watch::understands;
 use std::path::{Component, PathBuf};
 use std::time::Duration;
 
-const MAX_RULES: usize = 256;
+pub(super) const MAX_RULES: usize = 256;
 const MAX_DEBOUNCE: Duration = Duration::from_secs(3600);
 const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
 const MAX_ACTIONS: u32 = 1000;
-const KEYS: &[&str] = &["name", "paths", "service", "action", "debounce", "check", "rate", "on_edit"];
+/// What a rule may say.
+pub(super) const KEYS: &[&str] =
+    &["name", "paths", "service", "action", "debounce", "check", "rate", "on_edit"];
 
 /// One rule; what was not written is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,31 +72,6 @@ pub(super) fn rule(raw: RawRule) -> Result<WatchRule, String> {
     Ok(WatchRule { name, paths, service, how })
 }
 
-/// The rules that the tree declares in pillar, under `mayfly:watch`.
-///
-/// # Errors
-/// A sentence that names the entry, since pillar has no positions left.
-pub(crate) fn rules_from_pillar(pillar: &mayfly_states::value::Map) -> Result<Vec<WatchRule>, String> {
-    let Some(watch) = pillar.get("mayfly").and_then(Value::as_map).and_then(|m| m.get("watch")) else {
-        return Ok(Vec::new());
-    };
-    let place = |index: usize, e: String| format!("pillar mayfly:watch:{index}: {e}");
-    let list = watch.as_list().ok_or("pillar mayfly:watch: must be a list of rules")?;
-    if list.len() > MAX_RULES {
-        return Err(format!("pillar mayfly:watch: more than {MAX_RULES} rules"));
-    }
-    let each = list.iter().enumerate();
-    each.map(|(index, value)| from_value(value).and_then(rule).map_err(|e| place(index, e))).collect()
-}
-
-fn from_value(value: &Value) -> Result<RawRule, String> {
-    let map = value.as_map().ok_or("must be a mapping with `paths` and `service`")?;
-    if let Some(key) = map.keys().find(|k| !KEYS.contains(&k.as_str())) {
-        return Err(unknown_key(key, KEYS));
-    }
-    serde_json::to_value(value).and_then(serde_json::from_value).map_err(|e| e.to_string())
-}
-
 fn action(text: &str) -> Result<Action, String> {
     let (verb, rest) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
     match (verb, rest.trim()) {
@@ -146,10 +123,11 @@ fn command(key: &str, line: &str) -> Result<Vec<String>, String> {
 fn watched_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let plain = path.components().all(|c| !matches!(c, Component::ParentDir));
-    match path.is_absolute() && plain && !text.contains('\0') {
-        true => Ok(path),
-        false => Err(format!("paths: {text:?} must be absolute, without `..`")),
+    if !path.is_absolute() || !plain || text.contains('\0') {
+        return Err(format!("paths: {text:?} must be absolute, without `..`"));
     }
+    understands(&path).map_err(|reason| format!("paths: {text:?}: {reason}"))?;
+    Ok(path)
 }
 
 fn default_name(service: &str, paths: &[PathBuf]) -> String {
@@ -226,22 +204,5 @@ mod tests {
         assert!(rule(about.clone()).unwrap_err().contains("is empty"));
         (about.paths, about.service, about.action) = (None, None, Some("run /bin/true".into()));
         assert!(rule(about).unwrap_err().contains("required"));
-    }
-
-    #[test]
-    fn pillar_rules_are_read_and_their_typos_named() {
-        let entry = |key: &str| {
-            let rule = mayfly_states::value::Map::from([
-                ("service".to_owned(), Value::Str("web".into())),
-                (key.to_owned(), Value::List(vec![Value::Str("/etc/web".into())])),
-            ]);
-            let watch =
-                mayfly_states::value::Map::from([("watch".to_owned(), Value::List(vec![Value::Map(rule)]))]);
-            mayfly_states::value::Map::from([("mayfly".to_owned(), Value::Map(watch))])
-        };
-        assert_eq!(rules_from_pillar(&entry("paths")).unwrap()[0].service, "web");
-        let error = rules_from_pillar(&entry("path")).unwrap_err();
-        assert_eq!(error, "pillar mayfly:watch:0: unknown key `path`; did you mean `paths`?");
-        assert_eq!(rules_from_pillar(&mayfly_states::value::Map::new()).unwrap(), vec![]);
     }
 }

@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
-        let cases: [(&str, &str, &str); 14] = [
+        let cases: [(&str, &str, &str); 15] = [
             ("role: web\n", "role: ../web\n", "user-data:2:7: role "),
             ("role: web\n", "", "user-data:1:1: `role` is required"),
             ("ref: release/1.x", "ref: --upload-pack=x", "user-data:8:8: ref "),
@@ -290,6 +290,7 @@ mod tests {
             ("'*/2 * * * * *'", "'*/2 *'", "user-data:17:11: a cron expression has 5 fields"),
             ("listen: 0.0.0.0:80", "listen: here", "user-data:19:9: listen "),
             ("supervisor: builtin", "supervisor: runit", "user-data:20:13: supervisor "),
+            ("[/etc/a]", "['/etc/[']", "user-data:22:5: paths: \"/etc/[\": error parsing glob"),
             ("service: a", "action: reload", "user-data:22:5: `service` is required"),
         ];
         for (from, to, expected) in cases {

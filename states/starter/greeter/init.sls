@@ -18,7 +18,7 @@ greeter-program:
     - source: salt://greeter/files/greeter.pl
     - mode: '0755'
 
-# No `watch` on this one: the rule in pillar (`mayfly:watch`) restarts the service, after a check.
+# No `watch` on this one: the rule `greeter-config` in pillar (below `mayfly:watch`) restarts the service, after a check.
 greeter-config:
   file.managed:
     - name: /etc/greeter/greeter.conf

@@ -6,6 +6,7 @@ worker:
 
 mayfly:
   watch:
-    - service: worker
+    worker-config:
+      service: worker
       paths:
         - /etc/worker/worker.conf

@@ -5,8 +5,10 @@
 //! the `LISTEN_FDS` protocol, so that connections made during a restart wait in the backlog and none is refused.
 
 mod decide;
+mod events;
 mod identity;
 mod keeper;
+mod keys;
 mod load;
 mod notify;
 mod output;
@@ -20,6 +22,8 @@ mod text;
 mod unit;
 
 pub(crate) use unit::signal_named;
+
+pub use events::{Ended, Ends, Event, Listener, Next};
 
 use super::{Error, Status, Supervisor, valid_name};
 use keeper::{Ask, Handle, House};
@@ -35,7 +39,7 @@ pub use text::UnitError;
 const NAME: &str = "builtin";
 
 /// Where the built-in supervisor finds and leaves things.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Prefix of the unit directories, of `/run` and `/var/lib`; `/` but in tests.
     pub root: PathBuf,
@@ -43,12 +47,24 @@ pub struct Options {
     pub log_dir: PathBuf,
     /// Bytes after which a log is cut, the part before being kept as `NAME.log.1`.
     pub log_cap: u64,
+    /// Who is told of ends that nobody asked for; nobody, unless one is given.
+    pub listener: Arc<dyn Listener>,
 }
 
 impl Options {
     /// The usual places below a root: logs in `var/log/mayfly`, of 10 MiB each.
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), log_dir: root.join("var/log/mayfly"), log_cap: 10 << 20 }
+        Self {
+            root: root.to_owned(),
+            log_dir: root.join("var/log/mayfly"),
+            log_cap: 10 << 20,
+            listener: Arc::new(|_: &Event| {}),
+        }
+    }
+
+    /// The same, heard by this one.
+    pub fn heard_by(self, listener: Arc<dyn Listener>) -> Self {
+        Self { listener, ..self }
     }
 }
 
@@ -104,6 +120,7 @@ impl Builtin {
             records: Records { directory: options.root.join("run/mayfly/services") },
             notify_dir: options.root.join("run/mayfly/notify"),
             root: options.root,
+            listener: options.listener,
         };
         let builtin = Self { house: Arc::new(house), keepers: Mutex::new(BTreeMap::new()) };
         for service in builtin.house.records.services() {
@@ -234,6 +251,11 @@ impl Supervisor for Builtin {
         let units = &self.house.units;
         let done = if enabled { units.enable(service, &unit) } else { units.disable(service, &unit) };
         done.map_err(|e| failed(e.to_string()))
+    }
+
+    fn ends(&self, service: &str) -> Option<Ends> {
+        let keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        keepers.get(service).map(|handle| handle.ends())
     }
 
     fn shutdown(&self) -> Result<(), Error> {

@@ -1,18 +1,21 @@
 //! Hears the watcher: its events go to the console and on the board, and what commands said loses what was decrypted first.
 
 use super::put_back::listed;
+use super::words::{self, Now};
 use crate::run::Resident;
 use crate::run::board::{Board, epoch};
 use crate::run::console::say;
 use crate::run::revert::Edits;
 use crate::run::status::Restart;
 use mayfly_states::secrets::Secrets;
+use mayfly_watcher::rule::Action;
 use mayfly_watcher::watch::{Event, Listener};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// See the module.
 pub(super) struct Hearer {
-    board: Arc<Board>,
+    pub(super) board: Arc<Board>,
     edits: Arc<Edits>,
     /// Of all trees so far: a rule of the last one may still be told of.
     secrets: Mutex<Secrets>,
@@ -31,7 +34,7 @@ impl Hearer {
 
 impl Listener for Hearer {
     fn event(&self, event: &Event) {
-        heard(&self.board, &self.edits, event);
+        self.heard(event);
     }
 
     fn hide(&self, text: &str) -> String {
@@ -39,45 +42,49 @@ impl Listener for Hearer {
     }
 }
 
-fn heard(board: &Board, edits: &Edits, event: &Event) {
-    match event {
-        Event::Restarted { service, path, action, .. } => {
-            say(format!("{action} {service}: {} changed", path.display()));
-            board.note(|status| {
-                status.totals.watch_restarts += 1;
-                let cause = path.display().to_string();
-                status.add_restart(Restart {
-                    at: epoch(),
-                    service: service.clone(),
-                    action: action.to_string(),
-                    cause,
-                });
-            });
+impl Hearer {
+    fn heard(&self, event: &Event) {
+        match event {
+            Event::Restarted { service, path, action, .. } => self.acted(action, service, path),
+            Event::CheckFailed { service, path, reason, .. } => {
+                say(words::refused(service, path, reason));
+                self.board.note(|status| status.totals.checks_failed += 1);
+            }
+            Event::ActionFailed { service, path, action, reason, .. } => {
+                let now = self.now(service);
+                say(words::failed(action, service, path, &self.hide(reason), &now));
+                self.board.note(|status| status.totals.actions_failed += 1);
+            }
+            Event::Held { service, rule, path, wait } => {
+                say(words::held(service, rule, path, wait.as_secs_f64()));
+            }
+            Event::Edited { service, paths, revert: false, .. } => {
+                say(words::edited(service, &listed(paths)));
+            }
+            Event::Edited { paths, revert: true, .. } => {
+                say(format!("{} edited by hand, to be put back", listed(paths)));
+                self.edits.note(paths);
+            }
+            Event::Degraded { reason } => say(format!("watching: {reason}")),
         }
-        Event::CheckFailed { service, path, reason, .. } => {
-            say(format!(
-                "{} changed but the check fails, {service} is kept as it runs: {reason}",
-                path.display()
-            ));
-            board.note(|status| status.totals.checks_failed += 1);
+    }
+
+    fn acted(&self, action: &Action, service: &str, path: &Path) {
+        say(self.hide(&words::acted(action, service, path)));
+        let (at, service, cause) = (epoch(), service.to_owned(), path.display().to_string());
+        let action = self.hide(&action.to_string());
+        self.board.note(|status| {
+            status.totals.watch_restarts += 1;
+            status.add_restart(Restart { at, service, action, cause, times: None });
+        });
+    }
+
+    fn now(&self, service: &str) -> Now {
+        let seen = self.board.look_at(service).filter(|_| !service.is_empty());
+        match seen {
+            Some(seen) if seen.state == "running" => Now::Runs,
+            Some(seen) if seen.state == "stopped" => Now::Down(seen.next_try.map(|at| at - epoch())),
+            _ => Now::Unknown,
         }
-        Event::ActionFailed { service, path, reason, .. } => {
-            say(format!("{} changed but {service} could not be told: {reason}", path.display()));
-        }
-        Event::Held { service, path, wait, .. } => {
-            let wait = wait.as_secs_f64().ceil();
-            say(format!(
-                "{} changed, {service} has to wait {wait}s for it by the rule's rate",
-                path.display()
-            ));
-        }
-        Event::Edited { service, paths, revert: false, .. } => {
-            say(format!("{} edited by hand, {service} is kept as it runs", listed(paths)));
-        }
-        Event::Edited { paths, revert: true, .. } => {
-            say(format!("{} edited by hand, to be put back", listed(paths)));
-            edits.note(paths);
-        }
-        Event::Degraded { reason } => say(format!("watching: {reason}")),
     }
 }

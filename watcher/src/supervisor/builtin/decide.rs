@@ -38,7 +38,7 @@ impl std::fmt::Display for Ended {
 }
 
 /// A run at least this long is no part of a crash loop.
-const STEADY: Duration = Duration::from_secs(10);
+pub(crate) const STEADY: Duration = Duration::from_secs(10);
 
 /// How many failures in a row this end makes, after a run of this length.
 pub(crate) fn failures(before: u32, ran: Duration) -> u32 {

@@ -8,15 +8,16 @@ mod ends;
 mod process;
 mod ready;
 
-use super::decide::Ended;
+use super::decide::{Ended, STEADY};
+use super::events::{self, Ends, Event, Listener};
 use super::load::{Loaded, Units};
 use super::output::Logs;
 use super::prepare::{Setting, setting};
 use super::record::{Identified, Records};
 use super::sockets::Held;
-use super::unit::{Command, Kind};
+use super::unit::{Command, Kind, Output};
 use crate::supervisor::{Error, Status};
-use ends::Life;
+use ends::{Life, could_not_start};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use process::Waited;
@@ -34,13 +35,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a keeper needs to know of its supervisor.
-#[derive(Debug)]
 pub(crate) struct House {
     pub(crate) root: PathBuf,
     pub(crate) units: Units,
     pub(crate) logs: Logs,
     pub(crate) notify_dir: PathBuf,
     pub(crate) records: Records,
+    pub(crate) listener: Arc<dyn Listener>,
 }
 
 /// What others may ask, each with where the answer goes.
@@ -70,6 +71,14 @@ pub(crate) struct Seen {
     pub(crate) pid: Option<u32>,
     pub(crate) starts: u64,
     pub(crate) last_end: Option<String>,
+    /// Ends in a row that nobody asked for, before the running process or up to now.
+    pub(crate) failures: u32,
+    /// When the running process was started.
+    pub(crate) since: Option<Instant>,
+    /// Such an end, since which it is down.
+    pub(crate) down: Option<events::Ended>,
+    /// When it is started again.
+    pub(crate) next: Option<Instant>,
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
@@ -118,6 +127,8 @@ struct Keeper {
     fleeting: Vec<PathBuf>,
     /// What the record says.
     kept: Option<Kept>,
+    /// Where the process complains, and how long its log was before.
+    complaints: (Output, u64),
     /// The process has sockets of ours that could not be taken back: nobody can have them anew before it has ended.
     holds_ours: bool,
 }
@@ -148,6 +159,7 @@ impl Handle {
             ready_on: None,
             fleeting: vec![],
             kept: None,
+            complaints: (Output::Log, 0),
             holds_ours: false,
         };
         keeper.adopt();
@@ -177,6 +189,18 @@ impl Handle {
     /// Where the service stands.
     pub(crate) fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How it has ended so far.
+    pub(crate) fn ends(&self) -> Ends {
+        let seen = self.seen();
+        let is_steady = seen.since.is_some_and(|since| since.elapsed() >= STEADY);
+        Ends {
+            last: seen.last_end,
+            failures: if is_steady { 0 } else { seen.failures },
+            down: seen.down.filter(|_| !seen.running),
+            next_try: seen.next.map(|next| next.saturating_duration_since(Instant::now())),
+        }
     }
 
     /// The same for the supervisor's trait.
@@ -274,6 +298,17 @@ impl Keeper {
             State::Backoff { .. } => ("backoff", false, None),
         };
         seen.addresses = self.held.addresses();
+        (seen.since, seen.next) = (None, None);
+        match &self.state {
+            State::Running(process) => {
+                (seen.since, seen.failures) = (Some(process.since), process.failures);
+            }
+            State::Backoff { until, .. } => seen.next = Some(*until),
+            State::Done | State::Stopped => {}
+        }
+        if let Some(down) = &seen.down {
+            seen.failures = down.times;
+        }
     }
 
     fn pid(&self) -> Option<Pid> {
@@ -288,9 +323,11 @@ impl Keeper {
     fn resolve(&mut self, verb: &'static str) -> Result<(Setting, Held, String), Error> {
         let unknown = || Error::Unknown { supervisor: NAME, service: self.service.clone() };
         let Loaded { service, sockets } = self.house.units.load(&self.service)?.ok_or_else(unknown)?;
-        if self.noted != service.notes {
-            service.notes.iter().for_each(|note| tracing::warn!(service = self.service, "{note}"));
-            self.noted.clone_from(&service.notes);
+        let of_sockets = sockets.iter().flat_map(|sockets| &sockets.notes);
+        let notes: Vec<String> = service.notes.iter().chain(of_sockets).cloned().collect();
+        if self.noted != notes {
+            self.noted.clone_from(&notes);
+            self.house.listener.event(&Event::Noted { service: self.service.clone(), notes });
         }
         let setting = setting(&self.service, &service, &self.house.root, &self.house.logs);
         let setting = setting.map_err(|e| self.failed(verb, e))?;
@@ -338,14 +375,19 @@ impl Keeper {
         failures: u32,
     ) -> Result<(), Error> {
         self.state = State::Stopped;
+        self.complaints = (setting.service.complaints().clone(), self.house.logs.length(&self.service));
         let (kind, remain) = (setting.service.kind, setting.service.remain);
         let life = Life::of(&setting.service);
         let result = self.launch(verb, setting, fd_name, failures);
         match (&result, kind) {
             (Ok(()), Kind::Oneshot) if remain => self.state = State::Done,
-            (Err(_), _) if verb != "start" || failures > 0 => {
-                // It was meant to run and does not: keep trying as the policy says.
-                self.back_off(life, Ended::Exited(1), failures.saturating_add(1));
+            (Err(error), _) if verb != "start" || failures > 0 => {
+                // It was meant to run and does not: keep trying as the policy says. Who asked for a restart is told so.
+                let how = could_not_start(error);
+                let ended = self.back_off(life, Ended::Exited(1), &how, failures.saturating_add(1));
+                if verb == "start" {
+                    self.tell(ended);
+                }
             }
             _ => {}
         }
@@ -379,6 +421,7 @@ impl Keeper {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).starts += 1;
         let life = Life::of(&setting.service);
         self.state = State::Running(Process { pid, identity, since: Instant::now(), failures, life });
+        self.forgive();
         self.settle();
         self.await_ready(verb, pid, setting, Instant::now() + timeout)
     }

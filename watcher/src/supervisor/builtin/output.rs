@@ -6,8 +6,12 @@
 use super::place;
 use super::unit::Output;
 use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// So much of a log's end is read for its last line.
+const MAX_END: u64 = 16 << 10;
 
 /// The log files of services. A service writes to its file by itself (appending), so that it can outlive us; we cut the
 /// file when it has grown over the cap and keep the part before as `NAME.log.1`.
@@ -21,6 +25,30 @@ impl Logs {
     /// The service's log file.
     pub(crate) fn path(&self, service: &str) -> PathBuf {
         self.directory.join(format!("{service}.log"))
+    }
+
+    /// How long the service's log is now.
+    pub(crate) fn length(&self, service: &str) -> u64 {
+        self.path(service).metadata().map_or(0, |m| m.len())
+    }
+
+    /// The end of what the log holds from there on: whole lines, some thousand bytes at most.
+    pub(crate) fn end(&self, service: &str, from: u64) -> Option<String> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(self.path(service))
+            .ok()?;
+        let length = file.metadata().ok()?.len();
+        // One that was cut meanwhile holds what this run said alone.
+        let from = if from > length { 0 } else { from };
+        let start = from.max(length.saturating_sub(MAX_END));
+        file.seek(SeekFrom::Start(start)).ok()?;
+        let mut bytes = Vec::new();
+        file.take(MAX_END).read_to_end(&mut bytes).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let whole = if start > from { text.split_once('\n')?.1 } else { &text };
+        Some(whole.to_owned())
     }
 
     /// The file that an output goes to; `None` is our own output.

@@ -1,7 +1,8 @@
 //! What a `.socket` file means: the stated subset of systemd.socket(5), as data. Pure.
 
+use super::keys::note;
 use super::text::{Directive, Specifiers, UnitError};
-use super::unit::{boolean, note, octal};
+use super::unit::{boolean, octal};
 use std::path::PathBuf;
 
 /// One `ListenStream=`.
@@ -41,7 +42,7 @@ impl Sockets {
         };
         for directive in all {
             if !sockets.take(directive, with)? {
-                sockets.notes.extend(note(directive));
+                sockets.notes.extend(note(directive)?);
             }
         }
         Ok(sockets)

@@ -1,5 +1,6 @@
 //! What a unit file means: the stated subset of systemd.service(5), as data. Pure.
 
+use super::keys::note;
 use super::text::{Directive, Specifiers, UnitError, is_variable, span, words};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +26,19 @@ pub(crate) enum Restart {
     Always,
 }
 
+impl Restart {
+    /// As a unit says it; nothing for `no`, which it need not say.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::No => "",
+            Self::OnSuccess => "on-success",
+            Self::OnFailure => "on-failure",
+            Self::OnAbnormal => "on-abnormal",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// Who is signalled at a stop (`KillMode=`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KillMode {
@@ -37,9 +51,10 @@ pub(crate) enum KillMode {
 }
 
 /// Where output goes (`StandardOutput=`, `StandardError=`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Output {
     /// The service's own log file (`journal`, `syslog`, `kmsg`, and the default).
+    #[default]
     Log,
     /// The supervisor's own output.
     Inherit,
@@ -126,22 +141,6 @@ pub(crate) struct Service {
     pub(crate) notes: Vec<String>,
 }
 
-/// Keys that change nothing here and are no reason for a note.
-const SILENT: [&str; 12] = [
-    "Description",
-    "Documentation",
-    "After",
-    "Before",
-    "Wants",
-    "Requires",
-    "DefaultDependencies",
-    "PartOf",
-    "Conflicts",
-    "SyslogIdentifier",
-    "Also",
-    "BindsTo",
-];
-
 const RESTART_CAP: Duration = Duration::from_secs(30);
 
 impl Service {
@@ -150,7 +149,7 @@ impl Service {
         let mut service = Self::empty();
         for directive in all {
             if !service.take(directive, with)? {
-                service.notes.extend(note(directive));
+                service.notes.extend(note(directive)?);
             }
         }
         service.validate(all)?;
@@ -195,6 +194,11 @@ impl Service {
     /// The directories that live as long as the service.
     pub(crate) fn fleeting(&self, root: &Path) -> Vec<PathBuf> {
         self.directories.iter().filter(|d| d.fleeting).map(|d| root.join(&d.path)).collect()
+    }
+
+    /// Where its complaints go.
+    pub(crate) fn complaints(&self) -> &Output {
+        self.stderr.as_ref().unwrap_or(&self.stdout)
     }
 
     /// Take one directive; false when it is none of ours.
@@ -356,20 +360,6 @@ impl Service {
         }
         Ok(())
     }
-}
-
-/// A sentence about a directive that is read and not done.
-pub(super) fn note(d: &Directive) -> Option<String> {
-    if SILENT.contains(&d.key.as_str()) || d.section.starts_with("X-") || d.key.starts_with("X-") {
-        return None;
-    }
-    Some(format!(
-        "{}:{}: {}= in [{}] is ignored by the built-in supervisor",
-        d.file.display(),
-        d.line,
-        d.key,
-        d.section
-    ))
 }
 
 fn ready_port(d: &Directive, with: &Specifiers) -> Result<Ready, UnitError> {

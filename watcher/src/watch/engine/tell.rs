@@ -90,7 +90,9 @@ impl Engine {
             *counter += 1;
             status.last_failure = Some(failure.clone());
         }
-        let Some(member) = acts.first().and_then(|act| act.members.first()) else { return };
+        let Some((act, member)) = acts.first().and_then(|act| Some((act, act.members.first()?))) else {
+            return;
+        };
         if !first_time {
             return;
         }
@@ -98,7 +100,7 @@ impl Engine {
         let (service, rule, path) = (job.service.clone(), member.rule.clone(), member.path.clone());
         self.listener.event(&match what {
             "check" => Event::CheckFailed { service, rule, path, reason },
-            _ => Event::ActionFailed { service, rule, path, reason },
+            _ => Event::ActionFailed { service, rule, path, action: act.action.clone(), reason },
         });
     }
 

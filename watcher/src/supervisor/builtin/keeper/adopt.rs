@@ -44,6 +44,8 @@ impl Keeper {
         let pid = nix::unistd::Pid::from_raw(process.pid);
         self.await_end_of(process);
         tracing::info!(service = self.service, "process {pid} runs already and is kept");
+        let output = unit.as_ref().map(|unit| unit.complaints().clone()).unwrap_or_default();
+        self.complaints = (output, self.house.logs.length(&self.service));
         let life = unit.as_ref().map_or_else(Life::default, Life::of);
         self.state =
             State::Running(Process { pid, identity: process, since: Instant::now(), failures: 0, life });

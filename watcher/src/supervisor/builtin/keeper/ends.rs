@@ -3,13 +3,15 @@
 // Effects: signals and reaps processes, reads the clock.
 #![allow(clippy::disallowed_methods)]
 
-use super::{Keeper, LONGEST, Process, State};
+use super::{Ask, Keeper, LONGEST, Message, Process, State};
 use crate::supervisor::Error;
 use crate::supervisor::builtin::decide::{Ended, delay, failures};
-use crate::supervisor::builtin::unit::{KillMode, Restart, Service};
+use crate::supervisor::builtin::events::{Ended as Fallen, Event, Next, last_line};
+use crate::supervisor::builtin::unit::{KillMode, Output, Restart, Service};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// How a process ends, and what follows: what the unit said when it was started.
@@ -53,6 +55,7 @@ impl Default for Life {
 impl Keeper {
     /// Stop the process if there is one; the sockets stay.
     pub(super) fn end(&mut self, verb: &'static str) -> Result<(), Error> {
+        self.forgive();
         let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else {
             return Ok(());
         };
@@ -103,7 +106,8 @@ impl Keeper {
             self.finish_group(pid, life.timeout_stop.unwrap_or(LONGEST));
         }
         let in_a_row = failures(process.failures, process.since.elapsed());
-        self.back_off(life, how, in_a_row);
+        let ended = self.back_off(life, how, &how.to_string(), in_a_row);
+        self.tell(ended);
     }
 
     /// A process may have ended a moment ago, with the message still on its way.
@@ -120,10 +124,46 @@ impl Keeper {
         }
     }
 
-    pub(super) fn back_off(&mut self, life: Life, how: Ended, failures: u32) {
-        if let Some(pause) = delay(life.restart, how, failures, life.restart_sec, life.restart_max) {
+    /// It is down: until it is started again, if the policy says so.
+    pub(super) fn back_off(&mut self, life: Life, how: Ended, words: &str, times: u32) -> Fallen {
+        let pause = delay(life.restart, how, times, life.restart_sec, life.restart_max);
+        if let Some(pause) = pause {
             tracing::info!(service = self.service, "starting again in {pause:?}");
-            self.state = State::Backoff { until: Instant::now() + pause, failures };
+            self.state = State::Backoff { until: Instant::now() + pause, failures: times };
+        }
+        self.fall(words, times, pause.map_or(Next::Never(life.restart.name()), Next::Again))
+    }
+
+    /// Show that it is down, how it came to be and what follows.
+    fn fall(&mut self, how: &str, times: u32, next: Next) -> Fallen {
+        let hide = |text: &str| self.house.listener.hide(text);
+        let (output, from) = &self.complaints;
+        let (log, said) = match output {
+            Output::Log => {
+                let said = self.house.logs.end(&self.service, *from);
+                (Some(self.house.logs.path(&self.service)), said.and_then(|said| last_line(&hide(&said))))
+            }
+            // These belong to others, who may have put a link to anything there.
+            Output::Append(path) | Output::Truncate(path) => {
+                (Some(self.house.root.join(path.strip_prefix("/").unwrap_or(path))), None)
+            }
+            Output::Inherit | Output::Null => (None, None),
+        };
+        let ended = Fallen { service: self.service.clone(), how: hide(how), times, next, log, said };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).down = Some(ended.clone());
+        self.show();
+        ended
+    }
+
+    /// It runs, or was stopped on purpose: what it had ended with before is past.
+    pub(super) fn forgive(&self) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).down = None;
+    }
+
+    /// Unless a stop was asked for meanwhile: then nobody wants to know.
+    pub(super) fn tell(&self, ended: Fallen) {
+        if !self.later.iter().any(|m| matches!(m, Message::Ask(Ask::Stop, _))) {
+            self.house.listener.event(&Event::Ended(ended));
         }
     }
 
@@ -132,14 +172,26 @@ impl Keeper {
         if Instant::now() < until {
             return;
         }
-        if let Err(error) = self.start("start", failures) {
-            tracing::warn!(service = self.service, "{error}");
-            if matches!(self.state, State::Backoff { until, .. } if until <= Instant::now()) {
-                // The unit or its sockets cannot be used now; look again later.
-                let (pause, failures) =
-                    (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
-                self.state = State::Backoff { until: Instant::now() + pause, failures };
-            }
+        let down = self.seen.lock().unwrap_or_else(PoisonError::into_inner).down.clone();
+        let Err(error) = self.start("start", failures) else {
+            let after = down.map(|down| down.how).unwrap_or_default();
+            return self.house.listener.event(&Event::StartedAgain { service: self.service.clone(), after });
+        };
+        tracing::warn!(service = self.service, "{error}");
+        if matches!(self.state, State::Backoff { until, .. } if until <= Instant::now()) {
+            // The unit or its sockets cannot be used now; look again later.
+            let (pause, failures) = (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
+            self.state = State::Backoff { until: Instant::now() + pause, failures };
+            let ended = self.fall(&could_not_start(&error), failures, Next::Again(pause));
+            self.tell(ended);
         }
+    }
+}
+
+/// What a failed start is called when it is told as an end.
+pub(super) fn could_not_start(error: &Error) -> String {
+    match error {
+        Error::Failed { reason, .. } => format!("could not be started: {reason}"),
+        other => format!("could not be started: {other}"),
     }
 }
