@@ -5,26 +5,28 @@
 
 mod adopt;
 mod ends;
+mod handle;
 mod process;
 mod ready;
 
-use super::decide::{Ended, STEADY};
-use super::events::{self, Ends, Event, Listener};
+use super::decide::Ended;
+use super::events::{self, Event, Listener};
 use super::load::{Loaded, Units};
 use super::output::Logs;
 use super::prepare::{Setting, setting};
 use super::record::{Identified, Records};
 use super::sockets::Held;
 use super::unit::{Command, Kind, Output};
-use crate::supervisor::{Error, Status};
+use crate::supervisor::Error;
 use ends::{Life, could_not_start};
+pub(crate) use handle::Handle;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use process::Waited;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,13 +84,6 @@ pub(crate) struct Seen {
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
-/// The way to a keeper.
-pub(crate) struct Handle {
-    messages: Sender<Message>,
-    seen: Arc<Mutex<Seen>>,
-    service: String,
-}
-
 enum State {
     Stopped,
     Running(Process),
@@ -139,81 +134,6 @@ enum Kept {
     Nothing,
     Done,
     Running(Identified, u64),
-}
-
-impl Handle {
-    /// Start keeping a service (not yet the service): as it is, when it outlived a supervisor before us.
-    pub(crate) fn new(service: &str, house: Arc<House>) -> std::io::Result<Self> {
-        let (messages, inbox) = channel();
-        let seen = Arc::new(Mutex::new(Seen { state: "stopped", ..Seen::default() }));
-        let mut keeper = Keeper {
-            service: service.to_owned(),
-            house,
-            inbox,
-            to_self: messages.clone(),
-            later: VecDeque::new(),
-            state: State::Stopped,
-            held: Held::default(),
-            seen: seen.clone(),
-            noted: vec![],
-            ready_on: None,
-            fleeting: vec![],
-            kept: None,
-            complaints: (Output::Log, 0),
-            holds_ours: false,
-        };
-        keeper.adopt();
-        keeper.show();
-        std::thread::Builder::new().name(format!("keep {service}")).spawn(move || keeper.live())?;
-        Ok(Self { messages, seen, service: service.to_owned() })
-    }
-
-    /// Ask and wait for the answer.
-    pub(crate) fn ask(&self, ask: Ask) -> Result<(), Error> {
-        let gone = || Error::Failed {
-            supervisor: NAME,
-            service: self.service.clone(),
-            verb: "serve",
-            reason: "its keeper has ended".into(),
-        };
-        self.send(ask).recv().unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Ask without waiting.
-    pub(crate) fn send(&self, ask: Ask) -> Receiver<Result<(), Error>> {
-        let (answer, answered) = channel();
-        let _ = self.messages.send(Message::Ask(ask, answer));
-        answered
-    }
-
-    /// Where the service stands.
-    pub(crate) fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// How it has ended so far.
-    pub(crate) fn ends(&self) -> Ends {
-        let seen = self.seen();
-        let is_steady = seen.since.is_some_and(|since| since.elapsed() >= STEADY);
-        Ends {
-            last: seen.last_end,
-            failures: if is_steady { 0 } else { seen.failures },
-            down: seen.down.filter(|_| !seen.running),
-            next_try: seen.next.map(|next| next.saturating_duration_since(Instant::now())),
-        }
-    }
-
-    /// The same for the supervisor's trait.
-    pub(crate) fn status(&self) -> Status {
-        let seen = self.seen();
-        if seen.running { Status::Running(seen.pid) } else { Status::Stopped }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        let _ = self.messages.send(Message::Detach);
-    }
 }
 
 impl Keeper {
