@@ -28,17 +28,17 @@ use cli::{Cli, Command};
 use exit::Exit;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// A compile is mostly small, short-lived values, made on a thread of its own: glibc grows such a thread's heap page by page.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("MAYFLY_LOG"))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    log_details();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(help) => {
@@ -54,6 +54,21 @@ fn main() -> ExitCode {
         Command::Seal(args) => seal::by_hand(&args),
     };
     ended.unwrap_or_else(refused).into()
+}
+
+/// Details for people who ask: `MAYFLY_LOG=debug`, or levels by module (`mayfly_boot=debug,hyper=info`); else errors alone.
+fn log_details() {
+    let asked = std::env::var("MAYFLY_LOG").unwrap_or_default();
+    let targets = match asked.parse::<Targets>() {
+        Ok(targets) if !asked.is_empty() => targets,
+        Ok(_) => Targets::new().with_default(LevelFilter::ERROR),
+        Err(error) => {
+            say::warn(format_args!("mayfly-boot: MAYFLY_LOG={asked} is not understood: {error}"));
+            Targets::new().with_default(LevelFilter::ERROR)
+        }
+    };
+    let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines).with(targets).init();
 }
 
 /// Arguments, files or output that cannot be used.

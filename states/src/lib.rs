@@ -17,6 +17,7 @@
 
 pub mod compile;
 pub mod decrypt;
+mod edits;
 pub mod engine;
 pub mod error;
 pub mod execution;

@@ -2,16 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use similar::{DiffOp, TextDiff};
+use similar::DiffOp;
 
+use crate::edits::edits;
 use crate::error::{Error, Fault};
 use crate::low::Origin;
-
-/// Comparing two very different texts is given up after this long; the lines are then those of the rendered text.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The files whose text a template changed.
 #[derive(Debug, Clone, Default)]
@@ -125,10 +122,9 @@ impl<'d> Deserialize<'d> for Lines {
 /// For each line of the rendered text the line of the template that it came from, or the one that made it.
 fn compare(written: &str, rendered: &str) -> Vec<Found> {
     let (old, new): (Vec<&str>, Vec<&str>) = (written.lines().collect(), rendered.lines().collect());
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_slices(&old, &new);
     let makers = Makers::of(&old);
     let mut all = Vec::with_capacity(new.len());
-    for op in diff.ops() {
+    for op in edits(&old, &new) {
         let same = matches!(op, DiffOp::Equal { .. });
         let range = op.old_range();
         // What a template adds is made by the line before, where it replaces none.

@@ -10,7 +10,8 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use super::{Command, CommandError, Host, Output, Program};
 use crate::modules::accounts::{self, Account};
@@ -23,6 +24,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the cancel flag is looked at.
 const TICK: Duration = Duration::from_millis(200);
+/// How often a process is looked at where the kernel has no pidfd (before 5.3), beside the end of its output.
+const LOOK: Duration = Duration::from_millis(5);
 /// What a pipe takes without a reader.
 const PIPE: usize = 64 * 1024;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -186,7 +189,7 @@ fn before_exec(built: &mut std::process::Command, identity: Option<Identity>, um
 /// A started command, the two ends of its pipes and when it must be over.
 struct Running {
     child: Child,
-    pidfd: OwnedFd,
+    pidfd: Option<OwnedFd>,
     program: String,
     limit: Duration,
     pipes: [Pipe; 2],
@@ -261,8 +264,12 @@ impl Running {
         }
     }
 
-    fn ends(child: &mut Child, merged: Option<OwnedFd>) -> io::Result<(OwnedFd, [Pipe; 2])> {
-        let pidfd = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    fn ends(child: &mut Child, merged: Option<OwnedFd>) -> io::Result<(Option<OwnedFd>, [Pipe; 2])> {
+        let pidfd = match rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
+            // An old kernel, or an old container's filter in front of a new one.
+            Err(Errno::NOSYS | Errno::PERM) => None,
+            opened => Some(opened?),
+        };
         if let Some(both) = merged {
             return Ok((pidfd, [Pipe::new(both)?, Pipe { fd: None, kept: Vec::new() }]));
         }
@@ -309,10 +316,13 @@ impl Running {
 
     /// Wait for output or, when asked, the end of the process; whether it has ended.
     fn poll(&mut self, at_most: Duration, process_too: bool) -> io::Result<bool> {
-        let ended = {
+        let unseen = process_too && self.pidfd.is_none();
+        let at_most = if unseen { at_most.min(LOOK) } else { at_most };
+        let mut ended = {
             let pipes: Vec<BorrowedFd<'_>> =
                 self.pipes.iter().filter_map(|p| p.fd.as_ref().map(AsFd::as_fd)).collect();
-            let process = process_too.then(|| self.pidfd.as_fd());
+            let process = self.pidfd.as_ref().filter(|_| process_too).map(AsFd::as_fd);
+            let watched = process.is_some();
             let mut fds: Vec<PollFd<'_>> =
                 process.into_iter().chain(pipes).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
             let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
@@ -320,12 +330,21 @@ impl Running {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(e) => return Err(e.into()),
             }
-            process_too && fds.first().and_then(PollFd::any).unwrap_or(false)
+            watched && fds.first().and_then(PollFd::any).unwrap_or(false)
         };
+        if unseen {
+            ended = self.has_ended()?;
+        }
         for pipe in &mut self.pipes {
             pipe.drain()?;
         }
         Ok(ended)
+    }
+
+    /// Whether the process has ended; it is not reaped, so that its id stays ours.
+    fn has_ended(&self) -> io::Result<bool> {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        Ok(rustix::process::waitid(WaitId::Pid(Pid::from_child(&self.child)), look)?.is_some())
     }
 
     /// Take the rest of the output, without waiting for children that keep the pipes.
@@ -344,7 +363,7 @@ impl Running {
     /// Terminate the group, wait a little, kill it.
     fn kill_group(&mut self) -> io::Result<()> {
         let group = Pid::from_child(&self.child);
-        let gone = |r: rustix::io::Result<()>| matches!(r, Err(rustix::io::Errno::SRCH));
+        let gone = |r: rustix::io::Result<()>| matches!(r, Err(Errno::SRCH));
         if gone(rustix::process::kill_process_group(group, Signal::TERM)) {
             return Ok(());
         }
@@ -394,6 +413,33 @@ mod tests {
         let host = Machine::new(Arc::new(NoServices));
         let command = Command { timeout: Duration::MAX, ..Command::argv(["true"]) };
         assert_eq!(run(&command, &host).unwrap().code, 0);
+    }
+
+    /// Runs a script where the kernel knows no `pidfd_open`, as before Linux 5.3.
+    fn without_pidfd(script: &str, timeout: Duration) -> Result<Output, CommandError> {
+        use seccompiler::{SeccompAction, SeccompFilter};
+        let unknown = [(libc::SYS_pidfd_open, Vec::new())].into();
+        let refused = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+        let here = std::env::consts::ARCH.try_into().unwrap();
+        let filter = SeccompFilter::new(unknown, SeccompAction::Allow, refused, here).unwrap();
+        let program: seccompiler::BpfProgram = filter.try_into().unwrap();
+        let command = Command { timeout, ..Command::argv(["sh", "-c", script]) };
+        std::thread::spawn(move || {
+            seccompiler::apply_filter(&program).unwrap();
+            run(&command, &Machine::new(Arc::new(NoServices)))
+        })
+        .join()
+        .unwrap()
+    }
+
+    #[test]
+    fn without_a_pidfd_a_command_is_awaited_and_its_time_is_kept() {
+        let minute = Duration::from_secs(60);
+        let said = without_pidfd("echo said; exit 3", minute).unwrap();
+        assert_eq!((said.code, said.stdout.as_slice()), (3, b"said\n".as_slice()));
+        assert_eq!(without_pidfd("exec >&- 2>&-; sleep 0.05; exit 4", minute).unwrap().code, 4);
+        let late = without_pidfd("sleep 100", Duration::from_millis(50));
+        assert!(matches!(late, Err(CommandError::TimedOut { .. })));
     }
 
     #[test]

@@ -1,17 +1,12 @@
 //! The difference between two contents, for people to read.
 
-use std::time::Duration;
-
-use similar::TextDiff;
-
+use crate::edits::unified;
 use crate::fsys::Content;
 
 /// Contents beyond this are compared by hash and not shown.
 pub(crate) const KEEP: usize = 1 << 20;
 /// A longer diff is cut.
 const SHOWN: usize = 64 * 1024;
-/// Two contents that are very unlike get a coarser diff rather than a long wait.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A unified diff, or a sentence where one would not be readable.
 pub(crate) fn describe(old: &Content, new: &Content) -> String {
@@ -25,11 +20,6 @@ pub(crate) fn describe(old: &Content, new: &Content) -> String {
         return format!("binary content differs: {} bytes, now {} bytes", old.len(), new.len());
     }
     cut(unified(a, b))
-}
-
-fn unified(a: &str, b: &str) -> String {
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(a, b);
-    diff.unified_diff().context_radius(3).header("", "").to_string()
 }
 
 fn cut(mut diff: String) -> String {

@@ -291,7 +291,7 @@ unsafe fn write_digits(place: *mut libc::c_char, number: u32) {
         length += 1;
     }
     for (offset, digit) in digits[..length].iter().rev().enumerate() {
-        // SAFETY: at most ten bytes, which the caller has.
-        unsafe { *place.add(offset) = digit.cast_signed() };
+        // SAFETY: at most ten bytes, which the caller has; a character of C is signed here and unsigned there.
+        unsafe { place.add(offset).cast::<u8>().write(*digit) };
     }
 }
