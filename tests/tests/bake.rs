@@ -304,9 +304,8 @@ fn an_interrupt_just_after_the_launch_leaves_no_builder() {
     let cloud = Cloud::start();
     cloud.write_spec("");
     cloud.configure(r#"{"delays": {"visible_ms": 3000}}"#);
-    let child = cloud.mayfly(&["--output", "json", "bake", "--role", "web"]);
-    let mut child =
-        { child }.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut bake = cloud.mayfly(&["--output", "json", "bake", "--role", "web"]);
+    let child = bake.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait::until("the launch", Duration::from_secs(60), || {
         let calls = cloud.calls();
         if calls.iter().any(|call| call.action == "ec2:RunInstances") { Ok(()) } else { Err(calls.len()) }
