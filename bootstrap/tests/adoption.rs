@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::Stage;
@@ -53,7 +53,7 @@ fn a_service_runs_on_when_the_program_is_killed_and_is_watched_by_the_next() {
 fn copied(stage: &Stage) -> (PathBuf, Boot) {
     stage.repo.push("first");
     let program = stage.dir.path().join("mayfly-boot");
-    fs::copy(REAL, &program).unwrap();
+    install(Path::new(REAL), &program);
     let mut boot = Boot::start_program(&program, &stage.root(), &stage.imds.url, &[]);
     boot.line("mayfly: ready");
     stage.wait_starts(1);
@@ -61,10 +61,16 @@ fn copied(stage: &Stage) -> (PathBuf, Boot) {
 }
 
 fn replace(program: &Path, bytes: &[u8]) {
-    let new = program.with_extension("new");
-    fs::write(&new, bytes).unwrap();
-    fs::set_permissions(&new, PermissionsExt::from_mode(0o755)).unwrap();
+    let (text, new) = (program.with_extension("text"), program.with_extension("new"));
+    fs::write(&text, bytes).unwrap();
+    install(&text, &new);
     fs::rename(&new, program).unwrap();
+}
+
+/// By another process: what another test starts meanwhile would inherit our way to write it, and a program that somebody
+/// can write is not started.
+fn install(from: &Path, to: &Path) {
+    assert!(Command::new("install").args(["-m", "755"]).args([from, to]).status().unwrap().success());
 }
 
 #[test]

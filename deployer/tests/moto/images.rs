@@ -5,9 +5,9 @@ use crate::bench::Bench;
 const PREPARE: &str = "
 def bake(recipe, service='greeter'):
     builder = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType='t3.micro')['Instances'][0]
-    tags = [{'Key': 'mayfly:recipe', 'Value': recipe}, {'Key': 'mayfly:service', 'Value': service}]
-    tags = [{'ResourceType': 'image', 'Tags': tags}]
-    name = f'{service}-{recipe}'
+    name = f'mayfly-{recipe}-20260102T030405Z-{len(service):04x}'
+    tags = {'mayfly:recipe': recipe, 'mayfly:service': service, 'mayfly:bake': name}
+    tags = [{'ResourceType': 'image', 'Tags': [{'Key': key, 'Value': value} for key, value in tags.items()]}]
     return ec2.create_image(InstanceId=builder['InstanceId'], Name=name, TagSpecifications=tags)['ImageId']
 put = lambda name, value: ssm.put_parameter(Name=name, Value=value, Type='String')
 put('/acme/image', image)
