@@ -182,10 +182,10 @@ fn names_and_roots_are_in_the_key() {
 /// Files of this crate that can look beyond their arguments, of those that a compile runs through, and what keeps a compile
 /// honest there.
 const SOURCES: &[(&str, &str)] = &[
+    ("edits.rs", "patience: where a line came from, at worst less exactly"),
     ("files/raw.rs", "every question goes through `files`, which takes it down"),
     ("jinja/filters/dates.rs", "kept::volatile"),
     ("kept/place.rs", "what was kept"),
-    ("lines.rs", "patience: where a line came from, at worst less exactly"),
     ("render.rs", "kept::volatile"),
 ];
 /// Rooms that a compile enters by `Scene::call_machine` or `Scene::opened` alone, or after it is done.
