@@ -365,6 +365,10 @@ fn the_builder_of_a_killed_bake_is_removed_once_it_is_surely_dead() {
     cloud.ec2("CreateTags", &tag);
     // Whoever may only tag makes no builder of an instance.
     let serving = cloud.run_instance(&image, "#!/bin/sh\nsleep 600\n");
+    wait::until("it is seen", Duration::from_secs(10), || {
+        let live = cloud.live();
+        if live.iter().any(|i| i.id == serving && i.state == "running") { Ok(()) } else { Err(live) }
+    });
     let bake = cloud.images()[&image].clone();
     let tags = [
         ("mayfly:service", "greeter"),

@@ -93,6 +93,8 @@ fn what_a_start_changes_is_changed_for_the_child_alone() {
         assert_eq!(uid, "0\t0\t0\t0", "a thread of ours became somebody else: run this as root");
     }
     assert_eq!(std::env::current_dir().unwrap(), place);
+    // Whoever may look into the child may not look into us, and nobody less than before may.
+    assert!(nix::sys::prctl::get_dumpable().unwrap(), "our memory counts as another user's");
 }
 
 #[test]

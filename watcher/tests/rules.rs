@@ -152,7 +152,7 @@ fn a_converge_does_not_restart_what_a_check_keeps() {
 #[test]
 fn a_rate_holds_what_comes_beyond_it_and_does_it_in_the_end() {
     let mut bench = Bench::on(&["web.conf"]);
-    let rate = Rate { actions: 2, window: Duration::from_secs(2) };
+    let rate = Rate { actions: 2, window: Duration::from_secs(5) };
     bench.rules[1].rate = Some(rate);
     bench.watch();
     for n in 0..2 {

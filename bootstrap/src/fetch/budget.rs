@@ -83,19 +83,23 @@ impl Budget {
     }
 }
 
+/// As many files as there may be, with long names.
+const MAX_LISTS: u64 = 32 * 1024 * 1024;
+
 /// What a tree comes to. A submodule is measured with what the trees around it come to, so that each of them is within bounds
 /// whether its submodules were at hand or not.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measure {
     files: usize,
     bytes: u64,
+    listed: u64,
     bounds: Bounds,
 }
 
 impl Measure {
     /// Nothing yet.
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { files: 0, bytes: 0, bounds }
+        Self { files: 0, bytes: 0, listed: 0, bounds }
     }
 
     /// One file or folder more.
@@ -103,6 +107,16 @@ impl Measure {
         self.files += 1;
         match self.files > self.bounds.files {
             true => Err(format!("more than {} files, submodules included", self.bounds.files)),
+            false => Ok(()),
+        }
+    }
+
+    /// A folder whose list has so many bytes: the lists of a folder and of all around it are in memory at once.
+    pub(super) fn list(&mut self, bytes: u64) -> Result<(), String> {
+        self.listed = self.listed.saturating_add(bytes);
+        let mib = MAX_LISTS / 1024 / 1024;
+        match self.listed > MAX_LISTS {
+            true => Err(format!("lists of folders that are longer than {mib} MiB together")),
             false => Ok(()),
         }
     }

@@ -81,6 +81,8 @@ fn count(
         measure.entry().map_err(|m| refused(&shown, m))?;
         match entry.kind() {
             Some(ObjectType::Tree) => {
+                let (size, _) = repository.odb()?.read_header(entry.id())?;
+                measure.list(size as u64).map_err(|m| refused(&shown, m))?;
                 count(measure, repository, &folder(repository, entry.id(), &shown)?, &shown)?;
             }
             Some(ObjectType::Commit) => {}
@@ -329,7 +331,26 @@ mod tests {
         let tree = tree_of(&repository, &[("40000", "big", giant(&repository, "tree"))]);
         let around = Measure::new(Bounds::default());
         let error = export(&repository, &tree, &dir.path().join("out"), around).unwrap_err();
-        assert!(error.to_string().contains("big: a folder whose list is longer than 32 MiB"), "{error}");
+        assert!(error.to_string().contains("big: lists of folders that are longer than 32 MiB together"), "{error}");
+    }
+
+    #[test]
+    fn folders_that_are_too_large_together_are_never_unpacked() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path().join("r.git")).unwrap();
+        let file = repository.blob(b"x").unwrap();
+        let names: Vec<String> = (0..45_000).map(|n| format!("b{n:0240}")).collect();
+        // What comes first in a list is looked into while the list is there.
+        let mut inner = tree_of(&repository, &[("100644", "a", file)]).id();
+        for _ in 0..3 {
+            let rest = names.iter().map(|name| ("100644", name.as_str(), file));
+            let entries: Vec<_> = std::iter::once(("40000", "a", inner)).chain(rest).collect();
+            inner = tree_of(&repository, &entries).id();
+        }
+        let tree = tree_of(&repository, &[("40000", "a", inner)]);
+        let around = Measure::new(Bounds::default());
+        let error = export(&repository, &tree, &dir.path().join("out"), around).unwrap_err();
+        assert!(error.to_string().contains("a/a/a: lists of folders"), "{error}");
     }
 
     #[test]

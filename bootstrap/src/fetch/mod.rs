@@ -169,7 +169,9 @@ impl Fetcher {
     fn get_judged(&mut self, want: Want<'_>, heard: Option<&Error>) -> Result<Fetched, Error> {
         self.begin();
         let mut fetched = self.get_from(want)?;
-        fetched.notes.extend(self.may_follow(&fetched, want, heard)?);
+        // What is refused now is written already: who offers one after the other does not fill the disk.
+        let note = self.may_follow(&fetched, want, heard).inspect_err(|_| drop(self.store.prune()))?;
+        fetched.notes.extend(note);
         self.note_reference(&fetched, want);
         Ok(fetched)
     }
@@ -331,7 +333,9 @@ impl Fetcher {
     ) -> Result<(), Failure> {
         self.speak(access, || {
             let mut callbacks = RemoteCallbacks::new();
-            callbacks.transfer_progress(|_| !self.cancel.is_set());
+            // Also asked while the deltas of a pack are resolved, which may take as long as its sender likes.
+            callbacks
+                .transfer_progress(|_| !self.cancel.is_set() && self.budget.time(Instant::now()).is_ok());
             let mut options = FetchOptions::new();
             options.remote_callbacks(callbacks).download_tags(AutotagOption::None).update_fetchhead(false);
             // Without a depth libgit2 keeps a shallow history shallow; "all of it" has to be said.
@@ -350,10 +354,14 @@ impl Fetcher {
         self.budget.time(Instant::now()).map_err(over)?;
         let room = room(&self.store.objects());
         let (result, failure) = wire::speaking(access.clone(), room, self.budget.clone(), work);
+        let late = self.budget.time(Instant::now());
         match (result, failure) {
             _ if self.cancel.is_set() => Err(Failure::Wire(WireError::Cancelled)),
             (Ok(value), _) => Ok(value),
             (Err(_), Some(failure)) => Err(Failure::Wire(failure)),
+            (Err(_), None) if late.is_err() => {
+                Err(Failure::Wire(WireError::Unreachable(late.err().unwrap_or_default())))
+            }
             (Err(error), None) if error.class() == git2::ErrorClass::Os => {
                 Err(Error::Disk(std::io::Error::other(error.message().to_owned())).into())
             }

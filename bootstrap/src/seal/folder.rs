@@ -89,17 +89,13 @@ impl Folder {
         Ok(statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    /// A folder in it. No link, and nothing that is mounted there: that is no part of what is cleaned.
+    /// A folder in it, which may be another file system. No link.
     pub(super) fn folder(&self, name: &CStr) -> io::Result<Self> {
         if self.depth == MAX_DEPTH {
             return Err(io::Error::other(format!("folders nest more than {MAX_DEPTH} deep")));
         }
         let fd = openat(&self.fd, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
-        let inner = Self::new(fd, self.shown(name), self.depth + 1)?;
-        match inner.device == self.device {
-            true => Ok(inner),
-            false => Err(io::Error::other("another file system is mounted there")),
-        }
+        Self::new(fd, self.shown(name), self.depth + 1)
     }
 
     /// Removes an entry, with all below it. `false`: there is none.
@@ -111,6 +107,10 @@ impl Folder {
             Err(error) => return Err(error.into()),
         }
         let inner = self.folder(name)?;
+        // What is mounted there is no part of what is cleaned.
+        if inner.device != self.device {
+            return Err(io::Error::other("another file system is mounted there"));
+        }
         for below in inner.names()? {
             inner.remove(&below)?;
         }
@@ -118,7 +118,8 @@ impl Folder {
         Ok(true)
     }
 
-    /// Empties a file. What is no file goes, and so does one that has a second name: it may be a file of the system.
+    /// Empties a file. What is no file goes, and so does one that has a second name, or another owner than a folder that
+    /// others may change: it may be a file of the system.
     /// `false`: there was nothing to do.
     pub(super) fn empty(&self, name: &CStr) -> io::Result<bool> {
         // A pipe would keep an open that is not non-blocking waiting.
@@ -130,7 +131,9 @@ impl Folder {
             Err(error) => return Err(error.into()),
         };
         let meta = fstat(&file)?;
-        if FileType::from_raw_mode(meta.st_mode) != FileType::RegularFile || meta.st_nlink != 1 {
+        let foreign = !self.is_ours_alone()? && meta.st_uid != fstat(&self.fd)?.st_uid;
+        let is_file = FileType::from_raw_mode(meta.st_mode) == FileType::RegularFile;
+        if !is_file || meta.st_nlink != 1 || foreign {
             return self.remove(name);
         }
         if meta.st_size == 0 {

@@ -24,7 +24,9 @@ pub(super) fn sweep(root: &Path, state_dir: &Path) -> Swept {
         let cleaned = folders(root, place.folder)
             .and_then(|folders| folders.iter().try_for_each(|folder| swept.clean(place, folder)));
         if let Err(error) = cleaned {
-            swept.note(Err(error), &root.join(place.folder), place.what, place.vital);
+            // What root may not even look into is not this machine's own: a user namespace has such places.
+            let vital = place.vital && error.kind() != io::ErrorKind::PermissionDenied;
+            swept.note(Err(error), &root.join(place.folder), place.what, vital);
         }
     }
     if let Err(error) = Folder::open(state_dir, "").and_then(|own| swept.own(&own)) {
@@ -95,7 +97,13 @@ fn folders(root: &Path, pattern: &str) -> io::Result<Vec<Folder>> {
     if !each {
         return Ok(vec![folder]);
     }
-    Ok(folder.names()?.iter().filter_map(|name| folder.folder(name).ok()).collect())
+    let mut all = Vec::new();
+    for name in folder.names()? {
+        if folder.kind(&name)? == Is::Folder {
+            all.push(folder.folder(&name)?);
+        }
+    }
+    Ok(all)
 }
 
 fn is_named(name: &CStr, names: &[&str]) -> bool {

@@ -55,11 +55,13 @@ impl Worker {
     fn act(&self, action: &Action) -> Result<(), String> {
         let service = self.job.service.as_str();
         match action {
-            Action::Restart => self.supervisor.restart(service).map_err(|e| e.to_string()),
-            Action::Reload => self.supervisor.reload(service).map_err(|e| e.to_string()),
-            Action::Signal(name) => self.supervisor.signal(service, name).map_err(|e| e.to_string()),
-            Action::Run(argv) => self.succeed(argv),
+            Action::Restart => self.supervisor.restart(service),
+            Action::Reload => self.supervisor.reload(service),
+            Action::Signal(name) => self.supervisor.signal(service, name),
+            Action::Run(argv) => return self.succeed(argv),
         }
+        // A unit may have secrets in its commands.
+        .map_err(|error| self.listener.hide(&error.to_string()))
     }
 
     fn succeed(&self, argv: &[String]) -> Result<(), String> {

@@ -23,7 +23,7 @@ pub(crate) struct Wrapped {
 impl Wrapped {
     /// Nothing that runs is put at risk by files that its rules' checks refuse. Of one that does not run nothing is lost.
     fn checked(&self, service: &str, verb: &'static str) -> Result<(), Error> {
-        if !matches!(self.inner.status(service), Ok(Status::Running(_))) {
+        if matches!(self.inner.status(service), Ok(Status::Stopped | Status::Unknown)) {
             return Ok(());
         }
         let (answer, answered) = channel();

@@ -7,7 +7,7 @@ use crate::run::board::{Board, epoch};
 use crate::run::console::say;
 use crate::run::revert::Edits;
 use crate::run::status::Restart;
-use mayfly_states::secrets::Secrets;
+use mayfly_states::secrets::{HIDDEN, Secrets};
 use mayfly_watcher::rule::Action;
 use mayfly_watcher::watch::{Event, Listener};
 use std::path::Path;
@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Hearer {
     pub(super) board: Arc<Board>,
     edits: Arc<Edits>,
-    /// Of all trees so far: a rule of the last one may still be told of.
-    secrets: Mutex<Secrets>,
+    /// Of all trees so far: a rule of the last one may still be told of. Before the first tree nobody knows them, and a
+    /// service that outlived the program before us may say one all the same.
+    secrets: Mutex<Option<Secrets>>,
 }
 
 impl Hearer {
@@ -28,7 +29,7 @@ impl Hearer {
 
     /// From now on these are hidden too.
     pub(super) fn hides(&self, secrets: &Secrets) {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).join(secrets);
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().join(secrets);
     }
 }
 
@@ -38,7 +39,10 @@ impl Listener for Hearer {
     }
 
     fn hide(&self, text: &str) -> String {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).hide(text).into_owned()
+        match &*self.secrets.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(secrets) => secrets.hide(text).into_owned(),
+            None => HIDDEN.to_owned(),
+        }
     }
 }
 

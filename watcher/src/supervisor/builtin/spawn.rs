@@ -3,6 +3,9 @@
 //! The child shares our memory, and our thread waits, until it executes its program, as posix_spawn(3) does it: copying
 //! the tables of our memory, as fork(2) does, is most of what a start would cost. Until then the child may only make
 //! system calls that change itself alone, and none by the functions of libc that change all threads of a process.
+//!
+//! A child that becomes another user has a copy of our memory: the kernel judges who may look into a process by its memory,
+//! and ours would count as that user's from then on.
 
 // Effects: starts processes.
 #![allow(clippy::disallowed_methods)]
@@ -17,6 +20,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -87,8 +91,10 @@ impl Launch {
         let [stdin, stdout, stderr] = streams.map(|stream| stream.map(|file| high(file.as_fd())).transpose());
         let program = self.program.display().to_string();
         let prepared = self.prepare([stdin?, stdout?, stderr?])?;
-        let failure = Failure::default();
-        let pid = beside(|| prepared.become_program(&failure)).map_err(|e| format!("clone: {e}"))?;
+        let failure = Failure::new().map_err(|e| format!("mmap: {}", e.desc()))?;
+        let shared = prepared.identity.is_none();
+        let child = || prepared.become_program(&failure);
+        let pid = start_child(child, shared).map_err(|e| format!("clone: {}", e.desc()))?;
         match failure.seen() {
             None => Ok(pid),
             Some((step, errno)) => {
@@ -149,29 +155,54 @@ fn high(fd: std::os::fd::BorrowedFd) -> Result<OwnedFd, String> {
     rustix::io::fcntl_dupfd_cloexec(fd, HIGH).map_err(|e| format!("duplicating a descriptor: {e}"))
 }
 
-/// What a child that failed leaves in the memory that it shares with us: the step, and the error.
-#[derive(Default)]
-struct Failure(AtomicU64);
+/// What a child that failed leaves in a page that it shares with us: the step, and the error.
+struct Failure(NonNull<AtomicU64>);
 
 impl Failure {
+    #[allow(unsafe_code)]
+    fn new() -> nix::Result<Self> {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        // SAFETY: a new page, nobody's before. It is zero, and aligned for anything.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<AtomicU64>(), access, kind, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(nix::Error::last());
+        }
+        NonNull::new(page.cast()).map(Self).ok_or(nix::Error::ENOMEM)
+    }
+
+    #[allow(unsafe_code)]
+    fn word(&self) -> &AtomicU64 {
+        // SAFETY: the page lives as long as `self`, and is only ever used as this word.
+        unsafe { self.0.as_ref() }
+    }
+
     fn tell(&self, step: usize, errno: nix::Error) {
         let errno = u64::from((errno as i32).unsigned_abs());
-        self.0.store((step as u64 + 1) << 32 | errno, Ordering::SeqCst);
+        self.word().store(((step as u64 + 1) << 32) | errno, Ordering::SeqCst);
     }
 
     fn seen(&self) -> Option<(&'static str, nix::Error)> {
-        let told = self.0.load(Ordering::SeqCst);
+        let told = self.word().load(Ordering::SeqCst);
         let step = usize::try_from(told >> 32).ok()?.checked_sub(1)?;
         let errno = i32::try_from(told & 0xffff_ffff).unwrap_or_default();
         Some((STEPS.get(step).copied().unwrap_or(""), nix::Error::from_raw(errno)))
     }
 }
 
-/// Run the closure in a child that shares our memory, while this thread waits until it executes or ends.
+impl Drop for Failure {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: the page is ours, and nobody has it any more.
+        let _ = unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<AtomicU64>()) };
+    }
+}
+
+/// Run the closure in a child, which has our memory or a copy of it, while this thread waits until it executes or ends.
 #[allow(unsafe_code)]
-fn beside(in_child: impl FnMut() -> isize) -> nix::Result<Pid> {
+fn start_child(in_child: impl FnMut() -> isize, shared: bool) -> nix::Result<Pid> {
     let mut stack = vec![0; STACK];
-    let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+    let memory = if shared { CloneFlags::CLONE_VM } else { CloneFlags::empty() };
+    let flags = memory | CloneFlags::CLONE_VFORK;
     // No handler of ours may run in the child, which begins with our mask and our handlers.
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     // SAFETY: the child has a stack of its own, and all else that it uses outlives it in this memory, since this thread
