@@ -331,7 +331,10 @@ mod tests {
         let tree = tree_of(&repository, &[("40000", "big", giant(&repository, "tree"))]);
         let around = Measure::new(Bounds::default());
         let error = export(&repository, &tree, &dir.path().join("out"), around).unwrap_err();
-        assert!(error.to_string().contains("big: lists of folders that are longer than 32 MiB together"), "{error}");
+        assert!(
+            error.to_string().contains("big: lists of folders that are longer than 32 MiB together"),
+            "{error}"
+        );
     }
 
     #[test]
