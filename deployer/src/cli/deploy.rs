@@ -163,19 +163,25 @@ pub(super) fn about(spec: &Spec, identity: &Identity) -> About {
     }
 }
 
-/// Asks the run to stop at each Ctrl-C, SIGTERM (which CI systems send) or SIGHUP.
-pub(super) async fn listen(canceller: Canceller) {
+/// Asks the run to stop at each Ctrl-C, SIGTERM (which CI systems send) or SIGHUP: from this call on, not from when the
+/// future is first polled, before which one could be lost.
+pub(super) fn listen(canceller: Canceller) -> impl Future<Output = ()> + Send + 'static {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else { return };
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+    let signals = kinds.map(signal);
+    async move {
+        let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else { return };
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            let text = match canceller.ask() {
+                true => "stopping at once",
+                false => "stopping in order; once more to stop at once",
+            };
+            let _ = writeln!(std::io::stderr(), "mayfly: {text}");
         }
-        let text =
-            if canceller.ask() { "stopping at once" } else { "stopping in order; once more to stop at once" };
-        let _ = writeln!(std::io::stderr(), "mayfly: {text}");
     }
 }
 
