@@ -84,11 +84,12 @@ impl Again {
     /// Says that the program on the disk is not started, where people look.
     pub(super) fn refuse(&self, why: &Unfit, board: &Board) {
         let path = self.program.display();
-        say(format!("SIGUSR2: {path} is not started: {why}; going on as {}", env!("CARGO_PKG_VERSION")));
+        // Noted first: who reads the line finds it in `/status` too.
         board.note(|status| {
             status.upgrade_refused =
                 Some(UpgradeRefused { at: epoch(), program: path.to_string(), reason: why.to_string() });
         });
+        say(format!("SIGUSR2: {path} is not started: {why}; going on as {}", env!("CARGO_PKG_VERSION")));
     }
 
     /// Start again when all is put down.
