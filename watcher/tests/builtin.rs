@@ -7,6 +7,7 @@ use common::{House, alive, lines, until};
 use mayfly_watcher::supervisor::{Error, Status, Supervisor};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -242,6 +243,39 @@ fn a_notify_service_has_started_when_it_says_so() {
     assert_eq!(house.supervisor.status("mute").unwrap(), Status::Stopped);
     house.unit("dies.service", "[Service]\nType=notify\nExecStart=/bin/false\n");
     assert!(house.supervisor.start("dies").unwrap_err().to_string().contains("status 1"));
+}
+
+/// Says once that the service is ready, as nobody.
+const NOBODY_SAYS: &str = "use Socket; use POSIX; setgid(65534); setuid(65534) or die; socket(my $s, AF_UNIX, SOCK_DGRAM, 0); \
+                           send($s, 'READY=1', 0, sockaddr_un($ARGV[0])) or die;";
+
+/// Anybody can write to the socket of a service, which may become anybody.
+#[test]
+fn only_the_service_says_that_it_is_ready() {
+    let house = House::new();
+    std::fs::set_permissions(house.dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (says, go, said) = (house.path("says.pl"), house.path("go"), house.path("said"));
+    std::fs::write(&says, NOBODY_SAYS).unwrap();
+    let says = says.display();
+    let script = format!(
+        "until test -e {}; do sleep 0.01; done; touch {}; perl {says} $NOTIFY_SOCKET; exec sleep 1000",
+        go.display(),
+        said.display()
+    );
+    house.shell("web", &script, "Type=notify\n");
+    let supervisor = house.supervisor.clone();
+    let starts = std::thread::spawn(move || supervisor.start("web").map(|()| said.exists()));
+    let sockets = || std::fs::read_dir(house.path("run/mayfly/notify")).into_iter().flatten().flatten();
+    let is_open = |file: std::fs::DirEntry| {
+        file.metadata().is_ok_and(|m| std::os::unix::fs::PermissionsExt::mode(&m.permissions()) & 0o002 != 0)
+    };
+    until("it has a socket for everybody", || sockets().any(is_open));
+    let mut stranger = Command::new("perl");
+    stranger.arg(house.path("says.pl")).arg(sockets().next().unwrap().path());
+    assert!(stranger.status().unwrap().success(), "run this as root");
+    std::fs::write(go, "").unwrap();
+    assert!(starts.join().unwrap().unwrap(), "a stranger said so, and was believed");
+    until("the socket goes with its start", || sockets().count() == 0);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod ready;
 use super::decide::Ended;
 use super::events::{self, Event, Listener};
 use super::load::{Loaded, Units};
+use super::notify::Notice;
 use super::output::Logs;
 use super::prepare::{Setting, setting};
 use super::record::{Identified, Records};
@@ -117,7 +118,7 @@ struct Keeper {
     seen: Arc<Mutex<Seen>>,
     noted: Vec<String>,
     /// Where the process tells that it is ready.
-    ready_on: Option<PathBuf>,
+    ready_on: Option<Notice>,
     /// Directories that go when the service is stopped.
     fleeting: Vec<PathBuf>,
     /// What the record says.
@@ -179,14 +180,14 @@ impl Keeper {
     }
 
     fn answer(&mut self, ask: &Ask) -> Result<(), Error> {
+        if matches!(ask, Ask::Start | Ask::Reload | Ask::Signal(_)) {
+            self.notice_end();
+        }
         match ask {
-            Ask::Start => {
-                self.notice_end();
-                match self.state {
-                    State::Running(_) | State::Done => Ok(()),
-                    _ => self.start("start", 0),
-                }
-            }
+            Ask::Start => match self.state {
+                State::Running(_) | State::Done => Ok(()),
+                _ => self.start("start", 0),
+            },
             Ask::Stop => self.stop(),
             Ask::Restart => self.restart(),
             Ask::Reload => self.reload(),
@@ -332,11 +333,12 @@ impl Keeper {
             return setting.service.start.iter().try_for_each(|c| self.run(verb, setting, c, &[], timeout));
         }
         let Some(command) = setting.service.start.first() else { return Ok(()) };
-        let notify = self.notify_socket(setting).map_err(|e| self.failed(verb, e))?;
-        self.ready_on.clone_from(&notify);
-        let extra: Vec<_> = notify.iter().map(|path| ("NOTIFY_SOCKET", path.display().to_string())).collect();
+        self.ready_on = self.notify_socket(setting).map_err(|e| self.failed(verb, e))?;
+        let told_on = |notice: &Notice| ("NOTIFY_SOCKET", notice.path.display().to_string());
+        let extra: Vec<_> = self.ready_on.iter().map(told_on).collect();
         let launch = setting.launch(command, &extra, self.held.descriptors(), fd_name);
         let pid = launch.and_then(super::spawn::Launch::spawn).map_err(|e| self.failed(verb, e))?;
+        self.ready_on.iter().for_each(|notice| notice.is_of(pid));
         let identity = self.await_child(pid);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).starts += 1;
         let life = Life::of(&setting.service);

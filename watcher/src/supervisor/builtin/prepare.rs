@@ -10,6 +10,7 @@ use super::place;
 use super::spawn::Launch;
 use super::text::{environment_file, substitute};
 use super::unit::{Command, Service};
+use nix::unistd::Uid;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -90,6 +91,11 @@ fn last_wins(list: Vec<(String, String)>) -> Vec<(String, String)> {
 }
 
 impl Setting {
+    /// Who its processes are, but for commands that keep our rights.
+    pub(crate) fn user(&self) -> Uid {
+        self.identity.as_ref().map_or_else(Uid::effective, |identity| identity.uid)
+    }
+
     /// Make `RuntimeDirectory=` and its kin.
     pub(crate) fn make_directories(&self) -> Result<(), String> {
         for directory in &self.service.directories {

@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::socket_unit::{Listen, listen};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -83,6 +85,14 @@ impl Identified {
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         Some(Self { pid, started: start_of(&stat)? })
+    }
+
+    /// Whether its number is another process's by now, whom a signal to it would meet. That of a child is its own until we
+    /// reap it; one that outlived the supervisor before us is reaped by somebody else.
+    pub(crate) fn is_anothers(self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        waitid(Id::Pid(Pid::from_raw(self.pid)), flags) == Err(nix::Error::ECHILD)
+            && Self::of(self.pid).is_some_and(|now| now != self)
     }
 
     /// Whether it is there still, be it as a zombie.
@@ -182,6 +192,19 @@ mod tests {
         assert!(own.is_there());
         assert!(!Identified { started: own.started + 1, ..own }.is_there());
         assert_eq!(start_of(&format!("1 (a) b) S{} 99 0", " 0".repeat(18))), Some(99));
+    }
+
+    #[test]
+    fn a_number_that_was_given_away_is_told_from_a_child_s() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let of_child = Identified::of(child.id().cast_signed()).unwrap();
+        let other = |of: Identified| Identified { started: of.started + 1, ..of };
+        assert!(!of_child.is_anothers() && !other(of_child).is_anothers(), "we have not reaped it");
+        let ourselves = Identified::of(std::process::id().cast_signed()).unwrap();
+        assert!(!ourselves.is_anothers() && other(ourselves).is_anothers());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!of_child.is_anothers(), "nobody has it");
     }
 
     #[test]

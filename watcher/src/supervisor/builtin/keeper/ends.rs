@@ -62,6 +62,10 @@ impl Keeper {
         let (pid, identity, life) = (process.pid, process.identity, process.life);
         let timeout = life.timeout_stop.unwrap_or(LONGEST);
         let deadline = Instant::now() + timeout;
+        if identity.is_anothers() {
+            self.remember_end(Ended::Unseen);
+            return Ok(());
+        }
         let told = match life.kill_mode {
             KillMode::Group => killpg(pid, life.kill_signal),
             KillMode::Mixed | KillMode::Process => kill(pid, life.kill_signal),
@@ -95,14 +99,15 @@ impl Keeper {
         }
         let State::Running(process) = std::mem::replace(&mut self.state, State::Stopped) else { return };
         let life = process.life;
-        if life.kill_mode != KillMode::Process {
+        let takes_its_group_along = life.kill_mode != KillMode::Process && !process.identity.is_anothers();
+        if takes_its_group_along {
             // Before it is reaped, the group's number cannot be anybody else's.
             let _ = killpg(pid, life.kill_signal);
         }
         let how = self.reap(pid);
         self.remember_end(how);
         tracing::warn!(service = self.service, "it {how}");
-        if life.kill_mode != KillMode::Process {
+        if takes_its_group_along {
             self.finish_group(pid, life.timeout_stop.unwrap_or(LONGEST));
         }
         let in_a_row = failures(process.failures, process.since.elapsed());

@@ -71,7 +71,7 @@ impl Keeper {
         loop {
             match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Message::Ended(ended)) if ended == pid => return Waited::Ended(self.reap(pid)),
-                Ok(Message::Ready(socket)) if Some(&socket) == self.ready_on.as_ref() => {
+                Ok(Message::Ready(socket)) if self.ready_on.as_ref().is_some_and(|on| on.path == socket) => {
                     return Waited::Ready;
                 }
                 Ok(Message::Ready(_)) => {}

@@ -6,11 +6,11 @@
 use super::process::Waited;
 use super::{Ask, Keeper, Message};
 use crate::supervisor::Error;
+use crate::supervisor::builtin::notify::{self, Notice};
 use crate::supervisor::builtin::prepare::Setting;
 use crate::supervisor::builtin::unit::{Kind, Ready};
 use nix::unistd::Pid;
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Tries of a port or command are this far apart: quickly first.
@@ -21,13 +21,13 @@ const TRY: Duration = Duration::from_secs(10);
 
 impl Keeper {
     /// The socket on which a `Type=notify` service tells that it is ready.
-    pub(super) fn notify_socket(&self, setting: &Setting) -> Result<Option<PathBuf>, String> {
+    pub(super) fn notify_socket(&self, setting: &Setting) -> Result<Option<Notice>, String> {
         if setting.service.kind != Kind::Notify {
             return Ok(None);
         }
         let to_self = self.to_self.clone();
         let told = move |socket| _ = to_self.send(Message::Ready(socket));
-        super::super::notify::listen(&self.house.notify_dir, &self.service, told).map(Some)
+        notify::listen(&self.house.notify_dir, &self.service, setting.user(), told).map(Some)
     }
 
     /// Wait until the process does what it was started for, by all that its unit asks; else end it.
