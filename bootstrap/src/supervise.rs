@@ -1,7 +1,8 @@
 //! Which supervisor runs the services: by name, or by looking.
 
 use crate::userdata::Supervisor as Choice;
-use mayfly_watcher::supervisor::builtin::{Listener, Options};
+use mayfly_watcher::Listener;
+use mayfly_watcher::supervisor::builtin::{Event, Options};
 use mayfly_watcher::supervisor::{Fallback, Kind, Supervisor, Sysv, detect, open};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,11 @@ pub(crate) fn choose(choice: Choice, root: &Path) -> Arc<dyn Supervisor> {
 }
 
 /// The same, heard by this listener where it is the built-in one.
-pub(crate) fn heard_by(listener: Arc<dyn Listener>, choice: Choice, root: &Path) -> Arc<dyn Supervisor> {
+pub(crate) fn heard_by(
+    listener: Arc<dyn Listener<Event>>,
+    choice: Choice,
+    root: &Path,
+) -> Arc<dyn Supervisor> {
     opened(choice, Options::at(root).heard_by(listener))
 }
 

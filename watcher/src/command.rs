@@ -3,18 +3,17 @@
 // Effects: starts, awaits and kills a process.
 #![allow(clippy::disallowed_methods)]
 
+use crate::programs::{PATH, is_executable, search};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Output beyond this is read and thrown away.
 const MAX_OUTPUT: usize = 64 << 10;
 /// A process that ended has this long to have its last words read; who inherited its pipes does not hold us up.
@@ -127,12 +126,10 @@ pub(crate) fn succeed(
 
 /// Whether there is such a program where [`run`] looks for it.
 pub(crate) fn finds(program: &str) -> bool {
-    let is_executable =
-        |p: PathBuf| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
     if program.contains('/') {
-        return is_executable(Path::new("/").join(program));
+        return is_executable(&Path::new("/").join(program));
     }
-    PATH.split(':').any(|directory| is_executable(Path::new(directory).join(program)))
+    search(PATH, program).is_some()
 }
 
 /// The last lines, on one.

@@ -9,10 +9,13 @@
 //! to kernel watches, and what these tell) → `board` (events and contents to decisions; pure) → `engine` (decisions to threads that check and act).
 
 mod command;
+mod listener;
+mod programs;
 pub mod rule;
 pub mod supervisor;
 pub mod watch;
 
+pub use listener::Listener;
 pub use rule::{Action, OnEdit, Rate, Rule};
 pub use supervisor::Supervisor;
-pub use watch::{Cause, Event, Listener, Watcher};
+pub use watch::{Cause, Event, Watcher};

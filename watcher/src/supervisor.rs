@@ -28,7 +28,11 @@ pub enum Status {
     Running(Option<u32>),
 }
 
-/// One way of supervising services. Calls block until the effect is seen or has failed.
+/// Something that has begun, and ends with this.
+pub type Begun = Box<dyn FnOnce() -> Result<(), Error> + Send>;
+
+/// One way of supervising services. Calls block until the effect is seen or has failed. Nothing that
+/// counts has a default: one that stands before another would forget to ask it.
 pub trait Supervisor: Send + Sync {
     /// `supervisord`, `systemd`, `sysv` or `builtin`.
     fn name(&self) -> &'static str;
@@ -40,6 +44,12 @@ pub trait Supervisor: Send + Sync {
     fn stop(&self, service: &str) -> Result<(), Error>;
     /// Stop and start; a stopped service is started. Listening sockets stay open where the supervisor owns them.
     fn restart(&self, service: &str) -> Result<(), Error>;
+    /// Begin a restart of a service that is kept already, where the supervisor does the work in a thread of its own; what
+    /// is given waits for its end. A supervisor that always gives nothing is asked to restart instead.
+    fn begin_restart(&self, service: &str) -> Option<Begun> {
+        let _ = service;
+        None
+    }
     /// Reload in place.
     fn reload(&self, service: &str) -> Result<(), Error>;
     /// Send a signal by name, with or without `SIG`.
@@ -49,32 +59,15 @@ pub trait Supervisor: Send + Sync {
     /// Set whether it starts at boot.
     fn set_enabled(&self, service: &str, enabled: bool) -> Result<(), Error>;
     /// Whether it is kept from starting at all, for good or (`runtime`) until the next boot.
-    fn masked(&self, service: &str, runtime: bool) -> Result<bool, Error> {
-        let _ = (service, runtime);
-        Ok(false)
-    }
+    fn masked(&self, service: &str, runtime: bool) -> Result<bool, Error>;
     /// Keep it from starting at all, or let it start again.
-    fn set_masked(&self, service: &str, runtime: bool, masked: bool) -> Result<(), Error> {
-        let _ = (runtime, masked);
-        Err(Error::Unsupported {
-            supervisor: self.name(),
-            service: service.to_owned(),
-            what: "mask services",
-        })
-    }
+    fn set_masked(&self, service: &str, runtime: bool, masked: bool) -> Result<(), Error>;
     /// How the service has ended so far, where the supervisor tells.
-    fn ends(&self, service: &str) -> Option<builtin::Ends> {
-        let _ = service;
-        None
-    }
+    fn ends(&self, service: &str) -> Option<builtin::Ends>;
     /// Whether services are to be left as they are, because who will run them does not yet.
-    fn offline(&self) -> bool {
-        false
-    }
+    fn offline(&self) -> bool;
     /// The program is going: stop what lives and dies with it. Services of an outside supervisor stay.
-    fn shutdown(&self) -> Result<(), Error> {
-        Ok(())
-    }
+    fn shutdown(&self) -> Result<(), Error>;
 }
 
 /// Why a supervisor could not do what was asked.
@@ -143,6 +136,13 @@ pub enum Error {
         /// Its words, or what is wrong with them.
         reason: String,
     },
+}
+
+impl Error {
+    /// Where services cannot be kept from starting.
+    pub(crate) fn masks_nothing(supervisor: &'static str, service: &str) -> Self {
+        Self::Unsupported { supervisor, service: service.to_owned(), what: "mask services" }
+    }
 }
 
 /// The readers of what supervisors answer and leave behind, by any bytes.

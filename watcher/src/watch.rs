@@ -19,6 +19,7 @@ mod wrap;
 pub use board::Cause;
 pub use report::{Failure, RuleStatus, Snapshot};
 
+use crate::Listener;
 use crate::rule::{Action, Rule};
 use crate::supervisor::{Supervisor, builtin::signal_named};
 use engine::{Command, Engine, Message};
@@ -98,23 +99,6 @@ pub enum Event {
     },
 }
 
-/// Who is told. Called from the watcher's threads; what takes long holds up that service's next action.
-pub trait Listener: Send + Sync {
-    /// Something happened.
-    fn event(&self, event: &Event);
-
-    /// What a command said, without what nobody is to read: asked before anything of it is told or kept.
-    fn hide(&self, text: &str) -> String {
-        text.to_owned()
-    }
-}
-
-impl<F: Fn(&Event) + Send + Sync> Listener for F {
-    fn event(&self, event: &Event) {
-        self(event);
-    }
-}
-
 /// Times and limits.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -167,21 +151,21 @@ pub struct Watcher {
     messages: Sender<Message>,
     snapshot: Arc<Mutex<Snapshot>>,
     supervisor: Arc<dyn Supervisor>,
-    listener: Arc<dyn Listener>,
+    listener: Arc<dyn Listener<Event>>,
     command_timeout: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Watcher {
     /// Start with no rules.
-    pub fn start(supervisor: Arc<dyn Supervisor>, listener: Arc<dyn Listener>) -> Result<Self, Error> {
+    pub fn start(supervisor: Arc<dyn Supervisor>, listener: Arc<dyn Listener<Event>>) -> Result<Self, Error> {
         Self::start_with(supervisor, listener, Options::default())
     }
 
     /// Start with no rules, with other times and limits.
     pub fn start_with(
         supervisor: Arc<dyn Supervisor>,
-        listener: Arc<dyn Listener>,
+        listener: Arc<dyn Listener<Event>>,
         options: Options,
     ) -> Result<Self, Error> {
         let (messages, inbox) = channel();

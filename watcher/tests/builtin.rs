@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{House, alive, lines, until};
+use common::{House, alive, lines, until, write_program};
 use mayfly_watcher::supervisor::{Error, Status, Supervisor};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -171,8 +171,7 @@ fn failures_before_the_program_runs_name_their_step() {
     let error = house.supervisor.start("web").unwrap_err().to_string();
     assert!(error.contains("its working directory failed for /bin/true"), "{error}");
     let script = house.path("not-a-program");
-    std::fs::write(&script, "\u{1}").unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&script, "\u{1}");
     house.unit("web.service", &format!("[Service]\nExecStart={}\n", script.display()));
     let error = house.supervisor.start("web").unwrap_err().to_string();
     assert!(error.contains("executing failed"), "{error}");
@@ -245,9 +244,9 @@ fn a_notify_service_has_started_when_it_says_so() {
     assert!(house.supervisor.start("dies").unwrap_err().to_string().contains("status 1"));
 }
 
-/// Says once that the service is ready, as nobody.
+/// Says that the service is ready, as nobody, and stays for as long as it is told to.
 const NOBODY_SAYS: &str = "use Socket; use POSIX; setgid(65534); setuid(65534) or die; socket(my $s, AF_UNIX, SOCK_DGRAM, 0); \
-                           send($s, 'READY=1', 0, sockaddr_un($ARGV[0])) or die;";
+                           send($s, 'READY=1', 0, sockaddr_un($ARGV[0])) or die; sleep $ARGV[1];";
 
 /// Anybody can write to the socket of a service, which may become anybody.
 #[test]
@@ -258,7 +257,7 @@ fn only_the_service_says_that_it_is_ready() {
     std::fs::write(&says, NOBODY_SAYS).unwrap();
     let says = says.display();
     let script = format!(
-        "until test -e {}; do sleep 0.01; done; touch {}; perl {says} $NOTIFY_SOCKET; exec sleep 1000",
+        "until test -e {}; do sleep 0.01; done; touch {}; exec perl {says} $NOTIFY_SOCKET 1000",
         go.display(),
         said.display()
     );
@@ -271,11 +270,27 @@ fn only_the_service_says_that_it_is_ready() {
     };
     until("it has a socket for everybody", || sockets().any(is_open));
     let mut stranger = Command::new("perl");
-    stranger.arg(house.path("says.pl")).arg(sockets().next().unwrap().path());
+    stranger.arg(house.path("says.pl")).arg(sockets().next().unwrap().path()).arg("0");
     assert!(stranger.status().unwrap().success(), "run this as root");
     std::fs::write(go, "").unwrap();
     assert!(starts.join().unwrap().unwrap(), "a stranger said so, and was believed");
     until("the socket goes with its start", || sockets().count() == 0);
+}
+
+#[test]
+fn a_restart_that_could_not_start_leaves_what_runs() {
+    let house = House::new();
+    house.shell("web", "exec sleep 1000", "StandardOutput=append:/own.log\n");
+    house.supervisor.start("web").unwrap();
+    let runs = pid(&house, "web");
+    std::fs::remove_file(house.path("own.log")).unwrap();
+    std::fs::create_dir(house.path("own.log")).unwrap();
+    let error = house.supervisor.restart("web").unwrap_err().to_string();
+    assert!(error.contains("own.log"), "{error}");
+    assert_eq!(pid(&house, "web"), runs);
+    std::fs::remove_dir(house.path("own.log")).unwrap();
+    house.supervisor.restart("web").unwrap();
+    assert_ne!(pid(&house, "web"), runs);
 }
 
 #[test]

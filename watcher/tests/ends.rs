@@ -1,18 +1,20 @@
 //! What the built-in supervisor tells without being asked: ends that nobody wanted, and notes on units.
+// Tests: real files, processes and time.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
 use common::{House, until};
+use mayfly_watcher::Listener;
 use mayfly_watcher::supervisor::Supervisor;
-use mayfly_watcher::supervisor::builtin::{Builtin, Ended, Event, Listener, Next, Options};
+use mayfly_watcher::supervisor::builtin::{Builtin, Ended, Event, Next, Options};
 use std::sync::{Arc, Mutex};
 
 /// Keeps what it hears, and lets nobody read `topsecret`.
 #[derive(Default)]
 struct Ear(Mutex<Vec<Event>>);
 
-impl Listener for Ear {
+impl Listener<Event> for Ear {
     fn event(&self, event: &Event) {
         self.0.lock().unwrap().push(event.clone());
     }
@@ -68,7 +70,7 @@ fn a_crash_is_told_with_its_last_line_and_what_follows() {
     assert!(ends.failures >= 2 && ends.last.as_deref() == Some("exited with status 3"), "{ends:?}");
     house.supervisor.stop("web").unwrap();
     let ends = house.supervisor.ends("web").unwrap();
-    assert_eq!((ends.down, ends.next_try), (None, None), "it was stopped on purpose");
+    assert_eq!((ends.down, ends.next_try, ends.failures), (None, None, 0), "it was stopped on purpose");
 }
 
 #[test]
@@ -119,6 +121,22 @@ fn a_start_that_fails_after_a_crash_is_told_as_well() {
     let ended = &ear.ended()[1];
     assert!(ended.how.starts_with("could not be started: ") && ended.how.contains("sometimes"), "{ended:?}");
     assert!(matches!(ended.next, Next::Again(_)));
+}
+
+#[test]
+fn each_failed_start_is_told_once_also_without_a_pause() {
+    let (house, ear) = heard();
+    let (up, pre) = (house.path("up"), house.path("pre.sh"));
+    std::fs::write(&pre, format!("[ -e {0} ] && exit 1; touch {0}", up.display())).unwrap();
+    let unit = format!("ExecStartPre=/bin/sh {}\nRestart=always\nRestartSec=0\n", pre.display());
+    house.shell("web", "exec sleep 1000", &unit);
+    house.supervisor.start("web").unwrap();
+    house.supervisor.signal("web", "KILL").unwrap();
+    until("failed starts", || ear.ended().len() >= 4);
+    let times: Vec<_> = ear.ended().iter().take(4).map(|ended| ended.times).collect();
+    assert_eq!(times, [1, 2, 3, 4]);
+    let Next::Again(pause) = ear.ended()[1].next else { panic!("{:?}", ear.ended()) };
+    assert!(!pause.is_zero(), "a row of failures without a pause has a processor");
 }
 
 #[test]

@@ -11,18 +11,28 @@ use mayfly_watcher::supervisor::Supervisor;
 use mayfly_watcher::watch::Options;
 use mayfly_watcher::{Action, Event, OnEdit, Rate};
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
-#[test]
-fn a_failing_check_keeps_the_service_until_the_file_is_right() {
+/// A file that holds `good`, and a check that asks for that and then runs some shell.
+fn checked(more: &str) -> (Bench, PathBuf) {
     let mut bench = Bench::new(Options::default());
     let file = bench.path("web.conf");
     fs::write(&file, "good").unwrap();
     let mut web = rule("web", "web", std::slice::from_ref(&file));
-    let script = format!("grep -q good {} || {{ echo no good >&2; exit 1; }}", file.display());
+    let script = format!(
+        "cd {}; grep -q good web.conf || {{ echo no good >&2; exit 1; }}; {more}",
+        bench.dir.path().display()
+    );
     web.check = Some(["/bin/sh", "-c", &script].map(String::from).into());
     bench.rules.push(web);
     bench.watch();
+    (bench, file)
+}
+
+#[test]
+fn a_failing_check_keeps_the_service_until_the_file_is_right() {
+    let (bench, file) = checked("true");
     bench.expect(0, "bad", |_| fs::write(&file, "bad").unwrap());
     until("told", || matches!(bench.last_event(), Event::CheckFailed { .. }));
     let Event::CheckFailed { reason, path, .. } = bench.last_event() else { panic!() };
@@ -125,14 +135,7 @@ fn a_converge_that_restarts_by_itself_gives_no_second_restart() {
 
 #[test]
 fn a_converge_does_not_restart_what_a_check_keeps() {
-    let mut bench = Bench::new(Options::default());
-    let file = bench.path("web.conf");
-    fs::write(&file, "good").unwrap();
-    let mut web = rule("web", "web", std::slice::from_ref(&file));
-    let script = format!("grep -q good {} || {{ echo no good >&2; exit 1; }}", file.display());
-    web.check = Some(["/bin/sh", "-c", &script].map(String::from).into());
-    bench.rules.push(web);
-    bench.watch();
+    let (bench, file) = checked("true");
     let supervisor = bench.watcher.supervisor();
     bench.expect(0, "bad, while a converge restarts and reloads", |_| {
         let paused = bench.watcher.pause();
@@ -147,6 +150,33 @@ fn a_converge_does_not_restart_what_a_check_keeps() {
         fs::write(&file, "good 2").unwrap();
         supervisor.restart("web").unwrap();
     });
+}
+
+#[test]
+fn a_converge_restarts_with_what_was_checked_alone() {
+    // Good while it is looked at, and bad right after.
+    let (bench, _) = checked("[ -e once ] || { touch once; echo bad > web.conf; }");
+    let supervisor = bench.watcher.supervisor();
+    bench.expect(0, "the check is asked once more", |_| {
+        let error = supervisor.restart("web").unwrap_err().to_string();
+        assert!(error.contains("kept as it runs") && error.ends_with("no good"), "{error}");
+    });
+    let (bench, _) = checked("echo good $(date +%N) > web.conf");
+    let supervisor = bench.watcher.supervisor();
+    let error = supervisor.restart("web").unwrap_err().to_string();
+    assert!(error.contains("its files change while they are checked"), "{error}");
+    assert_eq!(bench.notes.count("restart web"), 0);
+}
+
+#[test]
+fn what_the_watcher_has_no_say_in_is_the_supervisor_s() {
+    let bench = Bench::new(Options::default());
+    let supervisor = bench.watcher.supervisor();
+    assert!(supervisor.masked("web", false).unwrap() && supervisor.offline());
+    assert_eq!(supervisor.ends("web").unwrap().last.as_deref(), Some("web exited"));
+    supervisor.set_masked("web", true, true).unwrap();
+    supervisor.shutdown().unwrap();
+    assert_eq!((bench.notes.count("mask web"), bench.notes.count("shutdown all")), (1, 1));
 }
 
 #[test]

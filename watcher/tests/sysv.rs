@@ -1,8 +1,10 @@
 //! A real init script, of the test's own.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 
+mod common;
+
+use common::write_program;
 use mayfly_watcher::supervisor::{Error, Fallback, Status, Supervisor, Sysv};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,9 +58,7 @@ impl Machine {
     }
 
     fn script(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        std::fs::write(&path, text.replace("DIR", &self.dir.path().display().to_string())).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&self.path(name), &text.replace("DIR", &self.dir.path().display().to_string()));
     }
 
     fn pid(&self) -> String {

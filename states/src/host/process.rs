@@ -316,13 +316,13 @@ impl Running {
 
     /// Wait for output or, when asked, the end of the process; whether it has ended.
     fn poll(&mut self, at_most: Duration, process_too: bool) -> io::Result<bool> {
+        // Where the kernel has no pidfd, nothing wakes us at the end.
         let unseen = process_too && self.pidfd.is_none();
         let at_most = if unseen { at_most.min(LOOK) } else { at_most };
-        let mut ended = {
+        {
             let pipes: Vec<BorrowedFd<'_>> =
                 self.pipes.iter().filter_map(|p| p.fd.as_ref().map(AsFd::as_fd)).collect();
             let process = self.pidfd.as_ref().filter(|_| process_too).map(AsFd::as_fd);
-            let watched = process.is_some();
             let mut fds: Vec<PollFd<'_>> =
                 process.into_iter().chain(pipes).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
             let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
@@ -330,11 +330,9 @@ impl Running {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(e) => return Err(e.into()),
             }
-            watched && fds.first().and_then(PollFd::any).unwrap_or(false)
-        };
-        if unseen {
-            ended = self.has_ended()?;
         }
+        // Before the rest of its output is read: what it said last is in there.
+        let ended = process_too && self.has_ended()?;
         for pipe in &mut self.pipes {
             pipe.drain()?;
         }

@@ -23,9 +23,10 @@ mod unit;
 
 pub(crate) use unit::signal_named;
 
-pub use events::{Ended, Ends, Event, Listener, Next};
+pub use events::{Ended, Ends, Event, Next};
 
-use super::{Error, Status, Supervisor, valid_name};
+use super::{Begun, Error, Status, Supervisor, valid_name};
+use crate::Listener;
 use keeper::{Ask, Handle, House};
 use load::Units;
 use output::Logs;
@@ -48,7 +49,7 @@ pub struct Options {
     /// Bytes after which a log is cut, the part before being kept as `NAME.log.1`.
     pub log_cap: u64,
     /// Who is told of ends that nobody asked for; nobody, unless one is given.
-    pub listener: Arc<dyn Listener>,
+    pub listener: Arc<dyn Listener<Event>>,
 }
 
 impl Options {
@@ -63,7 +64,7 @@ impl Options {
     }
 
     /// The same, heard by this one.
-    pub fn heard_by(self, listener: Arc<dyn Listener>) -> Self {
+    pub fn heard_by(self, listener: Arc<dyn Listener<Event>>) -> Self {
         Self { listener, ..self }
     }
 }
@@ -222,6 +223,11 @@ impl Supervisor for Builtin {
         self.keeper(service)?.ask(Ask::Restart)
     }
 
+    fn begin_restart(&self, service: &str) -> Option<Begun> {
+        let keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(keepers.get(service)?.begin(Ask::Restart))
+    }
+
     fn reload(&self, service: &str) -> Result<(), Error> {
         self.keeper(service)?.ask(Ask::Reload)
     }
@@ -260,5 +266,17 @@ impl Supervisor for Builtin {
 
     fn shutdown(&self) -> Result<(), Error> {
         self.stop_all()
+    }
+
+    fn masked(&self, _: &str, _: bool) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn set_masked(&self, service: &str, _: bool, _: bool) -> Result<(), Error> {
+        Err(Error::masks_nothing(NAME, service))
+    }
+
+    fn offline(&self) -> bool {
+        false
     }
 }

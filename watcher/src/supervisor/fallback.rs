@@ -1,5 +1,6 @@
 //! Two supervisors on one machine: what the first does not know is the second's.
 
+use super::builtin::Ends;
 use super::{Error, Status, Supervisor};
 use std::sync::Arc;
 
@@ -61,5 +62,27 @@ impl Supervisor for Fallback {
 
     fn set_enabled(&self, service: &str, enabled: bool) -> Result<(), Error> {
         self.of(service)?.set_enabled(service, enabled)
+    }
+
+    fn masked(&self, service: &str, runtime: bool) -> Result<bool, Error> {
+        self.of(service)?.masked(service, runtime)
+    }
+
+    fn set_masked(&self, service: &str, runtime: bool, masked: bool) -> Result<(), Error> {
+        self.of(service)?.set_masked(service, runtime, masked)
+    }
+
+    fn ends(&self, service: &str) -> Option<Ends> {
+        self.of(service).ok()?.ends(service)
+    }
+
+    /// The first one runs, or it would not be the first.
+    fn offline(&self) -> bool {
+        self.first.offline()
+    }
+
+    fn shutdown(&self) -> Result<(), Error> {
+        let (first, second) = (self.first.shutdown(), self.second.shutdown());
+        first.and(second)
     }
 }

@@ -6,6 +6,7 @@
 // Effects: calls supervisord, reads its configuration, reads the clock, pauses between looks.
 #![allow(clippy::disallowed_methods)]
 
+use super::builtin::Ends;
 use super::xmlrpc::{CallError, call};
 use super::{Error, Status, Supervisor, valid_name};
 use dxr::{TryFromValue, Value};
@@ -366,6 +367,26 @@ impl Supervisor for Supervisord {
     fn set_enabled(&self, service: &str, _enabled: bool) -> Result<(), Error> {
         let what = "set whether a program starts at boot: write autostart= in its section";
         Err(Error::Unsupported { supervisor: NAME, service: service.to_owned(), what })
+    }
+
+    fn masked(&self, _: &str, _: bool) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn set_masked(&self, service: &str, _: bool, _: bool) -> Result<(), Error> {
+        Err(Error::masks_nothing(NAME, service))
+    }
+
+    fn ends(&self, _: &str) -> Option<Ends> {
+        None
+    }
+
+    fn offline(&self) -> bool {
+        false
+    }
+
+    fn shutdown(&self) -> Result<(), Error> {
+        Ok(())
     }
 }
 

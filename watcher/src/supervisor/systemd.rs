@@ -3,6 +3,7 @@
 // Effects: looks for drop-ins that systemd has not read.
 #![allow(clippy::disallowed_methods)]
 
+use super::builtin::Ends;
 use super::{Error, Status, Supervisor, valid_name};
 use crate::command;
 use std::path::{Path, PathBuf};
@@ -270,6 +271,18 @@ impl Supervisor for Systemd {
         valid_name(NAME, service)?;
         let verb = if masked { "mask" } else { "unmask" };
         self.systemctl(mask_arguments(verb, service, runtime), service, verb).map(drop)
+    }
+
+    fn ends(&self, _: &str) -> Option<Ends> {
+        None
+    }
+
+    fn offline(&self) -> bool {
+        false
+    }
+
+    fn shutdown(&self) -> Result<(), Error> {
+        Ok(())
     }
 }
 

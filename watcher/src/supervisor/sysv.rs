@@ -3,6 +3,7 @@
 // Effects: runs scripts, reads the clock, pauses between looks.
 #![allow(clippy::disallowed_methods)]
 
+use super::builtin::Ends;
 use super::{Error, Status, Supervisor, valid_name};
 use crate::command::{self, Finished};
 use std::os::unix::fs::PermissionsExt;
@@ -209,6 +210,22 @@ impl Supervisor for Sysv {
         self.yields
             && !self.root.join("run/systemd/system").exists()
             && ["bin", "usr/bin", "usr/local/bin"].iter().any(systemctl)
+    }
+
+    fn masked(&self, _: &str, _: bool) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn set_masked(&self, service: &str, _: bool, _: bool) -> Result<(), Error> {
+        Err(Error::masks_nothing(NAME, service))
+    }
+
+    fn ends(&self, _: &str) -> Option<Ends> {
+        None
+    }
+
+    fn shutdown(&self) -> Result<(), Error> {
+        Ok(())
     }
 }
 

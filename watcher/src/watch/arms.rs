@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What happened since it was last asked.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Happened {
     pub(crate) paths: HashMap<PathBuf, Touch>,
     /// Events were lost or are too many: look at everything.
     pub(crate) rescan: bool,
+    /// When the last of it came.
+    pub(crate) at: Option<Instant>,
 }
 
 /// What the end of a watch means.
@@ -79,7 +82,7 @@ impl Arms {
     pub(crate) fn happened(&mut self) -> Happened {
         let Some(noted) = self.queue.as_ref().map(Queue::take) else { return Happened::default() };
         self.overflows += u64::from(noted.overflowed);
-        let mut happened = Happened { rescan: noted.lost, ..Happened::default() };
+        let mut happened = Happened { rescan: noted.lost, at: noted.at, ..Happened::default() };
         for ((number, name), touch) in noted.touched {
             // A number that means nothing is of a watch that was released: looked at since.
             for directory in self.names.get(&number).into_iter().flatten() {

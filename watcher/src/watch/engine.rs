@@ -13,7 +13,8 @@ use super::pattern::{leads_to, literal};
 use super::report::{RuleStatus, Snapshot};
 use super::survey::{Print, Survey, survey};
 use super::work::{Outcome, Worker};
-use super::{Listener, Options, Understood};
+use super::{Event, Options, Understood};
+use crate::Listener;
 use crate::rule::Action;
 use crate::supervisor::Supervisor;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 const MAX_ROUNDS: usize = 16;
 
 /// The contents of a service's rules.
-type Prints = BTreeMap<String, Arc<Print>>;
+pub(crate) type Prints = BTreeMap<String, Arc<Print>>;
 
 /// What the thread is told.
 pub(crate) enum Message {
@@ -43,10 +44,16 @@ pub(crate) enum Message {
 pub(crate) enum Command {
     SetRules(Vec<Understood>, Sender<()>),
     Rebaseline(String, Sender<()>),
-    /// The service is about to be acted on by somebody else: what do its files hold?
-    Look(String, Action, Sender<Prints>),
-    /// What must pass before that.
-    Checks(String, Sender<Vec<Vec<String>>>),
+    /// The service is about to be acted on by somebody else: what do its files hold? Nothing is answered when that is not
+    /// what was checked.
+    Look {
+        service: String,
+        action: Action,
+        checked: Option<Prints>,
+        answer: Sender<Option<Prints>>,
+    },
+    /// What must pass before that, and of which content; nothing when there is none.
+    Checks(String, Sender<Option<(Vec<Vec<String>>, Prints)>>),
     /// That was done, with this content before, or it failed.
     Acted {
         action: Action,
@@ -73,7 +80,7 @@ struct Ground {
 
 pub(crate) struct Engine {
     supervisor: Arc<dyn Supervisor>,
-    listener: Arc<dyn Listener>,
+    listener: Arc<dyn Listener<Event>>,
     options: Options,
     messages: Sender<Message>,
     shown: Arc<Mutex<Snapshot>>,
@@ -94,7 +101,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(
         supervisor: Arc<dyn Supervisor>,
-        listener: Arc<dyn Listener>,
+        listener: Arc<dyn Listener<Event>>,
         options: Options,
         messages: Sender<Message>,
         shown: Arc<Mutex<Snapshot>>,
@@ -183,8 +190,13 @@ impl Engine {
                 }
                 let _ = done.send(());
             }
-            Command::Checks(service, answer) => _ = answer.send(self.board.checks_of(&service)),
-            Command::Look(service, action, answer) => _ = answer.send(self.look_before(&service, &action)),
+            Command::Checks(service, answer) => {
+                let checks = self.board.checks_of(&service);
+                let _ = answer.send((!checks.is_empty()).then(|| (checks, self.prints(&service))));
+            }
+            Command::Look { service, action, checked, answer } => {
+                let _ = answer.send(self.look_before(&service, &action, checked.as_ref()));
+            }
             Command::Acted { action, prints, succeeded, done } => {
                 self.on_acted_elsewhere(&action, prints, succeeded);
                 let _ = done.send(());
@@ -290,7 +302,8 @@ impl Engine {
     /// Note what the kernel told.
     fn on_events(&mut self) {
         let happened = self.arms.happened();
-        let now = self.now();
+        // The debounce is from when it happened, however late we are.
+        let now = happened.at.map_or_else(|| self.now(), |at| at.saturating_duration_since(self.epoch));
         if happened.rescan {
             self.arms.distrust();
             return self.touch_all(now);
@@ -393,7 +406,10 @@ impl Engine {
     }
 
     fn start(&self, job: Arc<Job>) {
+        let alone = matches!(&job.acts[..], [Act { action: Action::Restart, .. }]) && job.checks.is_empty();
         let worker = Worker {
+            // Before there is a thread that waits for it.
+            begun: if alone { self.supervisor.begin_restart(&job.service) } else { None },
             supervisor: self.supervisor.clone(),
             listener: self.listener.clone(),
             messages: self.messages.clone(),
@@ -429,12 +445,16 @@ impl Engine {
         }
     }
 
-    /// Somebody else is about to restart (or reload) the service: the contents of the rules that are served by it.
-    fn look_before(&mut self, service: &str, action: &Action) -> Prints {
+    /// Somebody else is about to restart (or reload) the service: the contents of the rules that are served by it, unless
+    /// others were checked.
+    fn look_before(&mut self, service: &str, action: &Action, checked: Option<&Prints>) -> Option<Prints> {
         let mut prints = self.prints(service);
+        if checked.is_some_and(|checked| *checked != prints) {
+            return None;
+        }
         prints.retain(|rule, _| self.serves(action, rule));
         prints.keys().for_each(|rule| self.board.begins(rule));
-        prints
+        Some(prints)
     }
 
     /// Rules that ask for less are served by it.

@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// More names than this at once are not told one by one; everything is looked at instead.
 pub(crate) const MAX_TOLD: usize = 4096;
@@ -77,6 +78,8 @@ pub(crate) struct Noted {
     pub(crate) overflowed: bool,
     /// Events were lost or are too many.
     pub(crate) lost: bool,
+    /// When the last of it was noted.
+    pub(crate) at: Option<Instant>,
 }
 
 impl Noted {
@@ -85,6 +88,7 @@ impl Noted {
     }
 
     fn note(&mut self, number: i32, events: ReadFlags, name: &OsStr) {
+        self.at = Some(Instant::now());
         if events.contains(ReadFlags::IGNORED) {
             self.ended.push(number);
         }
@@ -192,7 +196,7 @@ fn note_buffer(reader: &mut Reader<'_, &OwnedFd>, noted: &mut Noted) -> bool {
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     const LONG: Duration = Duration::from_secs(20);
 

@@ -32,7 +32,7 @@ pub(crate) fn parts(path: &Path) -> Result<Vec<Part>, String> {
         return Err("is the root of the file system".into());
     }
     if matches!(parts.last(), Some(Part::Deep)) {
-        parts.push(Part::Wild(every()?));
+        parts.push(Part::Wild(matcher("*")?));
     }
     Ok(parts)
 }
@@ -77,11 +77,6 @@ fn part(name: &OsStr) -> Result<Part, String> {
 fn matcher(text: &str) -> Result<GlobMatcher, String> {
     let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
     glob.map(|g| g.compile_matcher()).map_err(|e| e.to_string())
-}
-
-/// What matches any name.
-pub(crate) fn every() -> Result<GlobMatcher, String> {
-    matcher("*")
 }
 
 #[cfg(test)]

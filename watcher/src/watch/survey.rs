@@ -3,7 +3,7 @@
 // Effects: reads directories and files.
 #![allow(clippy::disallowed_methods)]
 
-use super::pattern::{Part, every};
+use super::pattern::Part;
 use globset::GlobMatcher;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,8 @@ pub(crate) type Print = BTreeMap<PathBuf, Mark>;
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Interest {
     names: BTreeSet<OsString>,
+    /// Whatever its name.
+    all: bool,
     wild: Vec<GlobMatcher>,
     /// Whatever is created, removed or renamed in it.
     structure: bool,
@@ -71,7 +73,8 @@ impl Survey {
 
 impl Interest {
     fn covers(&self, name: &OsStr, structural: bool) -> bool {
-        (self.structure && structural)
+        self.all
+            || (self.structure && structural)
             || self.names.contains(name)
             || self.wild.iter().any(|m| m.is_match(Path::new(name)))
     }
@@ -79,7 +82,7 @@ impl Interest {
 
 /// Look at everything that the patterns name; hash the contents, or take a quick look by stat.
 pub(crate) fn survey(patterns: &[Vec<Part>], hash: bool) -> Survey {
-    let mut walk = Walk { found: Survey::default(), hash, every: every().ok() };
+    let mut walk = Walk { found: Survey::default(), hash };
     for parts in patterns {
         walk.visit(Path::new("/"), Path::new("/"), parts, 0);
     }
@@ -89,7 +92,6 @@ pub(crate) fn survey(patterns: &[Vec<Part>], hash: bool) -> Survey {
 struct Walk {
     found: Survey,
     hash: bool,
-    every: Option<GlobMatcher>,
 }
 
 impl Walk {
@@ -167,9 +169,9 @@ impl Walk {
     fn arrive(&mut self, view: &Path, real: &Path, depth: usize) {
         let Ok(meta) = real.symlink_metadata() else { return };
         if meta.is_dir() {
-            if let Some(every) = self.every.clone().filter(|_| depth > 0) {
+            if depth > 0 {
                 // What is below is visited once more through `Deep`; directories met there stand for themselves.
-                self.below(view, real, &every, depth);
+                self.below(view, real, depth);
             }
             return;
         }
@@ -187,13 +189,12 @@ impl Walk {
     }
 
     /// Every file below a directory.
-    fn below(&mut self, view: &Path, real: &Path, every: &GlobMatcher, depth: usize) {
+    fn below(&mut self, view: &Path, real: &Path, depth: usize) {
         let interest = self.interest(real);
         if interest.structure {
             return;
         }
-        interest.structure = true;
-        interest.wild.push(every.clone());
+        (interest.structure, interest.all) = (true, true);
         for name in entries(real) {
             if let Some(next) = self.enter(real, &name, 0, true) {
                 let link = real.join(&name) != next;

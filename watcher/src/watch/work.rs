@@ -2,10 +2,11 @@
 
 use super::board::Job;
 use super::engine::Message;
+use crate::Listener;
 use crate::command::succeed;
 use crate::rule::Action;
-use crate::supervisor::Supervisor;
-use crate::watch::Listener;
+use crate::supervisor::{Begun, Error, Supervisor};
+use crate::watch::Event;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -20,15 +21,17 @@ pub(crate) enum Outcome {
 /// See the module.
 pub(super) struct Worker {
     pub(super) supervisor: Arc<dyn Supervisor>,
-    pub(super) listener: Arc<dyn Listener>,
+    pub(super) listener: Arc<dyn Listener<Event>>,
     pub(super) messages: Sender<Message>,
     pub(super) timeout: Duration,
     pub(super) job: Arc<Job>,
+    /// The restart that is all of the job, when it is under way.
+    pub(super) begun: Option<Begun>,
 }
 
 impl Worker {
     /// Check, and act when all is well.
-    pub(super) fn work(&self) {
+    pub(super) fn work(mut self) {
         for check in &self.job.checks {
             if let Err(reason) = self.succeed(check) {
                 return self.tell(Outcome::CheckFailed(reason));
@@ -37,12 +40,20 @@ impl Worker {
         if !self.job.checks.is_empty() && !self.still_checked() {
             return;
         }
-        for (index, act) in self.job.acts.iter().enumerate() {
-            self.tell(match self.act(&act.action) {
-                Ok(()) => Outcome::Acted(index),
-                Err(reason) => Outcome::ActionFailed(index, reason),
-            });
+        let begun = self.begun.take();
+        if let Some(waits) = begun {
+            return self.told(0, waits().map_err(|error| self.hide(&error)));
         }
+        for (index, act) in self.job.acts.iter().enumerate() {
+            self.told(index, self.act(&act.action));
+        }
+    }
+
+    fn told(&self, index: usize, result: Result<(), String>) {
+        self.tell(match result {
+            Ok(()) => Outcome::Acted(index),
+            Err(reason) => Outcome::ActionFailed(index, reason),
+        });
     }
 
     /// Whether what was checked is what is there now.
@@ -60,8 +71,12 @@ impl Worker {
             Action::Signal(name) => self.supervisor.signal(service, name),
             Action::Run(argv) => return self.succeed(argv),
         }
-        // A unit may have secrets in its commands.
-        .map_err(|error| self.listener.hide(&error.to_string()))
+        .map_err(|error| self.hide(&error))
+    }
+
+    /// A unit may have secrets in its commands.
+    fn hide(&self, error: &Error) -> String {
+        self.listener.hide(&error.to_string())
     }
 
     fn succeed(&self, argv: &[String]) -> Result<(), String> {

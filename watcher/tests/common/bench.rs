@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 
 use super::common::{until, write_whole};
+use mayfly_watcher::supervisor::builtin::Ends;
 use mayfly_watcher::supervisor::{Error, Status, Supervisor};
 use mayfly_watcher::watch::Options;
 use mayfly_watcher::{Event, Rule, Watcher};
@@ -59,6 +60,21 @@ impl Supervisor for Notes {
     }
     fn set_enabled(&self, _: &str, _: bool) -> Result<(), Error> {
         Ok(())
+    }
+    fn masked(&self, _: &str, _: bool) -> Result<bool, Error> {
+        Ok(true)
+    }
+    fn set_masked(&self, service: &str, _: bool, masked: bool) -> Result<(), Error> {
+        self.tell(if masked { "mask" } else { "unmask" }, service)
+    }
+    fn ends(&self, service: &str) -> Option<Ends> {
+        Some(Ends { last: Some(format!("{service} exited")), ..Ends::default() })
+    }
+    fn offline(&self) -> bool {
+        true
+    }
+    fn shutdown(&self) -> Result<(), Error> {
+        self.tell("shutdown", "all")
     }
 }
 

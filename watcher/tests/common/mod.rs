@@ -38,6 +38,16 @@ pub fn write_whole(path: &Path, content: &str) {
     std::fs::rename(path.with_extension("part"), path).unwrap();
 }
 
+/// Write a program. Another process puts it in place: what another test starts meanwhile would inherit our way to write
+/// it, and a program that somebody can write is not started.
+pub fn write_program(path: &Path, text: &str) {
+    let from = path.with_extension("text");
+    std::fs::write(&from, text).unwrap();
+    let mut install = std::process::Command::new("install");
+    assert!(install.args(["-m", "755"]).args([&from, path]).status().unwrap().success());
+    std::fs::remove_file(from).unwrap();
+}
+
 /// A root with unit files and a supervisor in it; everything stops and goes with it.
 pub struct House {
     pub dir: tempfile::TempDir,

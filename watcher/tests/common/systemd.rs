@@ -8,9 +8,8 @@
     clippy::new_without_default
 )]
 
-use super::common::until;
+use super::common::{until, write_program};
 use mayfly_watcher::supervisor::Systemd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,8 +29,7 @@ impl Machine {
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().unwrap();
         let systemctl = dir.path().join("systemctl");
-        std::fs::write(&systemctl, enter(child.id())).unwrap();
-        std::fs::set_permissions(&systemctl, PermissionsExt::from_mode(0o755)).unwrap();
+        write_program(&systemctl, &enter(child.id()));
         let mut machine = Self { supervisor: Systemd::new(&systemctl).below(dir.path()), dir, child };
         machine.await_boot();
         machine

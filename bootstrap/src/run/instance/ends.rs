@@ -3,10 +3,10 @@
 use super::hearer::Hearer;
 use crate::run::board::epoch;
 use crate::run::console::say;
-use mayfly_watcher::supervisor::builtin::{Ended, Event, Listener, Next};
-use mayfly_watcher::watch;
+use mayfly_watcher::Listener;
+use mayfly_watcher::supervisor::builtin::{Ended, Event, Next};
 
-impl Listener for Hearer {
+impl Listener<Event> for Hearer {
     fn event(&self, event: &Event) {
         match event {
             Event::Ended(ended) if is_told(ended) => {
@@ -26,7 +26,7 @@ impl Listener for Hearer {
     }
 
     fn hide(&self, text: &str) -> String {
-        watch::Listener::hide(self, text)
+        self.without_secrets(text)
     }
 }
 

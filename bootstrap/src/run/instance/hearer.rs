@@ -8,8 +8,9 @@ use crate::run::console::say;
 use crate::run::revert::Edits;
 use crate::run::status::Restart;
 use mayfly_states::secrets::{HIDDEN, Secrets};
+use mayfly_watcher::Listener;
 use mayfly_watcher::rule::Action;
-use mayfly_watcher::watch::{Event, Listener};
+use mayfly_watcher::watch::Event;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,18 +32,22 @@ impl Hearer {
     pub(super) fn hides(&self, secrets: &Secrets) {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().join(secrets);
     }
+
+    pub(super) fn without_secrets(&self, text: &str) -> String {
+        match &*self.secrets.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(secrets) => secrets.hide(text).into_owned(),
+            None => HIDDEN.to_owned(),
+        }
+    }
 }
 
-impl Listener for Hearer {
+impl Listener<Event> for Hearer {
     fn event(&self, event: &Event) {
         self.heard(event);
     }
 
     fn hide(&self, text: &str) -> String {
-        match &*self.secrets.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(secrets) => secrets.hide(text).into_owned(),
-            None => HIDDEN.to_owned(),
-        }
+        self.without_secrets(text)
     }
 }
 
@@ -56,7 +61,7 @@ impl Hearer {
             }
             Event::ActionFailed { service, path, action, reason, .. } => {
                 let now = self.now(service);
-                say(words::failed(action, service, path, &self.hide(reason), &now));
+                say(words::failed(action, service, path, &self.without_secrets(reason), &now));
                 self.board.note(|status| status.totals.actions_failed += 1);
             }
             Event::Held { service, rule, path, wait } => {
@@ -74,9 +79,9 @@ impl Hearer {
     }
 
     fn acted(&self, action: &Action, service: &str, path: &Path) {
-        say(self.hide(&words::acted(action, service, path)));
+        say(self.without_secrets(&words::acted(action, service, path)));
         let (at, service, cause) = (epoch(), service.to_owned(), path.display().to_string());
-        let action = self.hide(&action.to_string());
+        let action = self.without_secrets(&action.to_string());
         self.board.note(|status| {
             status.totals.watch_restarts += 1;
             status.add_restart(Restart { at, service, action, cause, times: None });

@@ -24,8 +24,7 @@ pub(crate) fn describe(old: &Content, new: &Content) -> String {
 
 fn cut(mut diff: String) -> String {
     if diff.len() > SHOWN {
-        let end = (0..=SHOWN).rev().find(|i| diff.is_char_boundary(*i)).unwrap_or(0);
-        diff.truncate(end);
+        diff.truncate(diff.floor_char_boundary(SHOWN));
         diff.push_str("\n… cut here\n");
     }
     diff

@@ -40,6 +40,9 @@ impl std::fmt::Display for Ended {
 /// A run at least this long is no part of a crash loop.
 pub(crate) const STEADY: Duration = Duration::from_secs(10);
 
+/// Where no pause is asked for, a second failure in a row has one all the same, or a crash loop would have a processor.
+const NO_PAUSE: Duration = Duration::from_millis(10);
+
 /// How many failures in a row this end makes, after a run of this length.
 pub(crate) fn failures(before: u32, ran: Duration) -> u32 {
     if ran >= STEADY { 1 } else { before.saturating_add(1) }
@@ -61,6 +64,7 @@ pub(crate) fn delay(
         Restart::OnAbnormal => matches!(ended, Ended::Killed(_)) && !ended.clean(),
         Restart::Always => true,
     };
+    let first = if first.is_zero() && failures > 1 { NO_PAUSE } else { first };
     let factor = 1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     again.then(|| first.saturating_mul(factor).min(cap))
 }

@@ -1,4 +1,4 @@
-//! What the built-in supervisor tells without being asked: ends that nobody wanted, and notes on units. Data, and who hears.
+//! What the built-in supervisor tells without being asked: ends that nobody wanted, and notes on units. Data.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,23 +80,6 @@ pub struct Ends {
     pub next_try: Option<Duration>,
 }
 
-/// Who is told. Called from the thread that keeps the service: what takes long holds up that service.
-pub trait Listener: Send + Sync {
-    /// Something happened.
-    fn event(&self, event: &Event);
-
-    /// What a service or the system said, without what nobody is to read: asked before anything of it is cut or told.
-    fn hide(&self, text: &str) -> String {
-        text.to_owned()
-    }
-}
-
-impl<F: Fn(&Event) + Send + Sync> Listener for F {
-    fn event(&self, event: &Event) {
-        self(event);
-    }
-}
-
 /// The last line of some output, cleaned and cut.
 pub(super) fn last_line(text: &str) -> Option<String> {
     const LONGEST: usize = 200;
@@ -105,8 +88,7 @@ pub(super) fn last_line(text: &str) -> Option<String> {
     };
     let mut line = text.lines().rev().map(clean).find(|line| !line.is_empty())?;
     if line.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
-        line.truncate(end);
+        line.truncate(line.floor_char_boundary(LONGEST));
         line.push('…');
     }
     Some(line)

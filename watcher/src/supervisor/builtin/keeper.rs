@@ -6,24 +6,24 @@
 mod adopt;
 mod ends;
 mod handle;
+mod launch;
 mod process;
 mod ready;
 
 use super::decide::Ended;
-use super::events::{self, Event, Listener};
-use super::load::{Loaded, Units};
+use super::events::{self, Event};
+use super::load::Units;
 use super::notify::Notice;
 use super::output::Logs;
-use super::prepare::{Setting, setting};
 use super::record::{Identified, Records};
 use super::sockets::Held;
-use super::unit::{Command, Kind, Output};
+use super::unit::Output;
+use crate::Listener;
 use crate::supervisor::Error;
-use ends::{Life, could_not_start};
+use ends::Life;
 pub(crate) use handle::Handle;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use process::Waited;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub(crate) struct House {
     pub(crate) logs: Logs,
     pub(crate) notify_dir: PathBuf,
     pub(crate) records: Records,
-    pub(crate) listener: Arc<dyn Listener>,
+    pub(crate) listener: Arc<dyn Listener<Event>>,
 }
 
 /// What others may ask, each with where the answer goes.
@@ -140,7 +140,6 @@ enum Kept {
 impl Keeper {
     fn live(&mut self) {
         loop {
-            self.show();
             match self.next() {
                 Some(Message::Ask(ask, answer)) => {
                     let result = self.answer(&ask);
@@ -219,14 +218,11 @@ impl Keeper {
             State::Backoff { .. } => ("backoff", false, None),
         };
         seen.addresses = self.held.addresses();
-        (seen.since, seen.next) = (None, None);
-        match &self.state {
-            State::Running(process) => {
-                (seen.since, seen.failures) = (Some(process.since), process.failures);
-            }
-            State::Backoff { until, .. } => seen.next = Some(*until),
-            State::Done | State::Stopped => {}
-        }
+        (seen.since, seen.next, seen.failures) = match &self.state {
+            State::Running(process) => (Some(process.since), None, process.failures),
+            State::Backoff { until, failures } => (None, Some(*until), *failures),
+            State::Done | State::Stopped => (None, None, 0),
+        };
         if let Some(down) = &seen.down {
             seen.failures = down.times;
         }
@@ -240,44 +236,6 @@ impl Keeper {
         Error::Failed { supervisor: NAME, service: self.service.clone(), verb, reason: reason.into() }
     }
 
-    /// Read the unit and resolve what can be wrong, with the sockets that it wants. Nothing is changed.
-    fn resolve(&mut self, verb: &'static str) -> Result<(Setting, Held, String), Error> {
-        let unknown = || Error::Unknown { supervisor: NAME, service: self.service.clone() };
-        let Loaded { service, sockets } = self.house.units.load(&self.service)?.ok_or_else(unknown)?;
-        let of_sockets = sockets.iter().flat_map(|sockets| &sockets.notes);
-        let notes: Vec<String> = service.notes.iter().chain(of_sockets).cloned().collect();
-        if self.noted != notes {
-            self.noted.clone_from(&notes);
-            self.house.listener.event(&Event::Noted { service: self.service.clone(), notes });
-        }
-        let setting = setting(&self.service, &service, &self.house.root, &self.house.logs);
-        let setting = setting.map_err(|e| self.failed(verb, e))?;
-        let fd_name = sockets.as_ref().map_or(String::new(), |s| s.fd_name.clone());
-        let held = match &sockets {
-            Some(wanted) => self.held.adjusted(wanted, &self.house.root).map_err(|e| self.failed(verb, e))?,
-            None => Held::default(),
-        };
-        Ok((setting, held, fd_name))
-    }
-
-    fn start(&mut self, verb: &'static str, failures: u32) -> Result<(), Error> {
-        let (setting, held, fd_name) = self.resolve(verb)?;
-        self.held = held;
-        self.begin(verb, &setting, &fd_name, failures)
-    }
-
-    /// Everything that can fail is done before the running process is touched.
-    fn restart(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.holds_ours) {
-            self.end("restart")?;
-            return self.start("restart", 0);
-        }
-        let (setting, held, fd_name) = self.resolve("restart")?;
-        self.end("restart")?;
-        self.held = held;
-        self.begin("restart", &setting, &fd_name, 0)
-    }
-
     fn stop(&mut self) -> Result<(), Error> {
         self.end("stop")?;
         for directory in self.fleeting.drain(..) {
@@ -287,103 +245,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// Run the commands of the start in order and settle in the state that follows.
-    fn begin(
-        &mut self,
-        verb: &'static str,
-        setting: &Setting,
-        fd_name: &str,
-        failures: u32,
-    ) -> Result<(), Error> {
-        self.state = State::Stopped;
-        self.complaints = (setting.service.complaints().clone(), self.house.logs.length(&self.service));
-        let (kind, remain) = (setting.service.kind, setting.service.remain);
-        let life = Life::of(&setting.service);
-        let result = self.launch(verb, setting, fd_name, failures);
-        match (&result, kind) {
-            (Ok(()), Kind::Oneshot) if remain => self.state = State::Done,
-            (Err(error), _) if verb != "start" || failures > 0 => {
-                // It was meant to run and does not: keep trying as the policy says. Who asked for a restart is told so.
-                let how = could_not_start(error);
-                let ended = self.back_off(life, Ended::Exited(1), &how, failures.saturating_add(1));
-                if verb == "start" {
-                    self.tell(ended);
-                }
-            }
-            _ => {}
-        }
-        result
-    }
-
-    fn launch(
-        &mut self,
-        verb: &'static str,
-        setting: &Setting,
-        fd_name: &str,
-        failures: u32,
-    ) -> Result<(), Error> {
-        self.fleeting = setting.service.fleeting(&self.house.root);
-        setting.make_directories().map_err(|e| self.failed(verb, e))?;
-        let timeout = setting.service.timeout_start.unwrap_or(LONGEST);
-        for command in &setting.service.start_pre {
-            self.run(verb, setting, command, &[], timeout)?;
-        }
-        if setting.service.kind == Kind::Oneshot {
-            let timeout = LONGEST;
-            return setting.service.start.iter().try_for_each(|c| self.run(verb, setting, c, &[], timeout));
-        }
-        let Some(command) = setting.service.start.first() else { return Ok(()) };
-        self.ready_on = self.notify_socket(setting).map_err(|e| self.failed(verb, e))?;
-        let told_on = |notice: &Notice| ("NOTIFY_SOCKET", notice.path.display().to_string());
-        let extra: Vec<_> = self.ready_on.iter().map(told_on).collect();
-        let launch = setting.launch(command, &extra, self.held.descriptors(), fd_name);
-        let pid = launch.and_then(super::spawn::Launch::spawn).map_err(|e| self.failed(verb, e))?;
-        self.ready_on.iter().for_each(|notice| notice.is_of(pid));
-        let identity = self.await_child(pid);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).starts += 1;
-        let life = Life::of(&setting.service);
-        self.state = State::Running(Process { pid, identity, since: Instant::now(), failures, life });
-        self.forgive();
-        self.settle();
-        self.await_ready(verb, pid, setting, Instant::now() + timeout)
-    }
-
-    fn log(&self) -> String {
-        self.house.logs.path(&self.service).display().to_string()
-    }
-
-    /// Run a command to its end.
-    fn run(
-        &mut self,
-        verb: &'static str,
-        setting: &Setting,
-        command: &Command,
-        extra: &[(&str, String)],
-        timeout: Duration,
-    ) -> Result<(), Error> {
-        let started = setting.launch(command, extra, vec![], "").and_then(super::spawn::Launch::spawn);
-        let result = started.and_then(|pid| {
-            self.await_child(pid);
-            let program = command.words.join(" ");
-            let reason = match self.wait(pid, Instant::now() + timeout) {
-                Waited::Ended(Ended::Exited(0)) => return Ok(()),
-                Waited::Ended(how) => return Err(format!("`{program}` {how}; see {}", self.log())),
-                Waited::Cancelled => format!("`{program}` was cut short by a stop"),
-                _ => format!("`{program}` was not done within {}s", timeout.as_secs_f64()),
-            };
-            let _ = killpg(pid, Signal::SIGKILL);
-            self.reap(pid);
-            Err(reason)
-        });
-        result.or_else(|e| if command.ignore_failure { Ok(()) } else { Err(self.failed(verb, e)) })
-    }
-
     fn reload(&mut self) -> Result<(), Error> {
         let State::Running(process) = &self.state else {
             return Err(self.failed("reload", "it is not running"));
         };
         let pid = process.pid;
-        let (setting, ..) = self.resolve("reload")?;
+        let setting = self.resolve("reload")?.setting;
         if setting.service.reload.is_empty() {
             return Err(
                 self.failed("reload", "its unit has no ExecReload=; add one, restart it, or signal HUP")

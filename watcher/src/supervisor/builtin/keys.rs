@@ -93,29 +93,39 @@ const DONE: [(&str, &[&str]); 3] = [
 /// A sentence about a directive that is read and not done; an error when it is one of our own keys, which nobody else
 /// would do either.
 pub(super) fn note(d: &Directive) -> Result<Option<String>, UnitError> {
+    let is_own = d.key.get(..OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN));
+    let is_silent =
+        SILENT.contains(&d.key.as_str()) || d.section.starts_with("X-") || d.key.starts_with("X-");
+    if is_silent && !is_own {
+        return Ok(None);
+    }
     let known = DONE.iter().find(|(section, _)| *section == d.section).map_or(&[][..], |(_, keys)| keys);
     let elsewhere = DONE.iter().find(|(_, keys)| keys.contains(&d.key.as_str())).map(|(section, _)| *section);
     let meant = match elsewhere {
+        Some(section) if section == d.section => format!("; it belongs in a {} file", file_of(section)),
         Some(section) => format!("; it belongs in [{section}]"),
         None => nearest(&d.key, known).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default(),
     };
-    let is_own = d.key.get(..OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN));
     if is_own {
         let reason = format!("unknown key `{}` in [{}]{meant}", d.key, d.section);
         return Err(UnitError { file: d.file.clone(), line: d.line, column: 1, reason });
     }
-    if SILENT.contains(&d.key.as_str()) || d.section.starts_with("X-") || d.key.starts_with("X-") {
-        return Ok(None);
-    }
     let place = format!("{}:{}", d.file.display(), d.line);
     Ok(Some(format!("{place}: {}= in [{}] is ignored by the built-in supervisor{meant}", d.key, d.section)))
+}
+
+/// What the files are called that have this section.
+fn file_of(section: &str) -> &'static str {
+    if section == "Socket" { ".socket" } else { ".service" }
 }
 
 /// A key that this one is a slip of: near enough that systemd's many others are not taken for one.
 fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
     let lower = key.to_ascii_lowercase();
     let allowed = |known: &str| if known.len().min(key.len()) < 9 { 1 } else { 2 };
-    let scored = known.iter().map(|k| (strsim::damerau_levenshtein(&lower, &k.to_ascii_lowercase()), *k));
+    // Units are read in every restart, and a comparison takes a thousand times as long as that of the lengths.
+    let near = known.iter().filter(|known| known.len().abs_diff(key.len()) <= allowed(known));
+    let scored = near.map(|k| (strsim::damerau_levenshtein(&lower, &k.to_ascii_lowercase()), *k));
     scored.filter(|(distance, known)| *distance <= allowed(known)).min().map(|(_, known)| known)
 }
 
@@ -141,6 +151,7 @@ mod tests {
             ("Install", "WantedBby", "did you mean `WantedBy`?"),
             ("Socket", "ListenStraem", "did you mean `ListenStream`?"),
             ("Unit", "Restart", "it belongs in [Service]"),
+            ("Socket", "ListenStream", "it belongs in a .socket file"),
         ] {
             let note = noted(section, key).unwrap().unwrap();
             assert!(note.starts_with("/u/a.service:2: ") && note.ends_with(meant), "{note}");

@@ -172,9 +172,11 @@ pub(crate) fn read(path: &Path) -> Result<String, UnitError> {
 fn specifiers(service: &str, all: &[Directive]) -> Specifiers {
     let user = all.iter().rev().find(|d| d.section == "Service" && d.key == "User").map(|d| d.value.clone());
     let user = user.filter(|u| !u.is_empty()).unwrap_or_else(|| "root".into());
-    // As systemd: root's is known, and asking for it takes time in every restart.
+    // As systemd: root's is known. That of others is looked up only for who wants it: it takes time in every restart.
+    let wants_home = |d: &Directive| d.value.contains("%h") || d.value.ends_with('~');
     let home = match user.as_str() {
         "root" => None,
+        _ if !all.iter().any(wants_home) => None,
         name => nix::unistd::User::from_name(name).ok().flatten().map(|u| u.dir.display().to_string()),
     };
     let hostname = nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()).unwrap_or_default();

@@ -55,8 +55,9 @@ pub(crate) fn listen(
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let path = directory.join(format!("{service}.{}.{number}", std::process::id()));
     let socket = Arc::new(UnixDatagram::bind(&path).map_err(wrong)?);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).map_err(wrong)?;
+    // Before anybody may write: what comes earlier has no sender.
     rustix::net::sockopt::set_socket_passcred(&socket, true).map_err(|e| wrong(e.into()))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).map_err(wrong)?;
     let (main, known) = channel();
     let notice = Notice { path: path.clone(), socket: socket.clone(), main, over: Arc::default() };
     let over = notice.over.clone();
@@ -76,7 +77,7 @@ pub(crate) fn listen(
     Ok(notice)
 }
 
-/// Root, the service's user, and what the service has started, whoever that has become since.
+/// Root, the service's user, and what the service has started, whoever that has become since, while it is there.
 fn counts(sender: UnixCredentials, main: Pid, user: Uid) -> bool {
     let uid = Uid::from_raw(sender.uid());
     uid.is_root() || uid == user || getsid(Some(Pid::from_raw(sender.pid()))) == Ok(main)

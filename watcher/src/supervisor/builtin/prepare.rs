@@ -10,13 +10,11 @@ use super::place;
 use super::spawn::Launch;
 use super::text::{environment_file, substitute};
 use super::unit::{Command, Service};
+use crate::programs::{PATH, is_executable, search};
 use nix::unistd::Uid;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the processes of one service share.
 pub(crate) struct Setting {
@@ -29,19 +27,20 @@ pub(crate) struct Setting {
 }
 
 /// Resolve what can be wrong before anything is stopped or started.
-pub(crate) fn setting(name: &str, service: &Service, root: &Path, logs: &Logs) -> Result<Setting, String> {
+pub(crate) fn setting(name: &str, service: Service, root: &Path, logs: &Logs) -> Result<Setting, String> {
     let identity =
         identity(service.user.as_deref(), service.group.as_deref(), &service.supplementary_groups)?;
-    let environment = environment(service, identity.as_ref(), root)?;
+    let environment = environment(&service, identity.as_ref(), root)?;
     let setting = Setting {
         name: name.to_owned(),
-        service: service.clone(),
+        service,
         identity,
         environment,
         logs: logs.clone(),
         root: root.to_owned(),
     };
-    let commands = service.start.iter().chain(&service.start_pre).chain(&service.start_post);
+    let Service { start, start_pre, start_post, .. } = &setting.service;
+    let commands = start.iter().chain(start_pre).chain(start_post);
     for command in commands.filter(|c| !c.ignore_failure) {
         setting.program(command)?;
     }
@@ -145,18 +144,15 @@ impl Setting {
     /// The program's path: as written, or found in the unit's `PATH`.
     fn program(&self, command: &Command) -> Result<PathBuf, String> {
         let name = command.words.first().ok_or("no program to execute")?;
-        let executable =
-            |p: &PathBuf| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
         if name.contains('/') {
             let path = PathBuf::from(name);
-            return if executable(&path) {
+            return if is_executable(&path) {
                 Ok(path)
             } else {
                 Err(format!("{name}: no such executable file"))
             };
         }
         let path = self.environment.iter().find(|(n, _)| n == "PATH").map_or(PATH, |(_, value)| value);
-        let found = path.split(':').map(|dir| Path::new(dir).join(name)).find(executable);
-        found.ok_or_else(|| format!("{name}: not found in {path}"))
+        search(path, name).ok_or_else(|| format!("{name}: not found in {path}"))
     }
 }

@@ -83,25 +83,45 @@ struct Prepared {
     _listen_pid: Option<Box<[u8]>>,
 }
 
-impl Launch {
+/// A process, but for the start of it.
+pub(crate) struct Ready {
+    program: String,
+    prepared: Prepared,
+    failure: Failure,
+    stack: Vec<u8>,
+}
+
+impl Ready {
     /// Starts the process. When this returns `Ok` the program is executing.
-    pub(crate) fn spawn(mut self) -> Result<Pid, String> {
+    pub(crate) fn start(mut self) -> Result<Pid, String> {
+        let shared = self.prepared.identity.is_none();
+        let child = || self.prepared.become_program(&self.failure);
+        let pid = start_child(child, &mut self.stack, shared).map_err(|e| format!("clone: {}", e.desc()))?;
+        match self.failure.seen() {
+            None => Ok(pid),
+            Some((step, errno)) => {
+                let _ = nix::sys::wait::waitpid(pid, None);
+                Err(format!("{step} failed for {}: {}", self.program, errno.desc()))
+            }
+        }
+    }
+}
+
+impl Launch {
+    /// Has all at hand: what can fail after this is the kernel's to refuse.
+    pub(crate) fn ready(mut self) -> Result<Ready, String> {
         let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
         let streams = [Some(null), self.stdout.take(), self.stderr.take()];
         let [stdin, stdout, stderr] = streams.map(|stream| stream.map(|file| high(file.as_fd())).transpose());
         let program = self.program.display().to_string();
         let prepared = self.prepare([stdin?, stdout?, stderr?])?;
         let failure = Failure::new().map_err(|e| format!("mmap: {}", e.desc()))?;
-        let shared = prepared.identity.is_none();
-        let child = || prepared.become_program(&failure);
-        let pid = start_child(child, shared).map_err(|e| format!("clone: {}", e.desc()))?;
-        match failure.seen() {
-            None => Ok(pid),
-            Some((step, errno)) => {
-                let _ = nix::sys::wait::waitpid(pid, None);
-                Err(format!("{step} failed for {program}: {}", errno.desc()))
-            }
-        }
+        Ok(Ready { program, prepared, failure, stack: vec![0; STACK] })
+    }
+
+    /// Starts the process at once.
+    pub(crate) fn spawn(self) -> Result<Pid, String> {
+        self.ready()?.start()
     }
 
     fn prepare(self, streams: [Option<OwnedFd>; 3]) -> Result<Prepared, String> {
@@ -199,8 +219,7 @@ impl Drop for Failure {
 
 /// Run the closure in a child, which has our memory or a copy of it, while this thread waits until it executes or ends.
 #[allow(unsafe_code)]
-fn start_child(in_child: impl FnMut() -> isize, shared: bool) -> nix::Result<Pid> {
-    let mut stack = vec![0; STACK];
+fn start_child(in_child: impl FnMut() -> isize, stack: &mut [u8], shared: bool) -> nix::Result<Pid> {
     let memory = if shared { CloneFlags::CLONE_VM } else { CloneFlags::empty() };
     let flags = memory | CloneFlags::CLONE_VFORK;
     // No handler of ours may run in the child, which begins with our mask and our handlers.
@@ -208,7 +227,7 @@ fn start_child(in_child: impl FnMut() -> isize, shared: bool) -> nix::Result<Pid
     // SAFETY: the child has a stack of its own, and all else that it uses outlives it in this memory, since this thread
     // waits. The closure makes only system calls on what was prepared; it neither allocates, locks nor panics.
     let started =
-        unsafe { nix::sched::clone(Box::new(in_child), &mut stack, flags, Some(Signal::SIGCHLD as i32)) };
+        unsafe { nix::sched::clone(Box::new(in_child), stack, flags, Some(Signal::SIGCHLD as i32)) };
     mask.thread_set_mask()?;
     started
 }

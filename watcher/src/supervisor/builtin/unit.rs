@@ -201,6 +201,12 @@ impl Service {
         self.stderr.as_ref().unwrap_or(&self.stdout)
     }
 
+    /// Whether a start empties the file that its output goes to.
+    pub(crate) fn empties_a_log(&self) -> bool {
+        let is_emptied = |output: &Output| matches!(output, Output::Truncate(_));
+        is_emptied(&self.stdout) || self.stderr.as_ref().is_some_and(is_emptied)
+    }
+
     /// Take one directive; false when it is none of ours.
     fn take(&mut self, d: &Directive, with: &Specifiers) -> Result<bool, UnitError> {
         match d.section.as_str() {

@@ -178,18 +178,26 @@ impl Keeper {
             return;
         }
         let down = self.seen.lock().unwrap_or_else(PoisonError::into_inner).down.clone();
-        let Err(error) = self.start("start", failures) else {
-            let after = down.map(|down| down.how).unwrap_or_default();
-            return self.house.listener.event(&Event::StartedAgain { service: self.service.clone(), after });
+        let plan = match self.resolve("start") {
+            Ok(plan) => plan,
+            Err(error) => return self.put_off(&error, failures),
         };
-        tracing::warn!(service = self.service, "{error}");
-        if matches!(self.state, State::Backoff { until, .. } if until <= Instant::now()) {
-            // The unit or its sockets cannot be used now; look again later.
-            let (pause, failures) = (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
-            self.state = State::Backoff { until: Instant::now() + pause, failures };
-            let ended = self.fall(&could_not_start(&error), failures, Next::Again(pause));
-            self.tell(ended);
+        match self.begin("start", plan, None, failures) {
+            Ok(()) => {
+                let after = down.map(|down| down.how).unwrap_or_default();
+                self.house.listener.event(&Event::StartedAgain { service: self.service.clone(), after });
+            }
+            Err(error) => tracing::warn!(service = self.service, "{error}"),
         }
+    }
+
+    /// The unit or its sockets cannot be used now; look again later.
+    fn put_off(&mut self, error: &Error, failures: u32) {
+        tracing::warn!(service = self.service, "{error}");
+        let (pause, failures) = (Duration::from_secs(1 << failures.min(5)), failures.saturating_add(1));
+        self.state = State::Backoff { until: Instant::now() + pause, failures };
+        let ended = self.fall(&could_not_start(error), failures, Next::Again(pause));
+        self.tell(ended);
     }
 }
 

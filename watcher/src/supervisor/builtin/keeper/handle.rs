@@ -8,7 +8,7 @@ use crate::supervisor::builtin::decide::STEADY;
 use crate::supervisor::builtin::events::Ends;
 use crate::supervisor::builtin::sockets::Held;
 use crate::supervisor::builtin::unit::Output;
-use crate::supervisor::{Error, Status};
+use crate::supervisor::{Begun, Error, Status};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,13 +50,17 @@ impl Handle {
 
     /// Ask and wait for the answer.
     pub(crate) fn ask(&self, ask: Ask) -> Result<(), Error> {
-        let gone = || Error::Failed {
-            supervisor: NAME,
-            service: self.service.clone(),
-            verb: "serve",
-            reason: "its keeper has ended".into(),
-        };
-        self.send(ask).recv().unwrap_or_else(|_| Err(gone()))
+        self.begin(ask)()
+    }
+
+    /// Ask, and wait for the answer later.
+    pub(crate) fn begin(&self, ask: Ask) -> Begun {
+        let (answered, service) = (self.send(ask), self.service.clone());
+        Box::new(move || {
+            let reason = "its keeper has ended".to_owned();
+            let gone = |_| Err(Error::Failed { supervisor: NAME, service, verb: "serve", reason });
+            answered.recv().unwrap_or_else(gone)
+        })
     }
 
     /// Ask without waiting.

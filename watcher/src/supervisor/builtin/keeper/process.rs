@@ -133,20 +133,58 @@ impl Keeper {
 }
 
 /// Whether the group has a member that is more than a zombie: those of children that lost their parent are reaped by
-/// process 1, whenever it likes.
+/// process 1, whenever it likes. Its leader has ended: where one lives that has its number, group and number are another's.
 fn group_lives(group: Pid) -> bool {
     if killpg(group, None).is_err() {
         return false;
     }
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut stats = processes
+    let stats = processes
         .filter(|e| e.file_name().to_str().is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())))
         .filter_map(|e| std::fs::read_to_string(e.path().join("stat")).ok());
-    stats.any(|stat| {
-        // `pid (name) state ppid pgrp …`, and the name may hold anything.
-        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let (state, member_of) = (fields.next(), fields.nth(1));
-        state.is_some_and(|s| !matches!(s, "Z" | "X"))
-            && member_of.and_then(|g| g.parse().ok()) == Some(group.as_raw())
-    })
+    let mut lives = false;
+    for (pid, member_of) in stats.filter_map(|stat| living(&stat)) {
+        if pid == group.as_raw() {
+            return false;
+        }
+        lives |= member_of == group.as_raw();
+    }
+    lives
+}
+
+/// Number and group of a process that is no zombie, from `pid (name) state ppid pgrp …`; the name may hold anything.
+fn living(stat: &str) -> Option<(i32, i32)> {
+    let (start, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    let (state, member_of) = (fields.next()?, fields.nth(1)?.parse().ok()?);
+    let pid = start.split_once(' ')?.0.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some((pid, member_of))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lives_is_read_whatever_its_name() {
+        assert_eq!(living("7 (a) b) S 1 5 5 0"), Some((7, 5)));
+        assert_eq!(living("7 (a) Z 1 5 5 0"), None);
+        assert_eq!(living("7 (a"), None);
+    }
+
+    #[test]
+    fn a_group_whose_number_is_another_process_s_is_not_ours() {
+        use std::os::unix::process::CommandExt;
+        let mut leader = std::process::Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+        let group = Pid::from_raw(leader.id().cast_signed());
+        assert!(!group_lives(group), "its leader lives: it is not the one that we reaped");
+        let mut member =
+            std::process::Command::new("sleep").arg("1000").process_group(group.as_raw()).spawn().unwrap();
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        assert!(group_lives(group), "a member is left");
+        member.kill().unwrap();
+        member.wait().unwrap();
+        assert!(!group_lives(group));
+    }
 }

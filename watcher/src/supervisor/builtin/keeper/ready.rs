@@ -39,10 +39,8 @@ impl Keeper {
         deadline: Instant,
     ) -> Result<(), Error> {
         let started = Instant::now();
-        let mut waited = match self.ready_on {
-            Some(_) => self.wait(pid, deadline),
-            None => Waited::Ready,
-        };
+        let mut waited = if self.ready_on.is_some() { self.wait(pid, deadline) } else { Waited::Ready };
+        self.ready_on = None;
         let mut what = "READY=1".to_owned();
         for ready in &setting.service.ready {
             if matches!(waited, Waited::Ready) {
