@@ -107,7 +107,7 @@ impl Bench {
     }
 }
 
-/// What no supervisor can do without: stop the process, start it anew, until it has read and told.
+/// What no supervisor can do without: wait for the debounce, stop the process, start it anew, until it has read and told.
 fn floor(runs: usize) {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::new(dir.path());
@@ -115,8 +115,9 @@ fn floor(runs: usize) {
     let mut latencies = Vec::new();
     for run in 0..=runs {
         let content = run.to_string();
+        let written = Instant::now();
         bench.write(&content);
-        let begun = Instant::now();
+        std::thread::sleep(DEBOUNCE);
         if let Some(mut old) = child.take() {
             old.kill().unwrap();
             old.wait().unwrap();
@@ -125,7 +126,7 @@ fn floor(runs: usize) {
         command.arg("serve").arg(&bench.configuration).arg(dir.path().join("told"));
         child = Some(command.spawn().unwrap());
         bench.until(&content);
-        latencies.push(begun.elapsed());
+        latencies.push(written.elapsed().saturating_sub(DEBOUNCE));
     }
     child.unwrap().kill().unwrap();
     println!("{}", line("kill and start, no more", latencies));
