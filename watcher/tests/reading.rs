@@ -6,7 +6,7 @@ mod common;
 
 use common::{House, lines, until, write_whole};
 use mayfly_watcher::watch::Options;
-use mayfly_watcher::{Event, Rule, Supervisor, Watcher};
+use mayfly_watcher::{Action, Event, Rule, Supervisor, Watcher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -130,4 +130,40 @@ fn a_look_at_everything_takes_no_change_for_a_new_one() {
         });
         assert_eq!(slow.restarted(), restarts);
     }
+}
+
+/// The kernel tells of the end of a directory when the last one that has it open lets go of it: its content went before.
+#[test]
+fn a_directory_that_somebody_has_open_goes_once() {
+    let slow = Slow::new("", Options { reading: Duration::from_secs(60), ..Options::default() });
+    let (folder, barrier) = (slow.path("conf.d"), slow.path("barrier"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("a.conf"), "").unwrap();
+    let rule = |name: &str, path: PathBuf, action: Action| {
+        let debounce = Duration::from_millis(20);
+        Rule {
+            name: name.into(),
+            service: name.into(),
+            paths: vec![path],
+            action,
+            debounce,
+            ..Rule::default()
+        }
+    };
+    let run = Action::Run(vec!["/bin/true".into()]);
+    let rules =
+        vec![rule("web", folder.join("*.conf"), Action::Restart), rule("barrier", barrier.clone(), run)];
+    slow.watcher.set_rules(rules).unwrap();
+    let restarts = |of: &str| {
+        let is = |event: &Event| matches!(event, Event::Restarted { service, .. } if service == of);
+        slow.events.lock().unwrap().iter().filter(|event| is(event)).count()
+    };
+    let open = std::fs::File::open(&folder).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    until("it is restarted", || restarts("web") == 1);
+    drop(open);
+    std::fs::write(barrier, "").unwrap();
+    until("all before that was seen", || restarts("barrier") == 1);
+    until("all was dealt with", || slow.watcher.status().rules.iter().all(|rule| rule.state == "quiet"));
+    assert_eq!(restarts("web"), 1);
 }

@@ -23,7 +23,7 @@ pub(crate) struct Happened {
 }
 
 /// What the end of a watch means.
-const ENDED: Touch = Touch { structural: true, moved: false, altering: true };
+const ENDED: Touch = Touch { structural: true, moved: false, altering: false };
 
 /// A directory under watch.
 struct Armed {

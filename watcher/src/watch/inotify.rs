@@ -35,16 +35,17 @@ const HOW: WatchFlags = WatchFlags::ONLYDIR
     .union(WatchFlags::DONT_FOLLOW)
     .union(WatchFlags::EXCL_UNLINK)
     .union(WatchFlags::MASK_ADD);
-const STRUCTURAL: ReadFlags = ReadFlags::CREATE
+/// The shape of things is another.
+const SHAPED: ReadFlags = ReadFlags::CREATE
     .union(ReadFlags::DELETE)
     .union(ReadFlags::MOVED_FROM)
     .union(ReadFlags::MOVED_TO)
-    .union(ReadFlags::DELETE_SELF)
     .union(ReadFlags::MOVE_SELF)
-    .union(ReadFlags::IGNORED)
     .union(ReadFlags::UNMOUNT);
-/// After these it may hold something else, if only for a moment.
-const ALTERING: ReadFlags = STRUCTURAL.union(ReadFlags::MODIFY);
+const STRUCTURAL: ReadFlags = SHAPED.union(ReadFlags::DELETE_SELF).union(ReadFlags::IGNORED);
+/// After these it may hold something else, if only for a moment. Not after the end of a directory, which comes when the
+/// last one that had it open lets go of it: that its content and its name went was told before.
+const ALTERING: ReadFlags = SHAPED.union(ReadFlags::MODIFY);
 const MOVED: ReadFlags = ReadFlags::MOVED_FROM.union(ReadFlags::MOVE_SELF).union(ReadFlags::UNMOUNT);
 
 /// What happened to a name.
