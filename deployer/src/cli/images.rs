@@ -12,6 +12,7 @@ use crate::report::{self, Output};
 use crate::run::{self, Failure};
 use crate::spec::Spec;
 use crate::{naming, system};
+use mayfly_ami::bake::{BOOT, COMMIT, PACKAGES, PARENT};
 use mayfly_ami::keep::{Baked, Fate};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -58,16 +59,16 @@ async fn list(file: &Path, output: Output) -> Result<ExitCode, CliError> {
 
 fn row(image: &Baked, fate: &Fate, found: Option<&Image>) -> String {
     let tag = |key: &str| found.and_then(|found| found.tags.get(key)).map_or("-", String::as_str);
-    let commit: String = tag("mayfly:commit").chars().take(12).collect();
-    let parent = tag(mayfly_ami::bake::PARENT);
+    let commit: String = tag(COMMIT).chars().take(12).collect();
+    let parent = tag(PARENT);
     format!(
         "{}  {:<9}  {}  {}  commit {commit}  boot {}  packages {}  from {parent}  {}\n",
         image.id,
         image.state,
         image.created,
         image.name,
-        tag("mayfly:boot"),
-        tag("mayfly:packages"),
+        tag(BOOT),
+        tag(PACKAGES),
         used(fate)
     )
 }
