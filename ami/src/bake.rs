@@ -1,7 +1,7 @@
 //! The plan that bakes an image: builder, converge, power off, image, and nothing left of the builder.
 
 use crate::recipe::{Recipe, RecipeError};
-use crate::stock::hex;
+use crate::stock::{Boot, hex};
 use sha2::{Digest, Sha256};
 
 /// Tag of a builder and of an image: the name of the bake.
@@ -14,6 +14,14 @@ pub const PARENT: &str = "mayfly:parent";
 pub const INPUTS: &str = "mayfly:inputs";
 /// Tag of both: the environment whose pillar the role was converged with.
 pub const BAKED_FOR: &str = "mayfly:baked-for";
+/// Tag of both: the state commit that the role was converged with.
+pub const COMMIT: &str = "mayfly:commit";
+/// Tag of both: the checksum of the `mayfly-boot` that is in it.
+pub const BOOT_SUM: &str = "mayfly:boot-sha256";
+/// Tag of an image: the version of that program.
+pub const BOOT: &str = "mayfly:boot";
+/// Tag of an image: how many packages are in it, and a digest of their list.
+pub const PACKAGES: &str = "mayfly:packages";
 /// Tag of a builder: after this second no bake waits for it any more, `20260102T030405Z`.
 pub const UNTIL: &str = "mayfly:until";
 
@@ -124,7 +132,7 @@ pub fn plan(wish: &Wish) -> Result<Plan, RecipeError> {
         (PARENT, wish.base_image.clone()),
         (INPUTS, inputs.clone()),
     ];
-    tags.extend(wish.recipe.known());
+    tags.extend(known(&wish.recipe));
     Ok(Plan {
         user_data,
         inputs,
@@ -137,26 +145,43 @@ pub fn plan(wish: &Wish) -> Result<Plan, RecipeError> {
     })
 }
 
+/// What the image holds that is known beforehand, as tags have it: the commit, the program's checksum, the environment.
+fn known(recipe: &Recipe) -> Vec<(&'static str, String)> {
+    let sum = |boot: &Boot| (BOOT_SUM, boot.sha256.to_ascii_lowercase());
+    match recipe {
+        Recipe::Bare(bare) => vec![sum(&bare.boot)],
+        Recipe::Seeded(seeded) => {
+            let commit = seeded.states.commit.clone().map(|commit| (COMMIT, commit));
+            let environment = (BAKED_FOR, seeded.environment.clone());
+            seeded.boot.as_ref().map(sum).into_iter().chain(commit).chain([environment]).collect()
+        }
+    }
+}
+
 /// Whether a name is one that a bake of this recipe gives. Who may change tags makes no image ours with it: images keep
 /// the names that they were made with.
 #[must_use]
 pub fn is_name_of(name: &str, recipe: &str) -> bool {
     let rest = name.strip_prefix("mayfly-").and_then(|rest| rest.strip_prefix(recipe)?.strip_prefix('-'));
     let Some((stamp, nonce)) = rest.and_then(|rest| rest.split_once('-')) else { return false };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_stamp = stamp.len() == 16
-        && stamp.is_ascii()
-        && digits(&stamp[..8])
-        && &stamp[8..9] == "T"
-        && digits(&stamp[9..15])
-        && stamp.ends_with('Z');
-    is_stamp && nonce.len() == 4 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit())
+    is_stamp(stamp) && nonce.len() == 4 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What EC2 keeps of a builder's launch, which no tag changes: at most 64 characters of the bake's name.
+/// Whether text is a second as stamps have it, `20260102T030405Z`.
+fn is_stamp(text: &str) -> bool {
+    let fits = |(at, byte): (usize, u8)| match at {
+        8 => byte == b'T',
+        15 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    };
+    text.len() == 16 && text.bytes().enumerate().all(fits)
+}
+
+/// What EC2 keeps of a builder's launch, which no tag changes: of the bake's name the end, as much as a token may have.
+/// Stamp and nonce stand there, which tell the bakes of a role apart, however long its name is.
 #[must_use]
 pub fn launch_token(bake: &str) -> String {
-    bake.chars().take(64).collect()
+    bake.get(bake.len().saturating_sub(64)..).unwrap_or(bake).to_owned()
 }
 
 fn inputs(user_data: &[u8], parent: &str) -> String {
@@ -172,8 +197,7 @@ fn inputs(user_data: &[u8], parent: &str) -> String {
 /// nothing is certain.
 #[must_use]
 pub fn is_abandoned(until: Option<&str>, now: &str) -> bool {
-    let is_time = |text: &str| text.len() == now.len() && text.ends_with('Z') && text.starts_with('2');
-    until.is_some_and(|until| is_time(until) && until < now)
+    until.is_some_and(|until| is_stamp(until) && until < now)
 }
 
 /// Reads a console. What came last decides.
@@ -214,12 +238,7 @@ fn own_words(line: &str) -> Option<&str> {
 
 /// `mayfly: sealed boot=0.1.0 sha256=… packages=412:…` as tags. Anything odd is left out.
 fn contents(line: &str) -> Vec<(&'static str, String)> {
-    let known = [
-        ("boot", "mayfly:boot"),
-        ("commit", "mayfly:commit"),
-        ("sha256", "mayfly:boot-sha256"),
-        ("packages", "mayfly:packages"),
-    ];
+    let known = [("boot", BOOT), ("commit", COMMIT), ("sha256", BOOT_SUM), ("packages", PACKAGES)];
     let plain = |value: &str| {
         (1..=100).contains(&value.len())
             && value != "-"
@@ -258,7 +277,6 @@ pub fn image_tags(
 mod tests {
     use super::*;
     use crate::recipe::Bare;
-    use crate::stock::Boot;
 
     fn wish() -> Wish {
         let boot = Boot { url: "https://x/y".into(), sha256: "0".repeat(64), signed: None };
@@ -310,6 +328,17 @@ mod tests {
     }
 
     #[test]
+    fn the_bakes_of_a_role_with_a_long_name_have_tokens_of_their_own() {
+        let role = "r".repeat(64);
+        let token = |stamp: &str, nonce: &str| launch_token(&format!("mayfly-{role}-{stamp}-{nonce}"));
+        let one = token("20260102T030405Z", "1a2b");
+        assert_eq!(one.len(), 64);
+        assert_ne!(one, token("20260102T030405Z", "1a2c"));
+        assert_ne!(one, token("20260102T030406Z", "1a2b"));
+        assert_eq!(launch_token("mayfly-web-20260102T030405Z-1a2b"), "mayfly-web-20260102T030405Z-1a2b");
+    }
+
+    #[test]
     fn a_builder_adds_to_what_is_known_and_changes_nothing_of_it() {
         let plan = plan(&wish()).expect("a plan");
         let said = |sum: &str| vec![("mayfly:boot", "1".to_owned()), ("mayfly:boot-sha256", sum.to_owned())];
@@ -353,7 +382,8 @@ mod tests {
     fn only_a_builder_whose_time_is_over_is_abandoned() {
         let now = "20260102T030405Z";
         assert!(is_abandoned(Some("20260102T030404Z"), now));
-        for until in [Some("20260102T030405Z"), Some("20270101T000000Z"), Some("0"), Some(""), None] {
+        let odd = [Some("2025-01-01T0000Z"), Some("20250101T00000éZ"), Some("0"), Some(""), None];
+        for until in [Some("20260102T030405Z"), Some("20270101T000000Z")].into_iter().chain(odd) {
             assert!(!is_abandoned(until, now), "{until:?}");
         }
     }

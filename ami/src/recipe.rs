@@ -41,7 +41,7 @@ pub struct Seeded {
     pub nodegroups: Map<String, Value>,
     /// Options of the minion that change a compile.
     pub options: Map<String, Value>,
-    /// `auto`, `supervisord`, `systemd`, `builtin`.
+    /// `auto`, `supervisord`, `systemd`, `sysv`, `builtin`.
     pub supervisor: Option<String>,
     /// Where the program comes from, when the builder's image may not have it.
     pub boot: Option<Boot>,
@@ -88,20 +88,6 @@ impl Recipe {
                 Ok(user_data::fit(script.into_bytes())?)
             }
             Self::Seeded(seeded) => seeded.document().bytes_with(seeded.boot.as_ref()),
-        }
-    }
-
-    /// What the image holds that is known beforehand, as tags have it: the commit, the program's checksum, the environment.
-    #[must_use]
-    pub fn known(&self) -> Vec<(&'static str, String)> {
-        let sum = |boot: &Boot| ("mayfly:boot-sha256", boot.sha256.to_ascii_lowercase());
-        match self {
-            Self::Bare(bare) => vec![sum(&bare.boot)],
-            Self::Seeded(seeded) => {
-                let commit = seeded.states.commit.clone().map(|commit| ("mayfly:commit", commit));
-                let environment = ("mayfly:baked-for", seeded.environment.clone());
-                seeded.boot.as_ref().map(sum).into_iter().chain(commit).chain([environment]).collect()
-            }
         }
     }
 }

@@ -78,7 +78,7 @@ pub struct UserData {
     pub drift: Option<String>,
     /// `host:port` of `/ready`, `/status`, `/metrics`.
     pub listen: Option<String>,
-    /// `auto`, `supervisord`, `systemd`, `builtin`.
+    /// `auto`, `supervisord`, `systemd`, `sysv`, `builtin`.
     pub supervisor: Option<String>,
     /// Watch rules, as written in the spec.
     pub watch: Vec<Value>,

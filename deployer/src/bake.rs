@@ -1,16 +1,16 @@
 //! Runs the plan that `mayfly_ami::bake` makes: a builder converges, powers off, is imaged, and goes.
 
-use crate::cloud::{
-    Answer, BuilderLaunch, Cloud, CloudError, ImageFilter, Instance, InstanceState, Kind, Tags,
-};
+use crate::cloud::{Answer, BuilderLaunch, Cloud, ImageFilter, Instance, InstanceState, Kind, Tags};
 use crate::naming;
-use crate::run::{Cancel, Event, Failure, Look, Sink, Wait, poll};
+use crate::run::{Cancel, Event, Failure, Look, Sink, Wait, persist, poll};
 use base64::Engine;
 use mayfly_ami::bake::{
-    BAKE, Plan, RECIPE, Step, UNTIL, Verdict, image_tags, is_abandoned, is_name_of, last_words, launch_token,
-    verdict,
+    BAKE, Plan, Step, UNTIL, Verdict, image_tags, is_abandoned, last_words, launch_token, verdict,
 };
 use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
 
 /// Lines of the console that a failure shows.
 const CONSOLE_LINES: usize = 40;
@@ -127,11 +127,11 @@ impl Baker<'_> {
             (Ok(id), Ok(())) => Ok(id),
             (Err(cause), Ok(())) => Err(BakeError::Undone(cause)),
             (Ok(id), Err(error)) => Err(BakeError::Dirty {
-                cause: error.into(),
+                cause: error,
                 left: format!("the builder {builder}, beside the good image {id}"),
             }),
             (Err(cause), Err(error)) => {
-                let left = format!("the builder {builder}, {} ({error})", tagged(plan));
+                let left = format!("the builder {builder}, {} ({})", tagged(plan), error.summary());
                 Err(BakeError::Dirty { cause, left })
             }
         }
@@ -153,7 +153,7 @@ impl Baker<'_> {
             tags,
         };
         // The token makes repeating harmless.
-        self.persist(async || self.cloud.launch_builder(&launch).await.map(|builder| builder.id)).await
+        persist(async || self.cloud.launch_builder(&launch).await.map(|builder| builder.id)).await
     }
 
     async fn make(
@@ -163,15 +163,28 @@ impl Baker<'_> {
         builder: &str,
         image: &mut Option<String>,
     ) -> Result<String, Failure> {
-        self.wait_stopped(builder, place.deadline).await?;
-        let contents = self.check_console(builder).await?;
-        let tags = image_tags(plan, contents).map_err(|error| unconverged(&error))?;
+        let tags = match self.sealed(plan, place, builder).await {
+            Ok(tags) => tags,
+            Err(Failure::Interrupted) => return Err(Failure::Interrupted),
+            Err(mut failure) => {
+                failure.add_evidence(self.console(builder).await);
+                return Err(failure);
+            }
+        };
         self.say(format!("{}: {}", Step::CreateImage.name(), plan.image_name));
-        let tags: Tags = tags.into_iter().collect();
         let id = self.create_image(builder, &plan.image_name, &tags).await?;
         *image = Some(id.clone());
         self.wait_available(&id).await?;
         Ok(id)
+    }
+
+    /// Waits until the builder is fit to be an image; the image's tags.
+    async fn sealed(&self, plan: &Plan, place: &Place, builder: &str) -> Result<Tags, Failure> {
+        self.wait_stopped(builder, place.deadline).await?;
+        let contents = self.check_console(builder).await?;
+        let tags = image_tags(plan, contents);
+        let tags = tags.map_err(|what| Failure::Hopeless { what, evidence: Vec::new() })?;
+        Ok(tags.into_iter().collect())
     }
 
     /// The name is this bake's own: that it is taken means that an answer was lost, and the image is there.
@@ -185,7 +198,7 @@ impl Baker<'_> {
         for _ in 0..6 {
             tokio::time::sleep(pause).await;
             pause *= 2;
-            if let Some(image) = self.persist(async || self.cloud.images(&filter).await).await?.pop() {
+            if let Some(image) = persist(async || self.cloud.images(&filter).await).await?.pop() {
                 return Ok(image.id);
             }
         }
@@ -196,11 +209,9 @@ impl Baker<'_> {
         self.say(format!("{}: wait until {builder} has converged and powered off", Step::WaitStopped.name()));
         let wait = self.wait(format!("{builder} to converge and power off"), deadline);
         let ids = [builder.to_owned()];
-        let waited = poll(wait, async || {
+        poll(wait, async || {
             let instances = self.cloud.instances(&ids).await?;
-            let Some(instance) = instances.first() else {
-                return Ok(Look::NotYet { done: 0, total: 1, evidence: "not visible yet".to_owned() });
-            };
+            let Some(instance) = instances.first() else { return Ok(not_yet("not visible yet")) };
             match instance.state {
                 InstanceState::Stopped => Ok(Look::Done(())),
                 state if state.is_ending() => {
@@ -211,18 +222,11 @@ impl Baker<'_> {
                 state => {
                     let says = self.check_alive(builder).await?;
                     let says = says.map_or_else(String::new, |line| format!("; it says `{line}`"));
-                    let evidence = format!("{builder} is {}{says}", state.word());
-                    Ok(Look::NotYet { done: 0, total: 1, evidence })
+                    Ok(not_yet(format!("{builder} is {}{says}", state.word())))
                 }
             }
-        });
-        match waited.await {
-            Err(mut failure) => {
-                failure.add_evidence(self.console(builder).await);
-                Err(failure)
-            }
-            done => done,
-        }
+        })
+        .await
     }
 
     /// A builder that did not converge stays up for its console to be read: no use in waiting out the deadline, and none
@@ -247,16 +251,8 @@ impl Baker<'_> {
         );
         poll(wait, async || match verdict(&self.cloud.console(builder).await?) {
             Verdict::Sealed(contents) => Ok(Look::Done(contents)),
-            Verdict::Failed(line) => {
-                let mut failure = unconverged(&line);
-                failure.add_evidence(self.console(builder).await);
-                Err(failure)
-            }
-            Verdict::Ready | Verdict::Unproven => Ok(Look::NotYet {
-                done: 0,
-                total: 1,
-                evidence: "the console says nothing of it yet".to_owned(),
-            }),
+            Verdict::Failed(line) => Err(unconverged(&line)),
+            Verdict::Ready | Verdict::Unproven => Ok(not_yet("the console says nothing of it yet")),
         })
         .await
     }
@@ -271,12 +267,10 @@ impl Baker<'_> {
         let filter = ImageFilter::Id(image.to_owned());
         poll(wait, async || {
             let images = self.cloud.images(&filter).await?;
-            let Some(found) = images.first() else {
-                return Ok(Look::NotYet { done: 0, total: 1, evidence: "not visible yet".to_owned() });
-            };
+            let Some(found) = images.first() else { return Ok(not_yet("not visible yet")) };
             match found.state.as_str() {
                 "available" => Ok(Look::Done(())),
-                "pending" => Ok(Look::NotYet { done: 0, total: 1, evidence: "pending".to_owned() }),
+                "pending" => Ok(not_yet("pending")),
                 other => {
                     let reason = found.reason.clone().unwrap_or_default();
                     let what = format!("the image {image} is {other}: {reason}");
@@ -287,47 +281,31 @@ impl Baker<'_> {
         .await
     }
 
-    async fn clean(&self, builder: &str, image: Option<String>) -> Result<(), CloudError> {
+    async fn clean(&self, builder: &str, image: Option<String>) -> Result<(), Failure> {
         self.say(format!("{}: {builder}", Step::Terminate.name()));
         let terminated = self.end(builder).await;
         if let Some(image) = image {
-            self.persist(async || self.cloud.delete_image(&image).await).await?;
+            persist(async || self.cloud.delete_image(&image).await).await?;
         }
         terminated
     }
 
-    /// Terminates the builder, and looks that it is so.
-    async fn end(&self, builder: &str) -> Answer<()> {
+    /// Terminates the builder, and looks that it is so. Who asked to stop waits for that too.
+    async fn end(&self, builder: &str) -> Result<(), Failure> {
         let ids = [builder.to_owned()];
-        let give_up = tokio::time::Instant::now() + UNSEEN;
-        let mut pause = Duration::from_millis(250);
-        loop {
-            self.persist(async || self.cloud.terminate(&ids).await).await?;
-            let seen = self.persist(async || self.cloud.instances(&ids).await).await?;
-            if seen.first().is_some_and(|instance| instance.state.is_ending()) {
-                return Ok(());
-            }
-            if tokio::time::Instant::now() >= give_up {
-                let text = format!("{builder} was launched and is not seen, or does not end");
-                return Err(CloudError::new("TerminateInstances", Kind::Ambiguous, text));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(5));
-        }
-    }
-
-    /// For calls that may be repeated: throttling and lost answers pass.
-    async fn persist<T>(&self, mut call: impl AsyncFnMut() -> Answer<T>) -> Answer<T> {
-        let mut pause = Duration::from_millis(250);
-        for _ in 0..6 {
-            match call().await {
-                Err(error) if matches!(error.kind, Kind::Throttled | Kind::Ambiguous) => {}
-                other => return other,
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        call().await
+        let interval = (Duration::from_millis(250), Duration::from_secs(5));
+        let what = format!("{builder} to end");
+        let wait = Wait { what, deadline: UNSEEN, interval, cancel: None, sink: self.sink };
+        poll(wait, async || {
+            self.cloud.terminate(&ids).await?;
+            let state = self.cloud.instances(&ids).await?.first().map(|instance| instance.state);
+            Ok(match state {
+                Some(state) if state.is_ending() => Look::Done(()),
+                Some(state) => not_yet(format!("{builder} is {}", state.word())),
+                None => not_yet(format!("{builder} was launched and is not seen")),
+            })
+        })
+        .await
     }
 
     async fn console(&self, builder: &str) -> Vec<String> {
@@ -371,11 +349,13 @@ pub async fn abandoned(cloud: &dyn Cloud, service: &str, now: &str) -> Answer<Ve
 }
 
 fn is_builder(instance: &Instance) -> bool {
-    let tag = |key: &str| instance.tags.get(key).map(String::as_str);
-    let (Some(bake), Some(recipe)) = (tag(BAKE), tag(RECIPE)) else { return false };
-    is_name_of(bake, recipe)
-        && instance.client_token.as_deref() == Some(launch_token(bake).as_str())
-        && tag(naming::ENVIRONMENT).is_none()
+    let token = naming::bake_of(&instance.tags).map(launch_token);
+    token.is_some() && token == instance.client_token && !instance.tags.contains_key(naming::ENVIRONMENT)
+}
+
+/// Of the one thing that is waited for.
+fn not_yet<T>(evidence: impl Into<String>) -> Look<T> {
+    Look::NotYet { done: 0, total: 1, evidence: evidence.into() }
 }
 
 fn unconverged(line: &str) -> Failure {
@@ -384,5 +364,5 @@ fn unconverged(line: &str) -> Failure {
 
 /// How what a bake leaves can be found.
 fn tagged(plan: &Plan) -> String {
-    format!("tagged mayfly:bake={}", plan.image_name)
+    format!("tagged {BAKE}={}", plan.image_name)
 }

@@ -5,7 +5,7 @@ use crate::cloud::{Answer, Cloud, CloudError, Image, ImageCopy, ImageFilter, Ins
 use crate::naming;
 use crate::snapshot::Snapshot;
 use crate::spec::{ImageRef, Spec};
-use mayfly_ami::bake::{BAKE, BAKED_FOR, RECIPE, is_name_of};
+use mayfly_ami::bake::{BAKED_FOR, INPUTS, PARENT};
 use mayfly_ami::keep::{Baked, Fate, Use, judge};
 
 /// Tag of a copy: `REGION/AMI` of what it was copied from.
@@ -58,7 +58,8 @@ impl Images<'_> {
 
     /// Only what a bake of this service made is ever touched.
     fn is_ours(&self, image: &Image) -> bool {
-        is_of_a_bake(image) && image.tags.get(naming::SERVICE).map(String::as_str) == Some(self.service)
+        naming::is_of_a_bake(image)
+            && image.tags.get(naming::SERVICE).map(String::as_str) == Some(self.service)
     }
 
     /// What stays and what goes, as things stand now.
@@ -160,6 +161,26 @@ impl Images<'_> {
         })
     }
 
+    /// What the builder of an image booted from, if that is sure and is there: the cloud's own word for it. Where the cloud has
+    /// none, the image's tag is believed of nothing but an image of this account that a bake made, for more people may
+    /// change tags.
+    ///
+    /// # Errors
+    /// [`CloudError`] of the call that failed.
+    pub async fn parent_of(&self, image: &Image) -> Answer<Option<String>> {
+        let filter = match (&image.parent, image.tags.get(PARENT)) {
+            (Some(known), _) => ImageFilter::Id(known.clone()),
+            (None, Some(tagged)) => ImageFilter::Own(tagged.clone()),
+            (None, None) => return Ok(None),
+        };
+        let is_sure = |parent: &Image| image.parent.is_some() || naming::is_of_a_bake(parent);
+        let found = self.cloud.images(&filter).await?.into_iter();
+        Ok(found
+            .filter(|parent| parent.state == "available" && is_sure(parent))
+            .map(|parent| parent.id)
+            .next())
+    }
+
     /// The newest available image of these inputs.
     ///
     /// # Errors
@@ -167,18 +188,10 @@ impl Images<'_> {
     pub async fn of_inputs(&self, inputs: &str) -> Answer<Option<Image>> {
         let all = self.all().await?.into_iter();
         let same = all.filter(|image| {
-            image.state == "available"
-                && image.tags.get(mayfly_ami::bake::INPUTS).is_some_and(|is| is == inputs)
+            image.state == "available" && image.tags.get(INPUTS).is_some_and(|is| is == inputs)
         });
         Ok(same.max_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id))))
     }
-}
-
-/// Whether a bake made the image: by its tags, and by its name, which nobody changes later.
-pub(crate) fn is_of_a_bake(image: &Image) -> bool {
-    let tag = |key: &str| image.tags.get(key).map(String::as_str);
-    let (Some(bake), Some(recipe)) = (tag(BAKE), tag(RECIPE)) else { return false };
-    image.name == bake && is_name_of(bake, recipe)
 }
 
 /// Starts the copy of an image to the region of `cloud`, unless there is one already; its id.
@@ -192,7 +205,7 @@ pub async fn copy(cloud: &dyn Cloud, image: &Image, region: &str) -> Answer<Stri
         Tags::from([(COPIED_FROM.to_owned(), origin.clone()), (naming::SERVICE.to_owned(), service)]);
     let there = cloud.images(&ImageFilter::Tagged(wanted)).await?;
     let is_it = |there: &Image| {
-        is_of_a_bake(there)
+        naming::is_of_a_bake(there)
             && there.name == image.name
             && matches!(there.state.as_str(), "available" | "pending")
     };
@@ -212,9 +225,31 @@ pub fn baked(image: &Image) -> Baked {
     Baked {
         id: image.id.clone(),
         name: image.name.clone(),
-        recipe: tag(RECIPE),
+        recipe: tag(naming::RECIPE),
         environment: tag(BAKED_FOR),
         state: image.state.clone(),
         created: image.created.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::memory::Memory;
+
+    #[tokio::test]
+    async fn a_parent_is_what_the_cloud_says_or_an_image_of_a_bake_and_never_any_image_that_a_tag_names() {
+        let cloud = Memory::new();
+        let images = Images { cloud: &cloud, specs: &[], service: "shop" };
+        let mut image =
+            cloud.images(&ImageFilter::Id("ami-of-web-of-shop".into())).await.expect("one").remove(0);
+        assert!(naming::is_of_a_bake(&image));
+        assert_eq!(images.parent_of(&image).await, Ok(None), "nothing is said of it");
+        image.tags.insert(PARENT.to_owned(), "ami-anybodys".to_owned());
+        assert_eq!(images.parent_of(&image).await, Ok(None), "a tag alone");
+        image.tags.insert(PARENT.to_owned(), "ami-of-base-of-shop".to_owned());
+        assert_eq!(images.parent_of(&image).await, Ok(Some("ami-of-base-of-shop".to_owned())));
+        image.parent = Some("ami-stock".to_owned());
+        assert_eq!(images.parent_of(&image).await, Ok(Some("ami-stock".to_owned())), "whatever the tag says");
     }
 }

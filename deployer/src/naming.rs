@@ -1,8 +1,11 @@
 //! The names and tags that Mayfly leaves in a cloud, so that it finds its own again.
 
-use crate::cloud::Tags;
+use crate::cloud::{Image, Tags};
 use crate::spec::Spec;
 use chrono::{DateTime, Utc};
+/// Tag of an image: what it was seeded with, a role or `bare`; `mayfly bake` writes it.
+pub use mayfly_ami::bake::RECIPE;
+use mayfly_ami::bake::{BAKE, is_name_of};
 use sha2::{Digest, Sha256};
 
 /// Tag: the service.
@@ -15,8 +18,6 @@ pub const DEPLOYMENT: &str = "mayfly:deployment";
 pub const ROLE: &str = "mayfly:role";
 /// Tag of an instance: which batch of its deployment launched it.
 pub const SLOT: &str = "mayfly:slot";
-/// Tag of an image: what it was seeded with, a role or `bare`; `mayfly bake` writes it.
-pub const RECIPE: &str = "mayfly:recipe";
 /// The recipe that has no role.
 pub const BARE: &str = "bare";
 /// Tag of the record: the id of the last deployment that succeeded.
@@ -73,6 +74,20 @@ pub fn ownership(service: &str, environment: &str) -> Tags {
 #[must_use]
 pub fn owned_by(tags: &Tags, service: &str, environment: &str) -> bool {
     ownership(service, environment).iter().all(|(key, value)| tags.get(key) == Some(value))
+}
+
+/// The bake that tags name, if its name is one that a bake of the recipe they name gives. Tags alone prove nothing: what
+/// nobody changes, an image's name or an instance's launch token, has to say the same.
+#[must_use]
+pub fn bake_of(tags: &Tags) -> Option<&str> {
+    let (bake, recipe) = (tags.get(BAKE)?, tags.get(RECIPE)?);
+    is_name_of(bake, recipe).then_some(bake)
+}
+
+/// Whether a bake made the image: by its tags, and by its name, which nobody changes later.
+#[must_use]
+pub fn is_of_a_bake(image: &Image) -> bool {
+    bake_of(&image.tags) == Some(&image.name)
 }
 
 /// All tags of a deployment's instances.

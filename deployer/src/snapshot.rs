@@ -4,7 +4,6 @@ use crate::cloud::{
     Answer, Balancer, BalancerRef, Cloud, CloudError, Image, ImageFilter, Instance, Kind, Member, Subnet,
     Tags, Template, Version, name_members,
 };
-use crate::images;
 use crate::naming;
 use crate::plan::{Description, Task, candidate};
 use crate::spec::{ImageRef, Spec};
@@ -135,7 +134,7 @@ impl Snapshot {
         };
         let mut found = cloud.images(&filter).await?;
         if let ImageRef::Baked(_) = wanted {
-            found.retain(images::is_of_a_bake);
+            found.retain(naming::is_of_a_bake);
         }
         newest(found).ok_or_else(|| {
             let text = match wanted {

@@ -111,6 +111,7 @@ fn the_schema_and_the_reader_agree() {
         document[key] = value;
         document
     };
+    let app = |id: Value| json!({"id": id, "installation": 9, "key": {"ssm": "/k"}});
     let documents = [
         (true, base.clone()),
         (true, with("count", json!(5_000))),
@@ -128,6 +129,14 @@ fn the_schema_and_the_reader_agree() {
         (true, with("hooks", json!([{"before": ["register"], "run": ["x", "y"]}]))),
         (false, with("schedules", json!([{"env": "production"}]))),
         (false, with("github", json!({}))),
+        (true, with("states", json!({"url": "u", "github_app": app(json!(123_456))}))),
+        (true, with("states", json!({"url": "u", "github_app": app(json!("Iv1.0123abc"))}))),
+        (false, with("states", json!({"url": "u", "github_app": app(json!(["Iv1.0123abc"]))}))),
+        (true, with("states", json!({"url": "u", "mirrors": ["https://m/x"]}))),
+        (false, with("states", json!({"url": "u", "mirrors": "https://m/x"}))),
+        (false, with("states", json!({"url": "u", "token": {"file": 3}}))),
+        (false, with("states", json!({"url": "u", "formulas": [{"ref": "v1"}]}))),
+        (false, with("watch", json!([{"paths": ["/a"], "service": "b", "rate": 3}]))),
         (true, with("notify", json!([{"webhook": {"env": "HOOK"}, "on": ["failure"]}]))),
     ];
     let only: Vec<Value> = documents.iter().map(|(_, document)| document.clone()).collect();

@@ -132,6 +132,39 @@ fn a_bake_of_the_same_inputs_is_recognised_and_stands_on_the_same_parent() {
 }
 
 #[test]
+fn whoever_may_only_tag_does_not_choose_what_is_baked_on() {
+    let cloud = Cloud::start();
+    cloud.write_spec("");
+    let first = bake(&cloud, &WEB);
+    let tag = [("ResourceId.1", first.as_str()), ("Tag.1.Key", "mayfly:parent"), ("Tag.1.Value", STOCK)];
+    cloud.ec2("CreateTags", &tag);
+    write_spec(&cloud, "{baked: web}", "");
+    assert_eq!(bake(&cloud, &WEB), first, "the same inputs, and so the same parent");
+
+    // Of a copy EC2 does not know what the builder booted from.
+    let name = "mayfly-web-20300102T030405Z-1a2b";
+    let mut copy = vec![("SourceImageId", first.as_str()), ("SourceRegion", "us-east-1"), ("Name", name)];
+    copy.push(("TagSpecification.1.ResourceType", "image"));
+    let tags = [
+        ("TagSpecification.1.Tag.1.Key", "TagSpecification.1.Tag.1.Value", "mayfly:service", "greeter"),
+        ("TagSpecification.1.Tag.2.Key", "TagSpecification.1.Tag.2.Value", "mayfly:recipe", "web"),
+        ("TagSpecification.1.Tag.3.Key", "TagSpecification.1.Tag.3.Value", "mayfly:bake", name),
+        ("TagSpecification.1.Tag.4.Key", "TagSpecification.1.Tag.4.Value", "mayfly:parent", STOCK),
+    ];
+    copy.extend(tags.iter().flat_map(|(key, value, name, text)| [(*key, *name), (*value, *text)]));
+    cloud.ec2("CopyImage", &copy);
+    wait::until("the copy is available", Duration::from_secs(30), || {
+        let listed = run_ok(&mut cloud.mayfly(&["images", "list"]));
+        let is_there = |line: &str| line.contains(name) && line.contains("  available  ");
+        if listed.lines().any(is_there) { Ok(()) } else { Err(listed) }
+    });
+    let refused = run(&mut cloud.mayfly(&WEB));
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("say with `--from` what to bake on"), "{said}");
+}
+
+#[test]
 fn a_second_stage_stands_on_the_first() {
     let cloud = Cloud::start();
     cloud.repo.edit("top.sls", "base:\n", "base:\n  'role:base':\n    - match: grain\n    - ground\n");

@@ -4,6 +4,8 @@
 use mayfly_tests::programs::{run, run_ok, text};
 use mayfly_tests::sandbox::{Cloud, STOCK};
 use mayfly_tests::wait;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
@@ -258,4 +260,30 @@ fn an_image_is_shared_with_its_snapshot_and_copied_with_its_tags() {
     for value in [origin.as_str(), "greeter", "web", "production"] {
         assert_eq!(copied.parameters.values().filter(|is| *is == value).count(), 2, "{value}: {copied:#?}");
     }
+}
+
+#[test]
+fn a_copy_that_was_asked_for_when_a_signal_comes_is_named_and_no_other_is_begun() {
+    let mut bench = Bench::start();
+    let image = bench.baked("web-0", "greeter", "web", "production");
+    let cloud = &bench.cloud;
+    cloud.write_spec("");
+    cloud.configure(
+        r#"{"delays": {"image_ms": 60000, "visible_ms": 0},
+            "faults": [{"action": "CopyImage", "kind": "delay", "ms": 3000}]}"#,
+    );
+    let before = cloud.calls().len();
+    let copies = || cloud.calls().split_off(before).iter().filter(|c| c.action == "ec2:CopyImage").count();
+    let args = ["images", "copy", &image, "--region", "eu-north-1", "--region", "us-east-1"];
+    let mut copy = cloud.mayfly(&args);
+    let child = copy.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait::until("the copy is asked for", Duration::from_secs(30), || {
+        if copies() >= 1 { Ok(()) } else { Err(cloud.calls().len()) }
+    });
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains(" in eu-north-1: interrupted; the same command goes on waiting for it"), "{said}");
+    assert_eq!(copies(), 1);
 }

@@ -6,7 +6,7 @@ use super::deploy::{cloud, commit, listen, spec};
 use super::operator::{BakeArgs, RecipeKind};
 use super::{CliError, images, print};
 use crate::bake::{BakeError, Baker, Place, SLACK};
-use crate::cloud::{Cloud, ImageFilter};
+use crate::cloud::ImageFilter;
 use crate::exit::ExitCode;
 use crate::images::Images;
 use crate::plan;
@@ -15,7 +15,7 @@ use crate::run::{self, Failure};
 use crate::snapshot::Snapshot;
 use crate::spec::{ImageRef, Spec};
 use crate::{naming, system};
-use mayfly_ami::bake::{PARENT, Plan, Wish};
+use mayfly_ami::bake::{Plan, Wish};
 use mayfly_ami::recipe::{Bare, Recipe, Seeded};
 use mayfly_ami::stock::{Boot, KnownHosts, Signed};
 use std::io::Write;
@@ -29,7 +29,7 @@ pub(super) async fn bake(args: &BakeArgs, output: Output) -> Result<ExitCode, Cl
     let cloud = cloud(&spec).await;
     let images = Images { cloud: cloud.as_ref(), specs: std::slice::from_ref(&spec), service: &spec.service };
     clear_up(&images).await?;
-    let parent = parent(cloud.as_ref(), args, &spec, &recipe).await?;
+    let parent = parent(&images, args, &spec, &recipe).await?;
     let plan = plan_of(args, &spec, recipe, parent)?;
     if !args.force
         && let Some(same) = images.of_inputs(&plan.inputs).await?
@@ -82,21 +82,28 @@ async fn clear_up(images: &Images<'_>) -> Result<(), CliError> {
 /// What the builder boots from. A spec that takes what is baked here means what that was made from: else each bake would
 /// stand on the one before.
 async fn parent(
-    cloud: &dyn Cloud,
+    images: &Images<'_>,
     args: &BakeArgs,
     spec: &Spec,
     recipe: &Recipe,
 ) -> Result<String, CliError> {
     let wanted = args.from.as_ref().unwrap_or(&spec.image);
-    let id = Snapshot::image(cloud, wanted, &spec.service).await?;
+    let id = Snapshot::image(images.cloud, wanted, &spec.service).await?;
     let is_its_own = args.from.is_none() && *wanted == ImageRef::Baked(recipe.name().to_owned());
     if !is_its_own {
         return Ok(id);
     }
-    let newest = cloud.images(&ImageFilter::Id(id.clone())).await?.pop();
-    let Some(parent) = newest.and_then(|image| image.tags.get(PARENT).cloned()) else { return Ok(id) };
-    let there = Snapshot::image(cloud, &ImageRef::Id(parent), &spec.service).await;
-    Ok(there.unwrap_or(id))
+    let image = images.cloud.images(&ImageFilter::Id(id.clone())).await?.pop();
+    let parent = match &image {
+        Some(image) => images.parent_of(image).await?,
+        None => None,
+    };
+    parent.ok_or_else(|| {
+        let name = recipe.name();
+        CliError::Usage(format!(
+            "what {id}, the newest image of `{name}`, was made from is not sure, or is gone; say with `--from` what to bake on"
+        ))
+    })
 }
 
 async fn recipe(args: &BakeArgs, spec: &Spec) -> Result<Recipe, CliError> {

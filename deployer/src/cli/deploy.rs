@@ -195,3 +195,20 @@ fn boundary(kill_at: Option<String>) -> impl Fn(&str) -> bool + Send + Sync {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    /// Were it not heard, the signal would end the whole test program.
+    #[tokio::test]
+    async fn a_signal_before_the_first_look_at_signals_asks_to_stop() {
+        let (canceller, cancel) = run::channel();
+        let signals = listen(canceller);
+        kill_process(getpid(), Signal::HUP).expect("a signal to this process");
+        let signals = tokio::spawn(signals);
+        cancel.asked().await;
+        signals.abort();
+    }
+}

@@ -9,9 +9,10 @@ use crate::cloud::{Aws, AwsOptions, Cloud, Image};
 use crate::exit::ExitCode;
 use crate::images::{self, Images, Sweep};
 use crate::report::{self, Output};
-use crate::run::{self, Failure};
+use crate::run::{self, Cancel, Failure};
 use crate::spec::Spec;
 use crate::{naming, system};
+use mayfly_ami::bake::{BOOT, COMMIT, PACKAGES, PARENT};
 use mayfly_ami::keep::{Baked, Fate};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -58,16 +59,16 @@ async fn list(file: &Path, output: Output) -> Result<ExitCode, CliError> {
 
 fn row(image: &Baked, fate: &Fate, found: Option<&Image>) -> String {
     let tag = |key: &str| found.and_then(|found| found.tags.get(key)).map_or("-", String::as_str);
-    let commit: String = tag("mayfly:commit").chars().take(12).collect();
-    let parent = tag(mayfly_ami::bake::PARENT);
+    let commit: String = tag(COMMIT).chars().take(12).collect();
+    let parent = tag(PARENT);
     format!(
         "{}  {:<9}  {}  {}  commit {commit}  boot {}  packages {}  from {parent}  {}\n",
         image.id,
         image.state,
         image.created,
         image.name,
-        tag("mayfly:boot"),
-        tag("mayfly:packages"),
+        tag(BOOT),
+        tag(PACKAGES),
         used(fate)
     )
 }
@@ -177,15 +178,19 @@ async fn copy(which: &Which, regions: &[String], output: Output) -> Result<ExitC
     let here = Aws::connect(&AwsOptions { region: first.region.clone() }).await;
     let image = Images { cloud: &here, specs: &specs, service }.one(&which.image).await?;
     let region = here.region().ok_or_else(|| CliError::Usage("no region is said".to_owned()))?;
-    let mut copies = Vec::new();
-    for to in regions {
-        let there = Aws::connect(&AwsOptions { region: Some(to.clone()) }).await;
-        copies.push((to, images::copy(&there, &image, region).await?, there));
-    }
+    // From here on a copy may have begun, which goes on whatever happens to this program: it is named then.
     let (canceller, cancel) = run::channel();
     let signals = tokio::spawn(listen(canceller));
+    let copies = tokio::select! {
+        biased;
+        () = cancel.stop() => {
+            let _ = writeln!(std::io::stderr(), "mayfly: a copy may have begun; the same command finds it");
+            return Ok(ExitCode::FailedDirty);
+        }
+        copies = begin(&image, region, regions, &cancel) => copies?,
+    };
     let sink = report::sink(output);
-    let mut exit = ExitCode::Done;
+    let mut exit = if copies.len() < regions.len() { ExitCode::Interrupted } else { ExitCode::Done };
     for (to, id, there) in &copies {
         let waited = Baker { cloud: there as &dyn Cloud, sink: sink.as_ref(), cancel: &cancel }
             .wait_available(id)
@@ -200,6 +205,24 @@ async fn copy(which: &Which, regions: &[String], output: Output) -> Result<ExitC
     }
     signals.abort();
     Ok(exit)
+}
+
+/// Asks for a copy in each region, until somebody asks to stop.
+async fn begin<'r>(
+    image: &Image,
+    from: &str,
+    regions: &'r [String],
+    cancel: &Cancel,
+) -> Result<Vec<(&'r String, String, Aws)>, CliError> {
+    let mut copies = Vec::new();
+    for to in regions {
+        if cancel.is_asked() {
+            break;
+        }
+        let there = Aws::connect(&AwsOptions { region: Some(to.clone()) }).await;
+        copies.push((to, images::copy(&there, image, from).await?, there));
+    }
+    Ok(copies)
 }
 
 /// A copy goes on without us: it is said, and asking again finds it.

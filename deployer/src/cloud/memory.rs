@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const TO_RUN: Duration = Duration::from_secs(5);
+const TO_BAKE: Duration = Duration::from_secs(60);
 const TO_SERVE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -19,6 +20,23 @@ struct Machine {
     born: Instant,
     token: String,
     user_data: String,
+    /// Whoever terminates it.
+    never_ends: bool,
+}
+
+impl Machine {
+    fn is_builder(&self) -> bool {
+        self.instance.tags.contains_key(mayfly_ami::bake::BAKE)
+    }
+}
+
+/// How image builders do: they power themselves off in the end.
+#[derive(Debug, Default)]
+pub(crate) struct Builders {
+    /// On the console.
+    pub(crate) says: String,
+    /// They cannot be terminated.
+    pub(crate) never_end: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +70,7 @@ struct State {
     slow_start: Duration,
     /// Instances of deployments whose id ends so are not shown.
     hidden: Option<String>,
+    builders: Builders,
     floor: usize,
     breaches: Vec<String>,
     next: u32,
@@ -78,6 +97,10 @@ impl Memory {
     /// The `nth` call of an action (from 1) takes effect and then fails.
     pub(crate) fn fail_after(&self, action: &'static str, nth: u32, kind: Kind) {
         self.state().faults.push((action, nth, When::After, kind));
+    }
+
+    pub(crate) fn build_with(&self, builders: Builders) {
+        self.state().builders = builders;
     }
 
     pub(crate) fn make_sick(&self, image: &str) {
@@ -233,6 +256,10 @@ impl State {
             if machine.instance.state == InstanceState::Pending && machine.born.elapsed() >= TO_RUN {
                 machine.instance.state = InstanceState::Running;
             }
+            let is_up = machine.instance.state == InstanceState::Running;
+            if is_up && machine.is_builder() && machine.born.elapsed() >= TO_BAKE {
+                machine.instance.state = InstanceState::Stopped;
+            }
         }
         for members in self.members.values_mut() {
             members.retain(|_, membership| match membership {
@@ -348,6 +375,7 @@ impl State {
             born: Instant::now(),
             token: launch.token.clone(),
             user_data,
+            never_ends: self.builders.never_end,
         };
         self.machines.insert(id, machine);
         instance
@@ -357,6 +385,12 @@ impl State {
         let found = self.templates.values_mut().find(|(template, _)| template.id == id);
         found.ok_or_else(|| CloudError::new("DescribeLaunchTemplates", Kind::NotFound, "no such template"))
     }
+}
+
+/// Of an image that was found by its tags: the recipe among them.
+fn tags_of(image: &str) -> Tags {
+    let recipe = image.strip_prefix("ami-of-").and_then(|values| values.split("-of-").next());
+    recipe.map(|recipe| (naming::RECIPE.to_owned(), recipe.to_owned())).into_iter().collect()
 }
 
 fn version(number: i64, description: &str, data: &TemplateData) -> Version {
@@ -374,13 +408,13 @@ fn version(number: i64, description: &str, data: &TemplateData) -> Version {
 impl Cloud for Memory {
     async fn images(&self, filter: &ImageFilter) -> Answer<Vec<Image>> {
         let (id, tags) = match filter {
-            ImageFilter::Id(id) => (id.clone(), Tags::new()),
+            ImageFilter::Id(id) | ImageFilter::Own(id) => (id.clone(), tags_of(id)),
             ImageFilter::Named { .. } => ("ami-named".to_owned(), Tags::new()),
             ImageFilter::Tagged(tags) => {
                 (format!("ami-of-{}", tags.values().cloned().collect::<Vec<_>>().join("-of-")), tags.clone())
             }
         };
-        let recipe = tags.get(crate::naming::RECIPE).cloned().unwrap_or_default();
+        let recipe = tags.get(naming::RECIPE).cloned().unwrap_or_default();
         let name = format!("mayfly-{recipe}-20260102T030405Z-1a2b");
         let bake = [(mayfly_ami::bake::BAKE.to_owned(), name.clone())];
         let image = Image {
@@ -389,6 +423,7 @@ impl Cloud for Memory {
             state: "available".into(),
             reason: None,
             created: "2026".into(),
+            parent: None,
             tags: tags.into_iter().chain(bake).collect(),
             snapshots: Vec::new(),
             encrypted: false,
@@ -432,14 +467,25 @@ impl Cloud for Memory {
         self.call("RunInstances", |state| state.launch(launch))
     }
 
-    async fn launch_builder(&self, _launch: &BuilderLaunch) -> Answer<Instance> {
-        Err(CloudError::new("RunInstances", Kind::Invalid, "the model bakes no images"))
+    async fn launch_builder(&self, builder: &BuilderLaunch) -> Answer<Instance> {
+        let (image, user_data) = (builder.image.clone(), builder.user_data.clone());
+        let data = TemplateData { image, user_data, ..TemplateData::default() };
+        let launch = Launch {
+            template: String::new(),
+            version: 0,
+            count: 1,
+            instance_type: builder.instance_type.clone(),
+            subnet: builder.subnet.clone(),
+            token: builder.token.clone(),
+            tags: builder.tags.clone(),
+        };
+        self.call("RunInstances", |state| Ok(state.start(&launch, &data)))
     }
 
     async fn terminate(&self, ids: &[String]) -> Answer<()> {
         self.call("TerminateInstances", |state| {
             for id in ids {
-                if let Some(machine) = state.machines.get_mut(id) {
+                if let Some(machine) = state.machines.get_mut(id).filter(|m| !m.never_ends) {
                     machine.instance.state = InstanceState::ShuttingDown;
                 }
             }
@@ -452,6 +498,9 @@ impl Cloud for Memory {
             let word =
                 |m: &Machine| if state.has_converged(m) { "mayfly: ready" } else { "mayfly: failed: test" };
             let machine = state.machines.get(id);
+            if machine.is_some_and(Machine::is_builder) {
+                return Ok(Some(state.builders.says.clone()));
+            }
             Ok(machine.map(|m| format!("user-data of {} bytes\n{}\n", m.user_data.len(), word(m))))
         })
         .map(Option::unwrap_or_default)
@@ -619,11 +668,11 @@ impl Cloud for Memory {
     }
 
     async fn create_image(&self, _instance: &str, _name: &str, _tags: &Tags) -> Answer<String> {
-        Err(CloudError::new("CreateImage", Kind::Invalid, "the model bakes no images"))
+        self.call("CreateImage", |_| Ok("ami-baked".to_owned()))
     }
 
     async fn delete_image(&self, _image: &str) -> Answer<()> {
-        Err(CloudError::new("DeregisterImage", Kind::Invalid, "the model bakes no images"))
+        self.call("DeregisterImage", |_| Ok(()))
     }
 }
 

@@ -98,6 +98,9 @@ pub struct Image {
     pub reason: Option<String>,
     /// When it was made, in ISO 8601, which sorts as text.
     pub created: String,
+    /// What the instance that it was made of booted from, as the cloud itself keeps it: no tag changes that. `None` of copies,
+    /// and where the cloud does not know it.
+    pub parent: Option<String>,
     /// Its tags.
     pub tags: Tags,
     /// The snapshots behind it.
@@ -124,6 +127,8 @@ pub struct ImageCopy {
 pub enum ImageFilter {
     /// The one with this id.
     Id(String),
+    /// The same, if it is one of one's own account.
+    Own(String),
     /// Available ones whose name matches.
     Named {
         /// Pattern with `*` and `?`.

@@ -1,7 +1,7 @@
 //! Launching, watching and ending instances.
 
 use super::failure::clip;
-use super::{Failure, Look, ProbeAnswer, Run, few, poll};
+use super::{Failure, Look, ProbeAnswer, Run, few, persist, poll};
 use crate::cloud::{Instance, InstanceState, Kind, Launch, Tags};
 use crate::naming;
 use crate::plan::{Batch, Plan};
@@ -190,7 +190,7 @@ impl Run<'_> {
             .filter_map(|&key| launch.tags.get(key).map(|value| (key.to_owned(), value.clone())))
             .collect();
         let cloud = &self.context.cloud;
-        self.persist(async || cloud.instances_tagged(&tags).await).await
+        Ok(persist(async || cloud.instances_tagged(&tags).await).await?)
     }
 
     pub(super) async fn pause(&self, pause: Duration) -> Result<(), Failure> {
@@ -253,7 +253,7 @@ impl Run<'_> {
     pub(super) async fn remove_strays(&self) -> Result<(), Failure> {
         let cloud = &self.context.cloud;
         let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
-        let all = self.persist(async || cloud.instances_tagged(&tags).await).await?;
+        let all = persist(async || cloud.instances_tagged(&tags).await).await?;
         self.learn(&all);
         let known: BTreeSet<String> = self.known()?.into_iter().collect();
         let strays = all.into_iter().filter(|i| !i.state.is_ending() && !known.contains(&i.id));
@@ -355,7 +355,7 @@ impl Run<'_> {
         if doomed.is_empty() {
             return Ok(());
         }
-        self.persist(async || cloud.terminate(&doomed).await).await?;
+        persist(async || cloud.terminate(&doomed).await).await?;
         let wait = self.wait(format!("{} instances to end", doomed.len()), Duration::from_secs(120), false);
         poll(wait, async || {
             let instances = self.see(&doomed).await?;

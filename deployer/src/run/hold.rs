@@ -1,6 +1,6 @@
 //! Standing still on purpose: a soak, in which health has to hold, and a pause, until somebody agrees.
 
-use super::{Failure, Look, ProbeAnswer, Run, Wait, poll};
+use super::{Failure, Look, ProbeAnswer, Run, Wait, persist, poll};
 use crate::cloud::Tags;
 use crate::naming;
 use crate::plan::{Step, short};
@@ -89,7 +89,7 @@ impl Run<'_> {
             let paused = format!("{deployment} before {}", self.step_after(step));
             let tags =
                 Tags::from([(naming::PAUSED.to_owned(), paused), (naming::ANSWER.to_owned(), String::new())]);
-            self.persist(async || cloud.tag(template, &tags).await).await?;
+            persist(async || cloud.tag(template, &tags).await).await?;
         }
         self.note(format!("paused: `mayfly promote` goes on, `mayfly abort` takes {deployment} back"));
         let wait = self.wait("`mayfly promote`", deadline, true);
@@ -104,7 +104,7 @@ impl Run<'_> {
         .await;
         if let Some((template, _)) = &template {
             let tags = Tags::from([(naming::PAUSED.to_owned(), String::new())]);
-            let _ = self.persist(async || cloud.tag(template, &tags).await).await;
+            let _ = persist(async || cloud.tag(template, &tags).await).await;
         }
         if answered? { Ok(()) } else { Err(Failure::Interrupted) }
     }

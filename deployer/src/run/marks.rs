@@ -1,6 +1,6 @@
 //! Writing down how a deployment ended: tags of the record, and its default version.
 
-use super::{Failure, Run};
+use super::{Failure, Run, persist};
 use crate::cloud::{Kind, Tags};
 use crate::naming::{self, Times};
 use crate::plan::Ending;
@@ -15,8 +15,8 @@ impl Run<'_> {
         let mut tags = self.with_version(naming::SUCCEEDED, version).await?;
         tags.insert(naming::CURRENT.to_owned(), self.deployment());
         let cloud = &self.context.cloud;
-        self.persist(async || cloud.set_default(&template, version).await).await?;
-        self.persist(async || cloud.tag(&template, &tags).await).await
+        persist(async || cloud.set_default(&template, version).await).await?;
+        Ok(persist(async || cloud.tag(&template, &tags).await).await?)
     }
 
     /// A part of the deployment serves, and is let be.
@@ -28,7 +28,7 @@ impl Run<'_> {
         };
         self.still_ours().await?;
         let tags = self.with_version(key, version).await?;
-        self.persist(async || self.context.cloud.tag(&template, &tags).await).await
+        Ok(persist(async || self.context.cloud.tag(&template, &tags).await).await?)
     }
 
     /// The deployment that is taken back is marked, before anything is done about it.
@@ -36,7 +36,7 @@ impl Run<'_> {
         let Ending::Aborted(version) = self.current_plan()?.ending else { return Ok(()) };
         let name = naming::record(&self.order.spec.service, &self.order.spec.environment);
         let cloud = &self.context.cloud;
-        let Some(record) = self.persist(async || cloud.template(&name).await).await? else { return Ok(()) };
+        let Some(record) = persist(async || cloud.template(&name).await).await? else { return Ok(()) };
         self.still_ours().await?;
         let failed = record.tags.get(naming::FAILED).map(|text| naming::read_ranges(text));
         let key = if failed.is_some_and(|failed| failed.contains(&version)) {
@@ -45,7 +45,7 @@ impl Run<'_> {
             naming::ABORTED
         };
         let tags = self.with_version(key, version).await?;
-        self.persist(async || cloud.tag(&record.id, &tags).await).await
+        Ok(persist(async || cloud.tag(&record.id, &tags).await).await?)
     }
 
     /// Best effort: history shows the failure; and a run that is killed while it undoes is undone, not completed.
@@ -63,7 +63,7 @@ impl Run<'_> {
     async fn with_version(&self, key: &str, number: i64) -> Result<Tags, Failure> {
         let name = naming::record(&self.order.spec.service, &self.order.spec.environment);
         let cloud = &self.context.cloud;
-        let record = self.persist(async || cloud.template(&name).await).await?;
+        let record = persist(async || cloud.template(&name).await).await?;
         let text = |key: &str| {
             let found = record.as_ref().and_then(|record| record.tags.get(key));
             found.cloned().unwrap_or_default()

@@ -23,7 +23,7 @@ pub use cancel::{Cancel, Canceller, channel};
 pub use event::{Event, Sink};
 pub use failure::Failure;
 pub use probe::{HttpProber, ProbeAnswer, Prober};
-pub(crate) use wait::{Look, Wait, few, poll};
+pub(crate) use wait::{Look, Wait, few, persist, poll};
 
 use crate::cloud::Cloud;
 use crate::lock::{self, Holder, LockError};

@@ -1,7 +1,7 @@
 //! What each step of a plan does.
 
-use super::{Failure, Run};
-use crate::cloud::{CloudError, Kind, Template};
+use super::{Failure, Run, persist};
+use crate::cloud::{Kind, Template};
 use crate::lock;
 use crate::naming;
 use crate::plan::{Action, Recording, Step, Task, Wave};
@@ -154,25 +154,8 @@ impl Run<'_> {
     pub(super) async fn unlock(&self) -> Result<(), Failure> {
         let held = self.journal().held.clone();
         let Some(held) = held else { return Ok(()) };
-        self.persist(async || lock::release(self.context.cloud.as_ref(), &held).await).await?;
+        persist(async || lock::release(self.context.cloud.as_ref(), &held).await).await?;
         self.journal().held = None;
         Ok(())
-    }
-
-    /// Does a call that may be repeated without harm until it is through, for half a minute.
-    pub(super) async fn persist<T>(
-        &self,
-        mut call: impl AsyncFnMut() -> Result<T, CloudError>,
-    ) -> Result<T, Failure> {
-        let mut pause = Duration::from_millis(250);
-        for _ in 0..6 {
-            match call().await {
-                Err(error) if matches!(error.kind, Kind::Throttled | Kind::Ambiguous) => {}
-                other => return Ok(other?),
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        Ok(call().await?)
     }
 }

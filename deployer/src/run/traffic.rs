@@ -1,6 +1,6 @@
 //! Putting instances in service and taking them out, with every balancer.
 
-use super::{Failure, Look, Run, few, poll};
+use super::{Failure, Look, Run, few, persist, poll};
 use crate::cloud::{BalancerRef, Health, Member, TargetKind, name_members};
 use crate::plan::{BalancerPlan, Existing};
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,7 +129,7 @@ impl Run<'_> {
         }
         let targets = self.targets(balancer, ids)?;
         let cloud = &self.context.cloud;
-        self.persist(async || cloud.register(&balancer.reference, &targets).await).await
+        Ok(persist(async || cloud.register(&balancer.reference, &targets).await).await?)
     }
 
     async fn wait_not_draining(&self, balancer: &BalancerPlan, ids: &[String]) -> Result<(), Failure> {
@@ -198,7 +198,7 @@ impl Run<'_> {
                 continue;
             }
             let targets = self.targets(&balancer, &present)?;
-            self.persist(async || cloud.deregister(&balancer.reference, &targets).await).await?;
+            persist(async || cloud.deregister(&balancer.reference, &targets).await).await?;
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Run<'_> {
     /// The same, asked again while the cloud does not answer.
     pub(super) async fn members_surely(&self, balancer: &BalancerPlan) -> Result<Vec<Member>, Failure> {
         let cloud = &self.context.cloud;
-        let members = self.persist(async || cloud.members(&balancer.reference).await).await?;
+        let members = persist(async || cloud.members(&balancer.reference).await).await?;
         Ok(self.named(balancer, members))
     }
 

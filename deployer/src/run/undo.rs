@@ -2,7 +2,7 @@
 //! drained and terminated; or saying what is left.
 
 use super::steps::SWEEPS;
-use super::{Event, Failure, Outcome, Run, cancel};
+use super::{Event, Failure, Outcome, Run, cancel, persist};
 use crate::cloud::Health;
 use crate::lock::{self, LockError};
 use crate::naming;
@@ -89,7 +89,7 @@ impl Run<'_> {
             return Ok(Vec::new());
         }
         let cloud = &self.context.cloud;
-        let seen = self.persist(async || cloud.instances(&ids).await).await?;
+        let seen = persist(async || cloud.instances(&ids).await).await?;
         let lives = |old: &&Existing| seen.iter().any(|i| i.id == old.id && !i.state.is_ending());
         Ok(old.iter().filter(lives).cloned().collect())
     }
@@ -184,7 +184,7 @@ impl Run<'_> {
     async fn ours(&self) -> Result<BTreeSet<String>, Failure> {
         let cloud = &self.context.cloud;
         let tags = naming::ownership(&self.order.spec.service, &self.order.spec.environment);
-        let found = self.persist(async || cloud.instances_tagged(&tags).await).await?;
+        let found = persist(async || cloud.instances_tagged(&tags).await).await?;
         self.learn(&found);
         Ok(found.into_iter().map(|instance| instance.id).collect())
     }
@@ -207,7 +207,7 @@ impl Run<'_> {
             if number > 0 {
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
-            let found = self.persist(async || cloud.instances_tagged(&tags).await).await?;
+            let found = persist(async || cloud.instances_tagged(&tags).await).await?;
             let found: Vec<_> = found.into_iter().filter(|instance| !instance.state.is_ending()).collect();
             self.learn(&found);
             let own =

@@ -1,9 +1,10 @@
-//! The one polling loop: a deadline, a cause when it runs out, and what was seen last as evidence.
+//! The one polling loop: a deadline, a cause when it runs out, and what was seen last as evidence; and the one way to repeat
+//! a call.
 
 use super::cancel::Cancel;
 use super::event::{Event, Sink};
 use super::failure::Failure;
-use crate::cloud::{CloudError, Kind};
+use crate::cloud::{Answer, CloudError, Kind};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -79,6 +80,20 @@ async fn pause(wait: &Wait<'_>, next: Instant) -> Result<(), Failure> {
         () = cancel.asked() => Err(Failure::Interrupted),
         () = tokio::time::sleep_until(next) => Ok(()),
     }
+}
+
+/// Does a call that may be repeated without harm until it is through, for half a minute.
+pub(crate) async fn persist<T>(mut call: impl AsyncFnMut() -> Answer<T>) -> Answer<T> {
+    let mut pause = Duration::from_millis(250);
+    for _ in 0..6 {
+        match call().await {
+            Err(error) if matches!(error.kind, Kind::Throttled | Kind::Ambiguous) => {}
+            other => return other,
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    call().await
 }
 
 pub(crate) fn may_pass(error: &CloudError) -> bool {

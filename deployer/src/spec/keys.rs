@@ -188,7 +188,7 @@ pub(crate) static SECRET: &[Field] = &[
     key("key", Kind::Text, "With `secret`: the key of a JSON mapping in it"),
 ];
 pub(crate) static APP: &[Field] = &[
-    must("id", Kind::Text, "The app's number or client id"),
+    must("id", Kind::Either(&[Kind::Whole(1, u64::MAX), Kind::Text]), "The app's number or client id"),
     must("installation", Kind::Whole(1, u64::MAX), "The number of the installation"),
     must("key", Kind::Section(SECRET), "Where the app's private key is"),
     key("api", Kind::Text, "Base of the API, for GitHub Enterprise"),

@@ -8,6 +8,7 @@ mod operate;
 mod read;
 pub(crate) mod strategy;
 mod table;
+mod told;
 
 pub use error::{Problem, SpecError, nearest};
 pub use node::{At, Node};

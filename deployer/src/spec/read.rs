@@ -4,9 +4,8 @@ use super::error::{Problem, SpecError, nearest};
 use super::keys::{ENVIRONMENTS, TOP};
 use super::node::{At, Node, Value};
 use super::strategy;
-use super::table::{Read, Table, Wrong, kind, text};
-use super::{Address, DEFAULT_ENVIRONMENT, DEFAULT_REFERENCE, Probe, Spec, StatesSpec, Timeouts, operate};
-use mayfly_ami::user_data::States;
+use super::table::{Read, Table, Wrong, kind};
+use super::{Address, DEFAULT_ENVIRONMENT, Probe, Spec, Timeouts, operate, told};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -117,18 +116,18 @@ fn validated(node: &Node, environment: &str) -> Read<Spec> {
         load_balancers: strategy::balancers(&top)?,
         strategy: strategy::strategy(&top, count)?,
         lock: strategy::lock(&top)?,
-        states: states(&top)?,
+        states: told::states(&top)?,
         pillar: top.free("pillar")?,
         grains: top.free("grains")?,
         saltenv: top.text("saltenv")?,
         nodegroups: top.free("nodegroups")?,
         options: top.free("options")?,
         schedule: operate::cron(&top, "schedule")?.map(|(text, _)| text),
-        splay: top.duration("splay")?.map(|splay| humantime::format_duration(splay).to_string()),
+        splay: top.duration_text("splay")?,
         drift: operate::cron(&top, "drift")?.map(|(text, _)| text),
         listen: top.text("listen")?,
         supervisor: top.word("supervisor")?,
-        watch: watch(&top)?,
+        watch: told::watch(&top)?,
         probe: probe(&top)?,
         timeouts: timeouts(&top)?,
         tags: tags(&top)?,
@@ -183,68 +182,6 @@ fn nonempty(top: &Table<'_>, name: &str, default: &str) -> Read<Vec<String>> {
     Ok(items)
 }
 
-fn states(top: &Table<'_>) -> Read<StatesSpec> {
-    let table = top.section("states")?.ok_or_else(|| top.missing("states"))?;
-    let tree = States {
-        url: table.text("url")?.ok_or_else(|| table.missing("url"))?,
-        reference: Some(table.text("ref")?.unwrap_or_else(|| DEFAULT_REFERENCE.to_owned())),
-        commit: None,
-        follow: table.flag("follow")?,
-        file_root: table.text("file_root")?,
-        pillar_root: table.text("pillar_root")?,
-        file_roots: table.free("file_roots")?,
-        pillar_roots: table.free("pillar_roots")?,
-        token_file: table.text("token_file")?,
-        ssh_key_file: table.text("ssh_key_file")?,
-        known_hosts_file: table.text("known_hosts_file")?,
-        more: more(&table)?,
-    };
-    for [one, many] in [["file_root", "file_roots"], ["pillar_root", "pillar_roots"]] {
-        if table.get(one).is_some() && table.get(many).is_some() {
-            return Err(table.value(many, format!("give `{one}` or `{many}`, not both")));
-        }
-    }
-    Ok(StatesSpec { tree, deploy_url: table.text("deploy_url")? })
-}
-
-/// What is handed on to instances as it is written, once its keys are known to be right.
-fn more(table: &Table<'_>) -> Read<serde_json::Map<String, serde_json::Value>> {
-    for name in ["token", "ssh_key", "github_app"] {
-        table.section(name)?;
-    }
-    table.sections("formulas")?;
-    table.text("proxy")?;
-    table.flag("submodules")?;
-    table.texts("mirrors")?;
-    table.texts("signed_by")?;
-    let names = ["mirrors", "token", "ssh_key", "github_app", "proxy", "signed_by", "submodules", "formulas"];
-    let given = names.iter().filter_map(|name| Some(((*name).to_owned(), table.get(name)?.to_json())));
-    Ok(given.collect())
-}
-
-fn watch(top: &Table<'_>) -> Read<Vec<serde_json::Value>> {
-    top.sections("watch")?.iter().map(watch_rule).collect()
-}
-
-/// One rule, as instances read it: its times are text there.
-fn watch_rule(table: &Table<'_>) -> Read<serde_json::Value> {
-    table.list("paths")?;
-    table.word("on_edit")?;
-    for name in ["name", "check", "rate"] {
-        table.text(name)?;
-    }
-    let runs = table.text("action")?.is_some_and(|action| action.trim_start().starts_with("run "));
-    if !(runs && table.get("paths").is_some()) {
-        table.text("service")?.ok_or_else(|| table.missing("service"))?;
-    }
-    let debounce = table.duration("debounce")?;
-    let mut rule = table.to_json();
-    if let (Some(debounce), Some(keys)) = (debounce, rule.as_object_mut()) {
-        keys.insert("debounce".to_owned(), humantime::format_duration(debounce).to_string().into());
-    }
-    Ok(rule)
-}
-
 fn probe(top: &Table<'_>) -> Read<Option<Probe>> {
     if top.is_word("probe", "none") {
         return Ok(None);
@@ -282,18 +219,17 @@ fn timeouts(top: &Table<'_>) -> Read<Timeouts> {
 }
 
 fn tags(top: &Table<'_>) -> Read<BTreeMap<String, String>> {
-    let Some(node) = top.get("tags") else { return Ok(BTreeMap::new()) };
-    let Value::Map(entries) = &node.value else { return Err(kind(node, "tags", "a mapping")) };
-    let mut tags = BTreeMap::new();
-    for (key, value) in entries {
-        let path = format!("tags.{}", key.name);
-        if key.name.starts_with("mayfly:") || key.name.starts_with("aws:") || key.name == "Name" {
+    let tags = top.text_map("tags")?;
+    let Some(Node { value: Value::Map(entries), .. }) = top.get("tags") else { return Ok(tags) };
+    let is_ours = |name: &str| name.starts_with("mayfly:") || name.starts_with("aws:") || name == "Name";
+    match entries.iter().find(|(key, _)| is_ours(&key.name)) {
+        Some((key, _)) => {
             let why = "this tag is not yours to set: Mayfly and AWS write it".to_owned();
-            return Err(Wrong { at: Some(key.at), problem: Problem::Value { key: path, why } });
+            let problem = Problem::Value { key: format!("tags.{}", key.name), why };
+            Err(Wrong { at: Some(key.at), problem })
         }
-        tags.insert(key.name.clone(), text(value, &path)?);
+        None => Ok(tags),
     }
-    Ok(tags)
 }
 
 #[cfg(test)]
@@ -384,41 +320,6 @@ environments:
         let text = error("service: greeter\ncount: [1\nrole: x\n");
         assert!(text.starts_with("mayfly.yaml:3:") || text.starts_with("mayfly.yaml:2:"), "{text}");
         assert_eq!(error("- a\n"), "mayfly.yaml:1:1: `the file` must be a mapping, but is a list");
-    }
-
-    #[test]
-    fn several_roots_and_options_reach_the_spec_and_one_kind_of_roots_is_enough() {
-        let roots = "url: u, file_roots: {base: [a, b], dev: c}, pillar_roots: {base: p}";
-        let text = GOOD.replace("url: \"https://github.com/acme/states.git\"", roots);
-        let more = "saltenv: dev\nnodegroups: {blue: 'web*'}\noptions: {state_top: t.sls}\n";
-        let spec = Spec::parse(&format!("{text}{more}"), "f", "production", &[]).expect("a spec");
-        let shown =
-            serde_json::json!([spec.states.tree.file_roots, spec.nodegroups, spec.options, spec.saltenv]);
-        let expected = serde_json::json!([
-            {"base": ["a", "b"], "dev": "c"}, {"blue": "web*"}, {"state_top": "t.sls"}, "dev"
-        ]);
-        assert_eq!(shown, expected);
-        let both = text.replace("url: u", "url: u, file_root: x");
-        assert_eq!(
-            error(&both),
-            "mayfly.yaml:5:44: `states.file_roots`: give `file_root` or `file_roots`, not both"
-        );
-    }
-
-    #[test]
-    fn watch_rules_are_handed_on_as_instances_take_them() {
-        let read = |rule: &str| Spec::parse(&format!("{GOOD}watch: [{rule}]\n"), "f", "production", &[]);
-        let watch = |rule: &str| read(rule).expect("a spec").watch;
-        let by_command = r#"{"paths": ["/a"], "action": "run /b", "debounce": "2s"}"#;
-        let by_command: serde_json::Value = serde_json::from_str(by_command).expect("JSON");
-        assert_eq!(watch("{paths: [/a], action: run /b, debounce: 2}"), [by_command]);
-        for refused in
-            ["{paths: [/a]}", "{action: run /b}", "{paths: /a, service: b}", "{service: b, on_edit: x}"]
-        {
-            assert!(read(refused).is_err(), "{refused}");
-        }
-        let spec = Spec::parse(&format!("{GOOD}supervisor: sysv\n"), "f", "production", &[]).expect("a spec");
-        assert_eq!(spec.supervisor.as_deref(), Some("sysv"));
     }
 
     #[test]

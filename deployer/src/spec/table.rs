@@ -2,8 +2,9 @@
 
 use super::error::{Problem, nearest};
 use super::keys::{Field, Kind, field};
-use super::node::{At, Node, Value};
+use super::node::{At, Key, Node, Value};
 use serde_json::Map;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A problem and its place; the file is added by the caller.
@@ -20,7 +21,7 @@ pub(super) struct Table<'a> {
     path: String,
     fields: &'static [Field],
     node: &'a Node,
-    entries: &'a [(super::node::Key, Node)],
+    entries: &'a [(Key, Node)],
 }
 
 impl<'a> Table<'a> {
@@ -77,12 +78,50 @@ impl<'a> Table<'a> {
 
     /// One of the words that the table of keys lists.
     pub(super) fn word(&self, name: &str) -> Read<Option<String>> {
+        match self.kind_of(name) {
+            Some(Kind::Word(words)) => self.one_of(name, words),
+            _ => self.text(name),
+        }
+    }
+
+    fn one_of(&self, name: &str, words: &[&str]) -> Read<Option<String>> {
         let Some(word) = self.text(name)? else { return Ok(None) };
-        let Some(Kind::Word(words)) = self.kind_of(name) else { return Ok(Some(word)) };
         if words.contains(&word.as_str()) {
             return Ok(Some(word));
         }
         Err(self.value(name, format!("`{word}` is not one of {}", words.join(", "))))
+    }
+
+    /// Whether all of it, at any depth, is what the table of keys says: for what is handed on as it is written.
+    pub(super) fn checked(&self) -> Read<()> {
+        self.fields.iter().try_for_each(|field| match self.get(field.name) {
+            None if field.required => Err(self.missing(field.name)),
+            _ => self.is_a(field.name, &field.kind),
+        })
+    }
+
+    /// Whether a key, if it is there, is of that kind; of several kinds the first is named where none is met.
+    fn is_a(&self, name: &str, kind: &'static Kind) -> Read<()> {
+        match kind {
+            Kind::Text => self.text(name).map(drop),
+            Kind::Texts => self.texts(name).map(drop),
+            Kind::List => self.list(name).map(drop),
+            Kind::Flag => self.flag(name).map(drop),
+            Kind::Whole(low, high) => self.whole(name, *low, *high).map(drop),
+            Kind::Duration => self.duration(name).map(drop),
+            Kind::Word(words) => self.one_of(name, words).map(drop),
+            Kind::Free => self.free(name).map(drop),
+            Kind::TextMap => self.text_map(name).map(drop),
+            Kind::Section(_) => self.section(name)?.map_or(Ok(()), |table| table.checked()),
+            Kind::Sections(_) => self.sections(name)?.iter().try_for_each(Self::checked),
+            Kind::Either(kinds) => {
+                let mut tried = kinds.iter().map(|kind| self.is_a(name, kind));
+                let first = tried.next().unwrap_or(Ok(()));
+                if tried.any(|other| other.is_ok()) { Ok(()) } else { first }
+            }
+            // Whole specs, which their own reader checks.
+            Kind::Environments => Ok(()),
+        }
     }
 
     /// The value of a key; `null` is the same as leaving the key out.
@@ -144,11 +183,15 @@ impl<'a> Table<'a> {
 
     /// A whole number between the bounds that the table of keys gives, both allowed.
     pub(super) fn number(&self, name: &str) -> Read<Option<u64>> {
-        let Some(node) = self.get(name) else { return Ok(None) };
         let (low, high) = match self.kind_of(name) {
             Some(Kind::Whole(low, high)) => (*low, *high),
             _ => (0, u64::MAX),
         };
+        self.whole(name, low, high)
+    }
+
+    fn whole(&self, name: &str, low: u64, high: u64) -> Read<Option<u64>> {
+        let Some(node) = self.get(name) else { return Ok(None) };
         let wanted = format!("a whole number from {low} to {high}");
         match &node.value {
             Value::Number(number) => match number.as_u64().filter(|n| (low..=high).contains(n)) {
@@ -176,6 +219,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A duration as instances read it, who take no bare number of seconds.
+    pub(super) fn duration_text(&self, name: &str) -> Read<Option<String>> {
+        Ok(self.duration(name)?.map(|duration| humantime::format_duration(duration).to_string()))
+    }
+
     /// Free-form data below a key.
     pub(super) fn free(&self, name: &str) -> Read<Map<String, serde_json::Value>> {
         let Some(node) = self.get(name) else { return Ok(Map::new()) };
@@ -183,6 +231,17 @@ impl<'a> Table<'a> {
             serde_json::Value::Object(map) => Ok(map),
             _ => Err(kind(node, &self.key(name), "a mapping")),
         }
+    }
+
+    /// Text by names of the user's own.
+    pub(super) fn text_map(&self, name: &str) -> Read<BTreeMap<String, String>> {
+        let Some(node) = self.get(name) else { return Ok(BTreeMap::new()) };
+        let path = self.key(name);
+        let Value::Map(entries) = &node.value else { return Err(kind(node, &path, "a mapping")) };
+        let entry = |(key, value): &(Key, Node)| {
+            Ok((key.name.clone(), text(value, &format!("{path}.{}", key.name))?))
+        };
+        entries.iter().map(entry).collect()
     }
 
     /// An error about the value of a key that is there.

@@ -165,6 +165,9 @@ fn image(image: &Image) -> Vec<El> {
     ];
     children.extend(image.stock.then(|| text("imageOwnerAlias", "amazon")));
     children.extend(maybe("sourceInstanceId", image.source_instance.as_ref()));
+    if let Some((source, region)) = &image.source_image {
+        children.extend([text("sourceImageId", source), text("sourceImageRegion", region)]);
+    }
     if let Some(reason) = &image.reason {
         let code = text("code", "Client.ImageCreationFailed");
         children.push(node("stateReason", [code, text("message", reason)]));

@@ -51,6 +51,7 @@ impl World {
             reason: None,
             created: now,
             source_instance: None,
+            source_image: Some((source.id.clone(), source.region.to_owned())),
             snapshot_id,
             tags: image_tags,
             region: self.asked_in,

@@ -81,6 +81,7 @@ impl World {
             reason: None,
             created: now,
             source_instance: Some(body.id.clone()),
+            source_image: Some((instance.image_id.clone(), seed::REGION.to_owned())),
             snapshot_id,
             tags: tags_of("image"),
             region: seed::REGION,

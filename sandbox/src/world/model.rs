@@ -274,6 +274,8 @@ pub struct Image {
     pub created: Timestamp,
     /// The instance it was made of.
     pub source_instance: Option<String>,
+    /// The image that it stems from, with its region: what that instance booted from, or of a copy what was copied.
+    pub source_image: Option<(String, String)>,
     /// Its disk.
     pub snapshot_id: String,
     /// Tags.

@@ -82,6 +82,7 @@ pub(super) fn images(now: Timestamp) -> BTreeMap<String, Image> {
         reason: None,
         created: now,
         source_instance: None,
+        source_image: None,
         snapshot_id: id.replace("ami-", "snap-"),
         tags: Tags::new(),
         region: REGION,

@@ -76,6 +76,8 @@ pub(super) fn image(image: &ec2::Image) -> Option<Image> {
         state: image.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
         reason: image.state_reason().and_then(|reason| reason.message()).map(str::to_owned),
         created: image.creation_date().unwrap_or_default().to_owned(),
+        // Of a copy EC2 names the image that was copied, and no instance.
+        parent: image.source_instance_id().and(image.source_image_id()).map(str::to_owned),
         tags: tags(image.tags()),
         snapshots: disks().filter_map(|disk| disk.snapshot_id().map(str::to_owned)).collect(),
         encrypted: disks().any(|disk| disk.encrypted().unwrap_or_default()),

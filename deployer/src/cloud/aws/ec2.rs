@@ -31,6 +31,9 @@ impl Aws {
         const ACTION: &str = "DescribeImages";
         let request = match wanted {
             ImageFilter::Id(id) => self.ec2.describe_images().filters(filter("image-id", [id])),
+            ImageFilter::Own(id) => {
+                self.ec2.describe_images().owners("self").filters(filter("image-id", [id]))
+            }
             ImageFilter::Named { name, owner } => self
                 .ec2
                 .describe_images()

@@ -59,6 +59,7 @@ fn fact_29_an_image_is_pending_until_its_copy_is_there_and_cannot_be_launched_be
     bench.pass(300);
     let record = bench.images(by_ids(&[&image]), &["self"]).unwrap().remove(0);
     assert_eq!((record.state, record.tags["made"].as_str()), (ImageState::Available, "i"));
+    assert_eq!(record.source_image.map(|(id, _)| id).as_deref(), Some(MAYFLY_BARE));
     assert!(bench.launch(body).is_ok());
 }
 
@@ -157,6 +158,8 @@ fn a_copy_is_an_image_of_its_own_and_of_the_region_that_asked_for_it() {
         panic!()
     };
     assert_eq!((there.items[0].state, there.items[0].tags["made"].as_str()), (ImageState::Available, "i"));
+    let from = |id: &str| Some((id.to_owned(), REGION.to_owned()));
+    assert_eq!(there.items[0].source_image, from(&image));
     let terminate = Ec2Request::TerminateInstances(InstanceIds { ids: vec![id], force: false });
     let outcome = bench.world.call_elsewhere(bench.now, &Request::Ec2(Box::new(terminate), false));
     assert_eq!(code(outcome.result), "UnsupportedOperation");
