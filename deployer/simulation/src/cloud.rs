@@ -142,6 +142,7 @@ fn image(image: &world::Image) -> Image {
         state: image.state.name().to_owned(),
         reason: image.reason.clone(),
         created: image.created.to_rfc3339(),
+        parent: image.source_image.as_ref().map(|(id, _)| id.clone()),
         tags: image.tags.clone(),
         snapshots: vec![image.snapshot_id.clone()],
         encrypted: false,
@@ -226,6 +227,10 @@ impl Cloud for SimulatedCloud {
         let mut body = DescribeImages::default();
         match wanted {
             ImageFilter::Id(id) => body.describe.filters.push(filter("image-id", [id])),
+            ImageFilter::Own(id) => {
+                body.owners.push("self".to_owned());
+                body.describe.filters.push(filter("image-id", [id]));
+            }
             ImageFilter::Named { name, owner } => {
                 body.owners.push(owner.clone());
                 body.describe.filters.push(filter("name", [name]));
