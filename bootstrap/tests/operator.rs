@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::SystemTime;
 use support::boot::{Boot, get, until};
+use support::disk::{Disk, noise};
 use support::files::Files;
 use support::git_http::Fault;
 use support::{INSTANCE, Stage};
@@ -247,38 +248,14 @@ fn one_machine_has_one_program_wherever_it_keeps_its_state() {
     assert!(boot.stop().success());
 }
 
-/// A small disk of its own.
-struct Disk(std::path::PathBuf);
-
-impl Disk {
-    fn mount(path: std::path::PathBuf) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&path);
-        assert!(mount.status().unwrap().success(), "tmpfs is mounted, as root");
-        Self(path)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_not_taken_for_a_remote_that_is_away() {
     let stage = Stage::new();
-    let disk = Disk::mount(stage.root().join("var/lib/mayfly"));
+    let disk = Disk::mount(&stage.root().join("var/lib/mayfly"), "4m");
     stage.repo.push("first");
     let mut boot = stage.boot();
     boot.line("mayfly: ready");
-    let mut state = 1_u64;
-    let noise = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        format!("{state:016x}")
-    });
-    stage.repo.write("big", &noise.take(800_000).collect::<String>());
+    stage.repo.write("big", &noise(12_800_000));
     stage.repo.push("big");
     let line = boot.line("is full: ");
     let mounted = fs::canonicalize(&disk.0).unwrap();

@@ -210,7 +210,9 @@ impl Fetcher {
         let url = self.url.clone();
         match failure {
             Failure::Wire(WireError::Unreachable(cause)) => Error::Unreachable { url, cause },
-            Failure::Wire(WireError::Refused(cause)) => Error::Refused { url, cause },
+            Failure::Wire(WireError::Refused(cause) | WireError::TooMuch(cause)) => {
+                Error::Refused { url, cause }
+            }
             Failure::Wire(WireError::Cancelled) => Error::Cancelled,
             Failure::Wire(WireError::NoRoom(room)) => no_room(&self.store.objects(), room).into(),
             Failure::Store(cause) => {

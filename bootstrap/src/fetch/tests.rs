@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::aws::Environment;
+use crate::disk::{Disk, noise};
 use crate::http::Cancel;
 use crate::userdata::Secret;
 use git_http::{Fault, GitHttp};
@@ -189,6 +190,31 @@ fn a_commit_that_is_nowhere_and_a_branch_that_is_not_are_named() {
     assert!(matches!(error, Error::NoReference { .. }), "{error}");
 }
 
+/// Where the server gives no commit by its name, more of the history is asked for; what that comes to is another matter.
+#[test]
+fn a_remote_that_sends_too_much_is_not_taken_for_one_without_the_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let repo = GitRepo::new(dir.path(), "states");
+    repo.write("n", "old");
+    let old = repo.push("old");
+    repo.write("n", &noise(300_000));
+    repo.push("new");
+    let server = GitHttp::start(dir.path(), Some("Basic eC1hY2Nlc3MtdG9rZW46aHVzaA=="));
+    let (endpoint, asked) = stand_in(|_| (200, "{\"Parameter\": {\"Value\": \"hush\"}}".to_owned()));
+    let mut with = source(&server.url("states.git"));
+    with.login.token = Some(Secret::Parameter("/git/token".into()));
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    let mut fetcher = Fetcher::new(with, store, vault(&endpoint), Cancel::default());
+    let bounds = Bounds { received: 100_000, ..Bounds::default() };
+    fetcher.budget = Budget::new(bounds, Instant::now());
+    for _ in 0..2 {
+        let error = fetcher.get(Want::Commit { commit: &old, near: "main" }).unwrap_err();
+        assert!(error.to_string().contains(" refuses: sends more than 0 MiB"), "{error}");
+        assert!(!error.is_mistake(), "a tree that is there may stand in");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 1, "what let us in is as good as before");
+}
+
 #[test]
 fn a_remote_that_is_away_or_breaks_off_leaves_no_release() {
     let p = place();
@@ -351,46 +377,10 @@ fn what_was_fetched_is_for_its_owner_alone() {
     }
 }
 
-/// A file system of its own, of a size, below a folder; unmounted with the value.
-struct Tmpfs(std::path::PathBuf);
-
-impl Tmpfs {
-    fn mount(at: &Path, size: &str) -> Self {
-        fs::create_dir_all(at).unwrap();
-        let options = format!("size={size}");
-        let status = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "none"])
-            .arg(at)
-            .status()
-            .unwrap();
-        assert!(status.success(), "mounts a tmpfs, as root");
-        Self(at.to_owned())
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-/// Text that no compression makes smaller.
-fn noise(bytes: usize) -> String {
-    let mut state = 1_u64;
-    std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{state:016x}")
-    })
-    .take(bytes / 16)
-    .collect()
-}
-
 #[test]
 fn a_full_disk_is_said_and_the_last_tree_stays_current() {
     let p = place();
-    let disk = Tmpfs::mount(&p.dir.path().join("state"), "4m");
+    let disk = Disk::mount(&p.dir.path().join("state"), "4m");
     p.repo.write("top.sls", "one");
     let good = p.repo.push("one");
     let mut fetcher = p.fetcher();

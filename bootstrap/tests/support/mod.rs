@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
 pub mod boot;
+pub mod disk;
 pub mod files;
 pub mod git_http;
 pub mod git_repo;

@@ -1,6 +1,7 @@
 //! Submodules: what they may come to with their tree, and who is told what lets us in.
 
 use super::*;
+use crate::disk::noise;
 use std::time::Duration;
 
 /// Puts submodules into a repository beside what is there, pushes, and gives the commit.
