@@ -67,9 +67,10 @@ fn within(p: &Place, url: &str, change: impl Fn(&mut Bounds)) -> Result<Fetched,
 }
 
 /// That this is refused for the reason, and leaves no release.
-fn refused(result: Result<Fetched, Error>, reason: &str) {
+fn refused(p: &Place, result: Result<Fetched, Error>, reason: &str) {
     let error = result.unwrap_err().to_string();
     assert!(error.contains(reason), "{error}");
+    assert_eq!(p.store().release(&p.repo.git(&["rev-parse", "HEAD"])), None, "{error}");
 }
 
 #[test]
@@ -81,6 +82,7 @@ fn a_tree_with_too_many_submodules_is_refused_before_any_is_asked_for() {
     put(&p.repo, &all);
     let url = p.server.url("states.git");
     refused(
+        &p,
         within(&p, &url, |_| {}),
         "m0: more than 64 submodules; `submodules: false` leaves all of them out",
     );
@@ -96,7 +98,7 @@ fn a_list_of_submodules_without_end_is_refused_unread() {
     let p = place();
     put(&p.repo, &[("sub", "../lib.git", "0123456789abcdef0123456789abcdef01234567")]);
     add(&p.repo, ".gitmodules", &"# nothing\n".repeat(110_000));
-    refused(p.fetcher().get(Want::Tip("main")), ".gitmodules: longer than 1024 KiB");
+    refused(&p, p.fetcher().get(Want::Tip("main")), ".gitmodules: longer than 1024 KiB");
 }
 
 #[test]
@@ -109,7 +111,11 @@ fn files_of_submodules_count_with_those_of_their_tree_whether_they_are_at_hand_o
     let url = p.server.url("states.git");
     // `.gitmodules`, two folders, and five files in each.
     for _ in 0..2 {
-        refused(within(&p, &url, |bounds| bounds.files = 12), ": more than 12 files, submodules included");
+        refused(
+            &p,
+            within(&p, &url, |bounds| bounds.files = 12),
+            ": more than 12 files, submodules included",
+        );
     }
     let fetched = within(&p, &url, |bounds| bounds.files = 13).unwrap();
     assert_eq!(content(&fetched, "b/f4"), "x");
@@ -123,8 +129,8 @@ fn bytes_of_submodules_count_with_those_of_the_trees_around_them() {
     put(&p.repo, &[("sub", "../lib.git", &inner)]);
     let url = p.server.url("states.git");
     let error = "submodule sub: submodule deep: ";
-    refused(within(&p, &url, |bounds| bounds.bytes = 2000), error);
-    refused(within(&p, &url, |bounds| bounds.bytes = 2000), "file: the tree is larger than 0 MiB");
+    refused(&p, within(&p, &url, |bounds| bounds.bytes = 2000), error);
+    refused(&p, within(&p, &url, |bounds| bounds.bytes = 2000), "file: the tree is larger than 0 MiB");
     let fetched = within(&p, &url, |bounds| bounds.bytes = 2500).unwrap();
     assert_eq!(content(&fetched, "sub/deep/file").len(), 1000);
     // At hand it counts as well.
@@ -142,8 +148,12 @@ fn submodules_of_submodules_count_and_what_was_refused_once_is_whole_later() {
     let commits: Vec<String> = libs.iter().map(|(repo, _)| put(repo, &leaves)).collect();
     put(&p.repo, &[("a", "../lib1.git", &commits[0]), ("b", "../lib2.git", &commits[1])]);
     let url = p.server.url("states.git");
-    refused(within(&p, &url, |bounds| bounds.submodules = 3), "b: more than 3 submodules, theirs included");
-    refused(within(&p, &url, |bounds| bounds.nesting = 1), "x: submodules nest more than 1 deep");
+    refused(
+        &p,
+        within(&p, &url, |bounds| bounds.submodules = 3),
+        "b: more than 3 submodules, theirs included",
+    );
+    refused(&p, within(&p, &url, |bounds| bounds.nesting = 1), "x: submodules nest more than 1 deep");
     let fetched = within(&p, &url, |_| {}).unwrap();
     for path in ["a/x/file", "a/y/file", "b/x/file", "b/y/file"] {
         assert_eq!(content(&fetched, path), "leaf", "{path}");
@@ -158,10 +168,10 @@ fn what_remotes_send_and_the_time_they_take_is_counted_together() {
     put(&p.repo, &[("a", &urls[0], &libs[0].1), ("b", &urls[1], &libs[1].1)]);
     // The tree itself comes from this machine, and costs none of it.
     let url = format!("file://{}", p.repo.bare.display());
-    refused(within(&p, &url, |bounds| bounds.within = Duration::ZERO), "has not sent all within 0s");
+    refused(&p, within(&p, &url, |bounds| bounds.within = Duration::ZERO), "has not sent all within 0s");
     // 300 KB of hexadecimal digits take half of that in a pack.
     let error = "sends more than 0 MiB, submodules included";
-    refused(within(&p, &url, |bounds| bounds.received = 250_000), error);
+    refused(&p, within(&p, &url, |bounds| bounds.received = 250_000), error);
     let store = p.store();
     fs::remove_dir_all(store.dir().join("submodules")).unwrap();
     assert_eq!(
