@@ -1,7 +1,6 @@
 //! Submodules: what they may come to with their tree, and who is told what lets us in.
 
 use super::*;
-use crate::disk::noise;
 use std::time::Duration;
 
 /// Puts submodules into a repository beside what is there, pushes, and gives the commit.
@@ -15,8 +14,44 @@ fn put(repo: &GitRepo, modules: &[(&str, &str, &str)]) -> String {
     }
     repo.git(&["add", ".gitmodules"]);
     repo.git(&["commit", "-q", "-m", "submodules"]);
-    repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
-    repo.git(&["rev-parse", "HEAD"])
+    repo.publish()
+}
+
+#[test]
+fn submodules_are_fetched_beside_their_tree() {
+    let p = place();
+    let (lib, inner) = (GitRepo::new(p.dir.path(), "lib"), GitRepo::new(p.dir.path(), "inner"));
+    inner.write("deep.sls", "deep");
+    let inner_commit = inner.push("inner");
+    let add = |repo: &GitRepo, url: &str, commit: &str| {
+        repo.write(".gitmodules", &format!("[submodule \"x\"]\n\tpath = sub\n\turl = {url}\n"));
+        repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},sub")]);
+        repo.git(&["add", ".gitmodules"]);
+        repo.git(&["commit", "-q", "-m", "submodule"]);
+        repo.publish()
+    };
+    lib.write("lib.sls", "lib");
+    lib.git(&["add", "lib.sls"]);
+    let lib_commit = add(&lib, "../inner.git", &inner_commit);
+    p.repo.write("top.sls", "one");
+    p.repo.git(&["add", "top.sls"]);
+    add(&p.repo, &p.server.url("lib.git"), &lib_commit);
+    let fetched = p.fetcher().get(Want::Tip("main")).unwrap();
+    assert_eq!(
+        (content(&fetched, "sub/lib.sls"), content(&fetched, "sub/sub/deep.sls")),
+        ("lib".into(), "deep".into())
+    );
+    assert!(fetched.notes.is_empty(), "{:?}", fetched.notes);
+    // One that cannot be had is no tree; without submodules it is, and that is noted.
+    for (url, part) in [("../gone.git", "submodule sub: remote"), ("file:///etc", "is not reached from")] {
+        add(&p.repo, url, &lib_commit);
+        let error = p.fetcher().get(Want::Tip("main")).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    let mut without = source(&p.server.url("states.git"));
+    without.submodules = false;
+    let fetched = fetcher(without, p.store()).get(Want::Tip("main")).unwrap();
+    assert_eq!(fetched.notes, ["submodule sub is not fetched"]);
 }
 
 #[test]
@@ -43,7 +78,7 @@ fn add(repo: &GitRepo, path: &str, text: &str) {
     repo.write(path, text);
     repo.git(&["add", path]);
     repo.git(&["commit", "-q", "-m", path]);
-    repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
+    repo.publish();
 }
 
 /// Repositories of one file each.
