@@ -23,19 +23,12 @@ fn submodules_are_fetched_beside_their_tree() {
     let (lib, inner) = (GitRepo::new(p.dir.path(), "lib"), GitRepo::new(p.dir.path(), "inner"));
     inner.write("deep.sls", "deep");
     let inner_commit = inner.push("inner");
-    let add = |repo: &GitRepo, url: &str, commit: &str| {
-        repo.write(".gitmodules", &format!("[submodule \"x\"]\n\tpath = sub\n\turl = {url}\n"));
-        repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},sub")]);
-        repo.git(&["add", ".gitmodules"]);
-        repo.git(&["commit", "-q", "-m", "submodule"]);
-        repo.publish()
-    };
     lib.write("lib.sls", "lib");
     lib.git(&["add", "lib.sls"]);
-    let lib_commit = add(&lib, "../inner.git", &inner_commit);
+    let lib_commit = put(&lib, &[("sub", "../inner.git", &inner_commit)]);
     p.repo.write("top.sls", "one");
     p.repo.git(&["add", "top.sls"]);
-    add(&p.repo, &p.server.url("lib.git"), &lib_commit);
+    put(&p.repo, &[("sub", &p.server.url("lib.git"), &lib_commit)]);
     let fetched = p.fetcher().get(Want::Tip("main")).unwrap();
     assert_eq!(
         (content(&fetched, "sub/lib.sls"), content(&fetched, "sub/sub/deep.sls")),
@@ -44,7 +37,7 @@ fn submodules_are_fetched_beside_their_tree() {
     assert!(fetched.notes.is_empty(), "{:?}", fetched.notes);
     // One that cannot be had is no tree; without submodules it is, and that is noted.
     for (url, part) in [("../gone.git", "submodule sub: remote"), ("file:///etc", "is not reached from")] {
-        add(&p.repo, url, &lib_commit);
+        put(&p.repo, &[("sub", url, &lib_commit)]);
         let error = p.fetcher().get(Want::Tip("main")).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
