@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::boot::{Boot, get};
+use support::boot::{Boot, PROGRAM, get};
 use support::git_http::GitHttp;
 use support::{Stage, tls};
 
@@ -160,7 +160,7 @@ fn no_secret_is_in_logs_endpoints_process_lists_or_files_that_others_can_read() 
     let mut shown: String = ["/ready", "/status", "/metrics"].map(|path| get(address, path).1).concat();
     write_tree(&life.stage, false);
     let good = life.stage.repo.push("good");
-    life.boot.line(&format!("mayfly: ready {}", &good[..12]));
+    life.boot.ready(&good);
     shown += &["/ready", "/status", "/metrics"].map(|path| get(address, path).1).concat();
     let root = life.stage.root();
     for (path, text) in [
@@ -239,10 +239,7 @@ fn what_a_failing_check_says_of_a_secret_is_hidden_on_the_console_and_in_the_sta
     let check = format!("check: 'sh {}'", script.display());
     stage.repo.write("pillar/app.sls", &format!("mayfly:\n  watch:\n    - {{service: app, {check}}}\n"));
     stage.repo.write("app/app.conf", "password={{ pillar.password }}\n");
-    stage.repo.push("a password");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (mut boot, address, _) = stage.pushed("a password");
     assert_eq!(fs::read_to_string(&conf).unwrap(), format!("password={BY_GPG}\n"));
     fs::write(&conf, format!("pasword={BY_GPG}\n")).unwrap();
     let line = boot.line("the check fails, app is kept as it runs");
@@ -291,7 +288,7 @@ fn what_is_wrong_with_a_rule_is_told_without_what_was_decrypted() {
     let mut shown: String = ["/ready", "/status", "/metrics"].map(|path| get(address, path).1).concat();
     shown += &fs::read_to_string(root.join("var/lib/mayfly/status.json")).unwrap();
     shown += &boot.all().concat();
-    let applied = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"))
+    let applied = Command::new(PROGRAM)
         .args(["apply", "--test", "--id", "web1", "--role", "web", "--root"])
         .arg(&root)
         .arg("--file-root")
@@ -313,7 +310,7 @@ fn decrypted_values_are_shown_only_when_asked_for() {
     keys_on_disk(&root);
     write_tree(&stage, false);
     let show = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"));
+        let mut command = Command::new(PROGRAM);
         command.arg("show").args(args).args(["--id", "web1", "--role", "web", "--root"]).arg(&root);
         command
             .arg("--file-root")
