@@ -43,8 +43,8 @@ pub(crate) fn apply(args: &ApplyArgs) -> anyhow::Result<Exit> {
     };
     low.warnings.iter().for_each(|warning| say::warn(format_args!("warning: {warning}")));
     // An instance would refuse such a tree.
-    if let Err(error) = userdata::rules_from_pillar(&low.pillar) {
-        say::warn(converge.secrets().hide(&error));
+    if let Err(error) = userdata::rules_of(&low) {
+        say::warn(&error);
         return Ok(Exit::Compile);
     }
     let _lock = match lock(&args.tree.root, args.test) {

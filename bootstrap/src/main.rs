@@ -5,6 +5,10 @@ mod aws;
 mod cli;
 mod converge;
 mod convert;
+#[cfg(test)]
+#[allow(unreachable_pub, clippy::disallowed_methods)] // Shared with the tests of the whole program.
+#[path = "../tests/support/disk.rs"]
+mod disk;
 mod exit;
 mod fetch;
 mod http;

@@ -9,14 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::Stage;
-use support::boot::{Boot, get};
-
-const REAL: &str = env!("CARGO_BIN_EXE_mayfly-boot");
-
-/// The process of the service, told by itself.
-fn pid(stage: &Stage) -> String {
-    fs::read_to_string(stage.dir.path().join("starts")).unwrap().lines().last().unwrap().to_owned()
-}
+use support::boot::{Boot, PROGRAM, get, status};
 
 /// Whether it is there, and more than a zombie: process 1 reaps those that lost their parent when it likes.
 fn runs(pid: &str) -> bool {
@@ -27,11 +20,9 @@ fn runs(pid: &str) -> bool {
 #[test]
 fn a_service_runs_on_when_the_program_is_killed_and_is_watched_by_the_next() {
     let stage = Stage::new();
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    boot.line("mayfly: ready");
+    let (mut boot, _, _) = stage.pushed("first");
     stage.wait_starts(1);
-    let service = pid(&stage);
+    let service = stage.service();
     boot.child.kill().unwrap();
     boot.child.wait().unwrap();
     assert!(runs(&service), "the service died with the program");
@@ -40,20 +31,20 @@ fn a_service_runs_on_when_the_program_is_killed_and_is_watched_by_the_next() {
     let address = next.address();
     next.line("mayfly: ready");
     assert_eq!(get(address, "/ready").0, 200);
-    assert_eq!((stage.starts(), pid(&stage)), (1, service.clone()), "it was started once more");
+    assert_eq!((stage.starts(), stage.service()), (1, service.clone()), "it was started once more");
     fs::write(stage.root().join("etc/app.conf"), "edited\n").unwrap();
     next.line("restart app: ");
     stage.wait_starts(2);
     assert!(!runs(&service), "the one that was kept was not stopped");
     assert!(next.stop().success());
-    assert!(!runs(&pid(&stage)), "the service outlived SIGTERM");
+    assert!(!runs(&stage.service()), "the service outlived SIGTERM");
 }
 
 /// A stage that runs a copy of the program, whose file can be replaced.
 fn copied(stage: &Stage) -> (PathBuf, Boot) {
     stage.repo.push("first");
     let program = stage.dir.path().join("mayfly-boot");
-    install(Path::new(REAL), &program);
+    install(Path::new(PROGRAM), &program);
     let mut boot = Boot::start_program(&program, &stage.root(), &stage.imds.url, &[]);
     boot.line("mayfly: ready");
     stage.wait_starts(1);
@@ -77,18 +68,18 @@ fn install(from: &Path, to: &Path) {
 fn a_service_runs_on_when_the_program_is_replaced_in_place() {
     let stage = Stage::new();
     let (program, mut boot) = copied(&stage);
-    let (service, own) = (pid(&stage), boot.child.id());
+    let (service, own) = (stage.service(), boot.child.id());
     let file = |path: PathBuf| fs::metadata(path).unwrap().ino();
     // Twice: the second time the file of the program that runs has been replaced once already.
     for _ in 0..2 {
-        replace(&program, &fs::read(REAL).unwrap());
+        replace(&program, &fs::read(PROGRAM).unwrap());
         boot.signal("USR2");
         boot.line("services keep running");
         boot.line("mayfly: mayfly-boot ");
         boot.line("mayfly: ready");
         assert_eq!(file(format!("/proc/{own}/exe").into()), file(program.clone()), "it is not the new one");
     }
-    assert_eq!((stage.starts(), pid(&stage)), (1, service.clone()), "it was started once more");
+    assert_eq!((stage.starts(), stage.service()), (1, service.clone()), "it was started once more");
     assert!(runs(&service) && boot.child.id() == own);
     boot.signal("HUP");
     boot.line("mayfly: ready");
@@ -109,10 +100,10 @@ fn silent(stage: &Stage) -> Vec<u8> {
 fn what_is_no_program_is_not_started_in_its_place_and_all_goes_on() {
     let stage = Stage::new();
     let (program, mut boot) = copied(&stage);
-    let (address, service) = (boot.address_again(), pid(&stage));
+    let (address, service) = (boot.last_address().unwrap(), stage.service());
     let marker = stage.dir.path().join("a-shell-ran-this");
     let script = format!("\ntouch {}\n", marker.display());
-    let real = fs::read(REAL).unwrap();
+    let real = fs::read(PROGRAM).unwrap();
     let truncated = |bytes: usize| [&real[..bytes], script.as_bytes()].concat();
     let unfit = [
         (script.clone().into_bytes(), "it is no program for this machine"),
@@ -128,7 +119,7 @@ fn what_is_no_program_is_not_started_in_its_place_and_all_goes_on() {
         boot.signal("USR2");
         let line = boot.line("is not started: ");
         assert!(line.contains(why), "{line}");
-        let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+        let status = status(address);
         let noted = status["upgrade_refused"]["reason"].as_str().unwrap_or_default();
         assert!(noted.contains(why), "{noted}");
         assert_eq!(get(address, "/ready").0, 200);
@@ -140,7 +131,7 @@ fn what_is_no_program_is_not_started_in_its_place_and_all_goes_on() {
     fs::remove_file(&program).unwrap();
     refused(&mut boot, "No such file");
     assert!(!marker.exists(), "a shell has run what was no program");
-    assert_eq!((stage.starts(), pid(&stage)), (1, service.clone()));
+    assert_eq!((stage.starts(), stage.service()), (1, service.clone()));
     // And the program that comes after all that is started.
     replace(&program, &real);
     boot.signal("USR2");

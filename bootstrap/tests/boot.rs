@@ -5,27 +5,24 @@
 mod support;
 
 use std::fs;
-use support::boot::{get, until};
+use support::boot::{PROGRAM, get, status, until};
 use support::git_http::Fault;
 use support::{INSTANCE, Stage};
 
 #[test]
 fn boots_converges_and_follows_an_edit_with_one_restart() {
     let stage = Stage::new();
-    let first = stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &first[..12]));
+    let (mut boot, address, first) = stage.pushed("first");
     assert_eq!(get(address, "/ready"), (200, format!("ready web-{INSTANCE} {first}\n")));
     assert_eq!(stage.conf(), format!("hello from web-{INSTANCE} in staging\n"));
     stage.wait_starts(1);
 
     stage.repo.write("pillar/app.sls", "greeting: good evening\n");
     let second = stage.repo.push("second");
-    boot.line(&format!("mayfly: ready {}", &second[..12]));
+    boot.ready(&second);
     assert!(stage.conf().starts_with("good evening"));
     stage.wait_starts(2);
-    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    let status = status(address);
     assert_eq!(status["commit"], second.as_str());
     assert_eq!(status["converge"]["changed"], 2);
     let causes: Vec<_> =
@@ -47,7 +44,7 @@ fn boots_converges_and_follows_an_edit_with_one_restart() {
     assert!(stage.conf().starts_with("good evening"));
     stage.wait_starts(4);
     assert!(boot.stop().success());
-    let pid = fs::read_to_string(stage.dir.path().join("starts")).unwrap().lines().last().unwrap().to_owned();
+    let pid = stage.service();
     assert!(!std::path::Path::new("/proc").join(pid).exists(), "the service outlived SIGTERM");
 }
 
@@ -59,12 +56,12 @@ fn a_pinned_commit_comes_first_then_the_reference_is_followed() {
     let new = stage.repo.push("new");
     stage.set(&format!("  commit: {old}\n"));
     let mut boot = stage.boot();
-    boot.line(&format!("mayfly: ready {}", &old[..12]));
-    boot.line(&format!("mayfly: ready {}", &new[..12]));
+    boot.ready(&old);
+    boot.ready(&new);
     assert!(boot.stop().success());
     // Converged once on this instance: after a reboot the pin is history.
     let mut boot = stage.boot();
-    boot.line(&format!("mayfly: ready {}", &new[..12]));
+    boot.ready(&new);
     assert!(!boot.all().iter().any(|l| l.contains(&old[..12])), "{:?}", boot.all());
 }
 
@@ -76,9 +73,9 @@ fn without_follow_the_pinned_commit_stays() {
     stage.repo.push("new");
     stage.set(&format!("  commit: {old}\n  follow: false\n"));
     let mut boot = stage.boot();
-    boot.line(&format!("mayfly: ready {}", &old[..12]));
+    boot.ready(&old);
     boot.signal("HUP");
-    boot.line(&format!("mayfly: ready {}", &old[..12]));
+    boot.ready(&old);
     assert!(stage.conf().starts_with("hello"));
 }
 
@@ -97,23 +94,21 @@ fn remote_down_without_a_tree_keeps_trying_and_says_so() {
     assert_eq!(code, 503);
     assert!(reason.starts_with("no state tree yet after"), "{reason}");
     stage.server.set(Fault::None);
-    boot.line(&format!("mayfly: ready {}", &commit[..12]));
+    boot.ready(&commit);
     assert_eq!(get(address, "/ready").0, 200);
 }
 
 #[test]
 fn remote_down_with_a_tree_boots_from_it() {
     let stage = Stage::new();
-    let good = stage.repo.push("good");
-    let mut boot = stage.boot();
-    boot.line("mayfly: ready");
+    let (mut boot, _, good) = stage.pushed("good");
     assert!(boot.stop().success());
     stage.server.set(Fault::Down);
     let mut boot = stage.boot();
     let address = boot.address();
     boot.line(&format!("using the last good tree {}", &good[..12]));
-    boot.line(&format!("mayfly: ready {}", &good[..12]));
-    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    boot.ready(&good);
+    let status = status(address);
     assert_eq!((&status["ready"], &status["remote"]["ok"]), (&true.into(), &false.into()));
     stage.server.set(Fault::None);
     boot.line("the remote answers again");
@@ -122,17 +117,14 @@ fn remote_down_with_a_tree_boots_from_it() {
 #[test]
 fn killed_in_the_middle_of_a_fetch_the_old_tree_stays_current() {
     let stage = Stage::new();
-    let first = stage.repo.push("first");
-    let mut boot = stage.boot();
-    boot.line("mayfly: ready");
+    let (mut boot, _, first) = stage.pushed("first");
     stage.wait_starts(1);
     stage.server.set(Fault::StallPack);
     stage.repo.write("big", &"x\n".repeat(100_000));
     let second = stage.repo.push("second");
     stage.server.take_requests();
     until("the fetch", || stage.server.take_requests().iter().any(|r| r.starts_with("POST")).then_some(()));
-    let app: String =
-        fs::read_to_string(stage.dir.path().join("starts")).unwrap().lines().last().unwrap().into();
+    let app = stage.service();
     boot.child.kill().unwrap();
     boot.child.wait().unwrap();
     let state = stage.root().join("var/lib/mayfly");
@@ -142,7 +134,7 @@ fn killed_in_the_middle_of_a_fetch_the_old_tree_stays_current() {
     let _ = std::process::Command::new("kill").arg(&app).status();
     stage.server.set(Fault::None);
     let mut boot = stage.boot();
-    boot.line(&format!("mayfly: ready {}", &second[..12]));
+    boot.ready(&second);
 }
 
 #[test]
@@ -162,9 +154,7 @@ fn wrong_user_data_is_shown_with_its_place_and_can_be_repaired() {
 #[test]
 fn two_of_one_state_directory_are_refused() {
     let stage = Stage::new();
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    boot.line("mayfly: ready");
+    let (_boot, _, _) = stage.pushed("first");
     let mut second = stage.boot();
     second.line("another");
     assert_eq!(second.child.wait().unwrap().code(), Some(7));
@@ -173,10 +163,7 @@ fn two_of_one_state_directory_are_refused() {
 #[test]
 fn a_broken_edit_is_shown_with_its_place_changes_nothing_and_is_repaired_by_the_next() {
     let stage = Stage::new();
-    let good = stage.repo.push("good");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &good[..12]));
+    let (mut boot, address, _) = stage.pushed("good");
     stage.wait_starts(1);
     for (file, broken, place) in [
         ("top.sls", "base:\n  '*':\n    - app\n   - odd\n", "top.sls:4:"),
@@ -198,7 +185,7 @@ fn a_broken_edit_is_shown_with_its_place_changes_nothing_and_is_repaired_by_the_
         assert!(stage.conf().starts_with("hello from"));
         stage.repo.write(file, &whole);
         let fixed = stage.repo.push("fixed");
-        boot.line(&format!("mayfly: ready {}", &fixed[..12]));
+        boot.ready(&fixed);
         assert_eq!(get(address, "/ready").0, 200);
     }
     assert_eq!(stage.starts(), 1, "the service was kept as it ran");
@@ -217,7 +204,7 @@ fn a_failed_state_is_named_and_tried_again_only_after_a_pause() {
     assert!(line.contains("app/init.sls:1:1: cmd.run"), "{line}");
     let (code, reason) = get(address, "/ready");
     assert!(code == 503 && reason.contains("app/init.sls:1:1"), "{code} {reason}");
-    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    let status = status(address);
     assert_eq!(status["converge"]["failed"][0]["id"], "fails");
     // Three ticks of the schedule ask the remote and do nothing else.
     stage.server.take_requests();
@@ -228,12 +215,9 @@ fn a_failed_state_is_named_and_tried_again_only_after_a_pause() {
 #[test]
 fn a_service_that_dies_for_good_is_not_ready() {
     let stage = Stage::new();
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (_boot, address, _) = stage.pushed("first");
     stage.wait_starts(1);
-    let pid = fs::read_to_string(stage.dir.path().join("starts")).unwrap().trim().to_owned();
+    let pid = stage.service();
     assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     let (_, reason) = until("503", || Some(get(address, "/ready")).filter(|(code, _)| *code == 503));
     assert!(reason.starts_with("service app is not running"), "{reason}");
@@ -249,10 +233,7 @@ fn rules_of_user_data_and_pillar_reach_services_and_a_failing_check_keeps_them()
             .replace("ROOT", stage.root().to_str().unwrap())
             .as_str(),
     );
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (mut boot, address, _) = stage.pushed("first");
     stage.wait_starts(1);
     fs::write(&watched, "bad\n").unwrap();
     boot.line("the check fails, app is kept");
@@ -260,7 +241,7 @@ fn rules_of_user_data_and_pillar_reach_services_and_a_failing_check_keeps_them()
     fs::write(&watched, "good\n").unwrap();
     boot.line("restart app: ");
     stage.wait_starts(2);
-    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    let status = status(address);
     assert_eq!(status["watches"].as_array().unwrap().len(), 2, "{}", status["watches"]);
 }
 
@@ -274,7 +255,7 @@ fn https_is_verified_against_the_authorities_of_the_machine() {
     stage.imds.set_user_data(support::user_data(&url, ""));
     let boot = |file| support::boot::Boot::start(&stage.root(), &stage.imds.url, &[("SSL_CERT_FILE", file)]);
     let mut with_it = boot(&authority);
-    with_it.line(&format!("mayfly: ready {}", &commit[..12]));
+    with_it.ready(&commit);
     assert!(with_it.stop().success());
     fs::remove_dir_all(stage.root().join("var/lib/mayfly")).unwrap();
     let (other, _) = support::tls::authority(&fs::canonicalize(tempfile::tempdir().unwrap().keep()).unwrap());
@@ -293,15 +274,7 @@ fn a_builder_powers_off_when_its_converge_has_succeeded() {
     stage.set(extra);
     // In a process namespace of its own, where reboot(2) ends that namespace and nothing else.
     let output = std::process::Command::new("unshare")
-        .args([
-            "--pid",
-            "--fork",
-            env!("CARGO_BIN_EXE_mayfly-boot"),
-            "run",
-            "--imds",
-            &stage.imds.url,
-            "--root",
-        ])
+        .args(["--pid", "--fork", PROGRAM, "run", "--imds", &stage.imds.url, "--root"])
         .arg(stage.root())
         .output()
         .expect("unshare runs, as root: install util-linux");
@@ -354,14 +327,14 @@ fn drift_is_told_and_nothing_is_changed_until_the_next_converge() {
     stage.set_root("drift: '* * * * * *'\nsplay: 0s\n");
     let mut boot = stage.boot();
     let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &commit[..12]));
+    boot.ready(&commit);
     until("the first look", || metric(address, "mayfly_drift_states").filter(|n| n == "0"));
     let plain = stage.root().join("etc/plain.conf");
     fs::write(&plain, "edited by hand\n").unwrap();
     let line = boot.line("mayfly: drift: ");
     assert_eq!(line, "mayfly: drift: file.managed /etc/plain.conf (app/init.sls:1:1)");
     until("the gauge", || metric(address, "mayfly_drift_states").filter(|n| n == "1"));
-    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    let status = status(address);
     assert_eq!(status["drift"]["states"][0]["name"], "/etc/plain.conf");
     assert_eq!(status["ready"], true);
     // Looked at again and again, and left alone.

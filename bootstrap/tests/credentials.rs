@@ -11,14 +11,14 @@ mod support;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use support::Stage;
-use support::boot::{Boot, get, until};
+use support::boot::{Boot, get, status, until};
+use support::disk::private;
 use support::git_http::GitHttp;
-use support::git_repo::GitRepo;
+use support::git_repo::{GitRepo, ssh_key};
 
 /// It ends when its standard input does.
 struct Moto {
@@ -57,7 +57,7 @@ fn tokens_are_read_with_the_role_of_the_instance() {
         stage.imds.set_user_data(support::user_data(&url, &format!("  token: {kept}\n")));
         let mut boot = Boot::start(&stage.root(), &stage.imds.url, &env);
         let address = boot.address();
-        boot.line(&format!("mayfly: ready {}", &commit[..12]));
+        boot.ready(&commit);
         assert!(!get(address, "/status").1.contains("hush") && !boot.all().concat().contains("hush"));
         assert!(boot.stop().success());
         std::fs::remove_dir_all(stage.root().join("var/lib/mayfly")).unwrap();
@@ -143,8 +143,7 @@ fn no_proxy_of_the_environment_is_told_what_is_for_this_machine() {
     let stage = Stage::new();
     let commit = stage.repo.push("first");
     let token = stage.dir.path().join("token");
-    std::fs::write(&token, "hush").unwrap();
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    private(&token, "hush");
     let server = GitHttp::start(stage.dir.path(), Some("Basic eC1hY2Nlc3MtdG9rZW46aHVzaA=="));
     let (proxy, asked) = connect_proxy();
     let env = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, Path::new(&proxy)));
@@ -173,17 +172,17 @@ fn formulas_join_the_tree_are_followed_and_told_of() {
     stage.set(&format!("  formulas:\n    - {{url: '{url}', root: salt}}\n"));
     let mut boot = stage.boot();
     let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &tree[..12]));
+    boot.ready(&tree);
     let motd = || std::fs::read_to_string(stage.root().join("etc/motd")).unwrap_or_default();
     assert_eq!(motd(), "one\n");
-    let status = || serde_json::from_str::<Value>(&get(address, "/status").1).unwrap();
+    let status = || status(address);
     assert_eq!(status()["formulas"][0]["name"], "motd-formula");
     assert_eq!(status()["formulas"][0]["commit"], first.as_str());
     // A change of the formula alone is a change.
     formula
         .write("salt/motd/init.sls", "motd:\n  file.managed:\n    - name: /etc/motd\n    - contents: two\n");
     let second = formula.push("second");
-    boot.line(&format!("mayfly: ready {}", &tree[..12]));
+    boot.ready(&tree);
     until("the new formula", || (status()["formulas"][0]["commit"] == second.as_str()).then_some(()));
     assert_eq!(motd(), "two\n");
     assert!(boot.stop().success());
@@ -198,24 +197,18 @@ fn formulas_join_the_tree_are_followed_and_told_of() {
 #[test]
 fn an_unsigned_commit_is_refused_said_and_the_signed_one_stays() {
     let stage = Stage::new();
-    let key = stage.dir.path().join("key");
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
-    assert!(made.unwrap().success());
-    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    stage.repo.git(&["add", "-A"]);
-    let signing = format!("user.signingkey={}", key.display());
-    stage.repo.git(&["-c", "gpg.format=ssh", "-c", &signing, "commit", "-q", "-S", "-m", "signed"]);
-    stage.repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
-    let signed = stage.repo.git(&["rev-parse", "HEAD"]);
-    stage.set(&format!("  signed_by: ['{}']\n", public.trim()));
+    let (key, public) = ssh_key(stage.dir.path(), "key", "ed25519");
+    stage.repo.commit_signed(&key, None, "signed");
+    let signed = stage.repo.publish();
+    stage.set(&format!("  signed_by: ['{public}']\n"));
     let mut boot = stage.boot();
     let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &signed[..12]));
+    boot.ready(&signed);
     stage.repo.write("pillar/app.sls", "greeting: evil\n");
     let unsigned = stage.repo.push("unsigned");
     let line = boot.line(&unsigned);
     assert!(line.contains("is not signed") && line.contains(&format!("keeping {}", &signed[..12])), "{line}");
-    let status: Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    let status = status(address);
     assert_eq!((&status["commit"], &status["ready"]), (&signed.as_str().into(), &true.into()));
     assert!(status["remote"]["error"].as_str().unwrap().contains("is not signed"), "{status}");
     assert!(stage.conf().starts_with("hello"));
@@ -223,23 +216,16 @@ fn an_unsigned_commit_is_refused_said_and_the_signed_one_stays() {
     // After a reboot too.
     let mut boot = stage.boot();
     boot.line(&format!("using the last good tree {}", &signed[..12]));
-    boot.line(&format!("mayfly: ready {}", &signed[..12]));
+    boot.ready(&signed);
 }
 
 #[test]
 fn going_back_is_for_the_first_remote_and_said() {
     let stage = Stage::new();
-    let key = stage.dir.path().join("key");
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
-    assert!(made.unwrap().success());
-    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    let signing = format!("user.signingkey={}", key.display());
+    let (key, public) = ssh_key(stage.dir.path(), "key", "ed25519");
     let sign = |time: u64, greeting: &str| {
         stage.repo.write("pillar/app.sls", &format!("greeting: {greeting}\n"));
-        stage.repo.git(&["add", "-A"]);
-        let commit = ["-c", "gpg.format=ssh", "-c", &signing, "commit", "-q", "-S", "-m", greeting];
-        stage.repo.git_at(time, &commit);
-        stage.repo.git(&["rev-parse", "HEAD"])
+        stage.repo.commit_signed(&key, Some(time), greeting)
     };
     let (old, new) = (sign(1_000, "hello"), sign(2_000, "hi"));
     let point = |commit: &str| {
@@ -247,23 +233,23 @@ fn going_back_is_for_the_first_remote_and_said() {
     };
     point(&new);
     let mirror = GitHttp::start(stage.dir.path(), None).url("states.git");
-    stage.set(&format!("  signed_by: ['{}']\n  mirrors: ['{mirror}']\n", public.trim()));
+    stage.set(&format!("  signed_by: ['{public}']\n  mirrors: ['{mirror}']\n"));
     let mut boot = stage.boot();
     let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &new[..12]));
+    boot.ready(&new);
     stage.server.set(support::git_http::Fault::Down);
     point(&old);
     let line = boot.line("is older than");
     let kept = format!("keeping {}", &new[..12]);
     assert!(line.contains(&mirror) && line.contains(&old[..12]) && line.contains(&kept), "{line}");
-    let status = || serde_json::from_str::<Value>(&get(address, "/status").1).unwrap();
+    let status = || status(address);
     assert!(status()["remote"]["error"].as_str().unwrap().contains("is older than"));
     assert!(stage.conf().starts_with("hi "));
     stage.server.set(support::git_http::Fault::None);
     boot.signal("HUP");
     let note = boot.line("note: ");
     assert!(note.contains(&format!("goes back: {}", &old[..12])), "{note}");
-    boot.line(&format!("mayfly: ready {}", &old[..12]));
+    boot.ready(&old);
     let notes = &status()["converge"]["notes"];
     assert!(notes[0].as_str().is_some_and(|told| note.ends_with(told)), "{notes}");
     assert!(stage.conf().starts_with("hello "));

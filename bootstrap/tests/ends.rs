@@ -6,7 +6,7 @@ mod support;
 
 use std::net::SocketAddr;
 use support::Stage;
-use support::boot::{get, until};
+use support::boot::{Boot, get, status, until};
 
 /// The unit of `app`, whose main process is this shell text.
 fn unit(stage: &Stage, script: &str, more: &str) {
@@ -14,17 +14,20 @@ fn unit(stage: &Stage, script: &str, more: &str) {
     stage.repo.write("app/app.service", &text);
 }
 
-fn status(address: SocketAddr) -> serde_json::Value {
-    serde_json::from_str(&get(address, "/status").1).unwrap()
+/// A stage whose `app` has such a unit, booted; ready or not.
+fn booted(script: &str, more: &str) -> (Stage, Boot, SocketAddr) {
+    let stage = Stage::new();
+    unit(&stage, script, more);
+    stage.repo.push("first");
+    let mut boot = stage.boot();
+    let address = boot.address();
+    (stage, boot, address)
 }
 
 #[test]
 fn a_service_that_crashes_is_told_of_everywhere() {
-    let stage = Stage::new();
-    unit(&stage, "echo no port >&2; exit 3", "Restart=always\nRestartSec=20ms\nRestartMaxDelaySec=1h\n");
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
+    let (_stage, mut boot, address) =
+        booted("echo no port >&2; exit 3", "Restart=always\nRestartSec=20ms\nRestartMaxDelaySec=1h\n");
     let first = boot.line("mayfly: service app exited with status 3, starting again in 0.02s: no port; see ");
     assert!(first.ends_with("var/log/mayfly/app.log"), "{first}");
     boot.line("starting again in 0.04s (2nd time in a row): no port");
@@ -54,11 +57,7 @@ fn a_service_that_crashes_is_told_of_everywhere() {
 
 #[test]
 fn a_service_that_stays_down_is_told_of_once_with_the_reason() {
-    let stage = Stage::new();
-    unit(&stage, "exit 4", "");
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
+    let (_stage, mut boot, address) = booted("exit 4", "");
     boot.line(
         "mayfly: service app exited with status 4, and is not started again: its unit has no Restart=; see ",
     );
@@ -69,11 +68,7 @@ fn a_service_that_stays_down_is_told_of_once_with_the_reason() {
 
 #[test]
 fn a_slip_in_a_unit_is_told_with_what_was_meant() {
-    let stage = Stage::new();
-    unit(&stage, "exec sleep 100000", "Restrat=always\n");
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
+    let (stage, mut boot, address) = booted("exec sleep 100000", "Restrat=always\n");
     let note = boot.line("mayfly: note: service app: ");
     let expected = "etc/systemd/system/app.service:3: Restrat= in [Service] is ignored by the built-in supervisor; \
                     did you mean `Restart`?";

@@ -14,7 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use support::Stage;
-use support::boot::get;
+use support::boot::{PROGRAM, get};
 
 /// Address space and processor seconds that a run may use: a bound, not a measure. Templates have a stack of 512 MiB.
 const MEMORY: &str = "--as=3221225472";
@@ -62,7 +62,7 @@ impl Lair {
     /// `mayfly-boot` within its bounds, after `before` (a tracer, say).
     fn run(&self, before: &[&str], args: &[&str]) -> Output {
         let mut command = Command::new("prlimit");
-        command.args([MEMORY, SECONDS]).args(before).arg(env!("CARGO_BIN_EXE_mayfly-boot")).args(args);
+        command.args([MEMORY, SECONDS]).args(before).arg(PROGRAM).args(args);
         command.arg("--root").arg(self.path("root")).arg("--file-root").arg(self.path("states"));
         let output = command.args(["--id", "web1"]).output().expect("prlimit runs: install util-linux");
         // Largest of all children so far, those of other tests too.
@@ -282,9 +282,7 @@ fn hostile_user_data_is_one_line_on_the_console() {
         if !is_clear || line.contains(char::is_control) {
             wrong.push(format!("{name} {shown:?}: {line:?}"));
         }
-        let status = fs::read_to_string(format!("/proc/{}/status", boot.child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let peak: u64 = peak.trim().trim_end_matches(" kB").trim().parse().unwrap();
+        let peak = boot.peak_kib();
         assert!(peak < 300 * 1024, "{name}: {peak} KiB");
         assert!(boot.stop().success(), "{name}");
         assert!(!boot.all().iter().any(|line| line.starts_with("mayfly: ready")), "{name}");
@@ -322,10 +320,7 @@ fn git_bomb(stage: &Stage) -> String {
 #[test]
 fn hostile_commits_are_refused_and_the_last_good_tree_stays() {
     let stage = Stage::new();
-    let good = stage.repo.push("good");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &good[..12]));
+    let (mut boot, address, good) = stage.pushed("good");
     let outside = stage.dir.path().join("outside");
     fs::write(&outside, "canary-outside\n").unwrap();
 
@@ -353,13 +348,11 @@ fn hostile_commits_are_refused_and_the_last_good_tree_stays() {
     let state = stage.root().join("var/lib/mayfly");
     assert!(fs::read_link(state.join("current")).unwrap().ends_with(&good));
     assert_eq!(fs::read_dir(state.join("releases")).unwrap().count(), 1, "what was refused is swept away");
-    let status = fs::read_to_string(format!("/proc/{}/status", boot.child.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak: u64 = peak.trim().trim_end_matches(" kB").trim().parse().unwrap();
+    let peak = boot.peak_kib();
     assert!(peak < 900 * 1024, "{peak} KiB in memory");
     stage.repo.write("pillar/app.sls", "greeting: again\n");
     let repaired = stage.repo.push("repaired");
-    boot.line(&format!("mayfly: ready {}", &repaired[..12]));
+    boot.ready(&repaired);
     assert!(boot.stop().success());
 }
 

@@ -48,7 +48,7 @@ fn boots_runs_commands_follows_and_restarts() {
     let first = stage.repo.push("first");
     let mut boot = on_an_old_kernel(|| stage.boot());
     let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &first[..12]));
+    boot.ready(&first);
     assert_eq!(get(address, "/ready").0, 200);
     assert_eq!(fs::read_to_string(&ran).unwrap(), "ran\n");
     assert!(stage.root().join("etc/copied/app.service").is_file());
@@ -56,7 +56,7 @@ fn boots_runs_commands_follows_and_restarts() {
 
     stage.repo.write("pillar/app.sls", "greeting: good evening\n");
     let second = stage.repo.push("second");
-    boot.line(&format!("mayfly: ready {}", &second[..12]));
+    boot.ready(&second);
     stage.wait_starts(2);
 
     fs::write(stage.root().join("etc/app.conf"), "edited\n").unwrap();

@@ -9,20 +9,15 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::SystemTime;
-use support::boot::{Boot, get, until};
+use support::boot::{Boot, PROGRAM, get, status, until};
+use support::disk::{Disk, noise};
 use support::files::Files;
 use support::git_http::Fault;
 use support::{INSTANCE, Stage};
 
-const REAL: &str = env!("CARGO_BIN_EXE_mayfly-boot");
-
-fn status(address: SocketAddr) -> Value {
-    serde_json::from_str(&get(address, "/status").1).unwrap()
-}
-
 /// `mayfly-boot status`: its exit code and its text.
 fn told(address: SocketAddr) -> (Option<i32>, String) {
-    let output = Command::new(REAL).args(["status", "--listen", &address.to_string()]).output().unwrap();
+    let output = Command::new(PROGRAM).args(["status", "--listen", &address.to_string()]).output().unwrap();
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
@@ -39,10 +34,7 @@ fn releases(stage: &Stage) -> Vec<String> {
 #[test]
 fn a_step_that_hangs_is_named_while_what_is_ready_stays_named() {
     let stage = Stage::new();
-    let first = stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &first[..12]));
+    let (mut boot, address, first) = stage.pushed("first");
     let go = stage.dir.path().join("go");
     let states = fs::read_to_string(stage.repo.work.join("app/init.sls")).unwrap();
     // The lines of what is rendered are not those that were written.
@@ -77,7 +69,7 @@ fn a_step_that_hangs_is_named_while_what_is_ready_stays_named() {
         "{line}"
     );
     fs::write(&go, "").unwrap();
-    boot.line(&format!("mayfly: ready {}", &second[..12]));
+    boot.ready(&second);
     assert_eq!(get(address, "/ready"), (200, format!("ready web-{INSTANCE} {second}\n")));
     let seen = status(address);
     assert_eq!((&seen["step"], &seen["good"]), (&Value::Null, &second.as_str().into()));
@@ -91,10 +83,7 @@ fn beside_a_broken_tree_is_said_what_runs_and_old_trees_go() {
         "pillar/app.sls",
         "greeting: hello\nmayfly:\n  watch:\n    - {service: app, on_edit: revert}\n",
     );
-    let good = stage.repo.push("good");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line(&format!("mayfly: ready {}", &good[..12]));
+    let (mut boot, address, good) = stage.pushed("good");
     let mut broken = String::new();
     for n in 0..7 {
         stage.repo.write(
@@ -138,17 +127,14 @@ fn a_failing_check_and_a_service_that_is_down_are_in_the_text() {
         "watch:\n  - {{name: extra, paths: [/etc/extra.conf], service: app, check: 'grep -q good {}'}}\n",
         watched.display()
     ));
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (mut boot, address, _) = stage.pushed("first");
     stage.wait_starts(1);
     fs::write(&watched, "bad\n").unwrap();
     boot.line("the check fails, app is kept");
     let (_, text) = told(address);
     let line = text.lines().find(|line| line.starts_with("watch ")).unwrap_or_default();
     assert!(line.contains(" check of extra for app failed: ") && line.contains("grep -q good"), "{text}");
-    let pid = fs::read_to_string(stage.dir.path().join("starts")).unwrap().trim().to_owned();
+    let pid = stage.service();
     assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     let text = until("the end of the service", || Some(told(address)).filter(|(code, _)| *code == Some(4))).1;
     assert!(text.contains("state        not ready\nreason       service app is not running: "), "{text}");
@@ -158,10 +144,7 @@ fn a_failing_check_and_a_service_that_is_down_are_in_the_text() {
 #[test]
 fn when_the_remote_is_asked_next_is_said_while_it_is_away() {
     let stage = Stage::new();
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (mut boot, address, _) = stage.pushed("first");
     stage.server.set(Fault::Down);
     // The schedule alone would never say more than two seconds.
     until("a time that is far away", || status(address)["next_tick"].as_f64().filter(|at| *at > now() + 3.0));
@@ -222,11 +205,7 @@ fn mended_user_data_moves_the_endpoints() {
     boot.line("failed: user-data:4:3");
     stage.set("");
     boot.signal("HUP");
-    let moved = until("another address", || {
-        let lines = boot.all();
-        let mut said = lines.iter().rev().filter_map(|line| line.split("listening on 127.0.0.1:").nth(1));
-        said.next().filter(|said| !said.starts_with("9273 ")).map(|_| boot.address_again())
-    });
+    let moved = until("another address", || boot.last_address().filter(|moved| moved.port() != 9273));
     boot.line("mayfly: ready");
     assert_eq!(get(moved, "/ready").0, 200);
     assert!(boot.stop().success());
@@ -235,9 +214,7 @@ fn mended_user_data_moves_the_endpoints() {
 #[test]
 fn one_machine_has_one_program_wherever_it_keeps_its_state() {
     let stage = Stage::new();
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    boot.line("mayfly: ready");
+    let (mut boot, _, _) = stage.pushed("first");
     let elsewhere = stage.dir.path().join("elsewhere");
     let mut second = Boot::start_elsewhere(&stage.root(), &stage.imds.url, &elsewhere);
     let line = second.line("another `mayfly-boot run` ");
@@ -247,38 +224,12 @@ fn one_machine_has_one_program_wherever_it_keeps_its_state() {
     assert!(boot.stop().success());
 }
 
-/// A small disk of its own.
-struct Disk(std::path::PathBuf);
-
-impl Disk {
-    fn mount(path: std::path::PathBuf) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&path);
-        assert!(mount.status().unwrap().success(), "tmpfs is mounted, as root");
-        Self(path)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_not_taken_for_a_remote_that_is_away() {
     let stage = Stage::new();
-    let disk = Disk::mount(stage.root().join("var/lib/mayfly"));
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    boot.line("mayfly: ready");
-    let mut state = 1_u64;
-    let noise = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        format!("{state:016x}")
-    });
-    stage.repo.write("big", &noise.take(800_000).collect::<String>());
+    let disk = Disk::mount(&stage.root().join("var/lib/mayfly"), "4m");
+    let (mut boot, _, _) = stage.pushed("first");
+    stage.repo.write("big", &noise(12_800_000));
     stage.repo.push("big");
     let line = boot.line("is full: ");
     let mounted = fs::canonicalize(&disk.0).unwrap();

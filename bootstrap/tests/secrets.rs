@@ -6,13 +6,13 @@
 mod support;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::boot::{Boot, get};
+use support::boot::{Boot, PROGRAM, get};
 use support::git_http::GitHttp;
 use support::{Stage, tls};
 
@@ -160,7 +160,7 @@ fn no_secret_is_in_logs_endpoints_process_lists_or_files_that_others_can_read() 
     let mut shown: String = ["/ready", "/status", "/metrics"].map(|path| get(address, path).1).concat();
     write_tree(&life.stage, false);
     let good = life.stage.repo.push("good");
-    life.boot.line(&format!("mayfly: ready {}", &good[..12]));
+    life.boot.ready(&good);
     shown += &["/ready", "/status", "/metrics"].map(|path| get(address, path).1).concat();
     let root = life.stage.root();
     for (path, text) in [
@@ -239,16 +239,68 @@ fn what_a_failing_check_says_of_a_secret_is_hidden_on_the_console_and_in_the_sta
     let check = format!("check: 'sh {}'", script.display());
     stage.repo.write("pillar/app.sls", &format!("mayfly:\n  watch:\n    - {{service: app, {check}}}\n"));
     stage.repo.write("app/app.conf", "password={{ pillar.password }}\n");
-    stage.repo.push("a password");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (mut boot, address, _) = stage.pushed("a password");
     assert_eq!(fs::read_to_string(&conf).unwrap(), format!("password={BY_GPG}\n"));
     fs::write(&conf, format!("pasword={BY_GPG}\n")).unwrap();
     let line = boot.line("the check fails, app is kept as it runs");
     assert!(line.ends_with("pasword=<hidden>"), "{line}");
     let status = get(address, "/status").1;
     assert!(status.contains("pasword=<hidden>") && !has_canary(status.as_bytes()), "{status}");
+}
+
+/// Encrypted for the keys on the instance's disk.
+fn encrypted(root: &Path, text: &str) -> String {
+    let mut gpg = Command::new("gpg")
+        .arg("--homedir")
+        .arg(root.join("etc/salt/gpgkeys"))
+        .args(["--batch", "--quiet"])
+        .args(["--trust-model", "always", "--default-recipient-self", "--armor", "--encrypt"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    gpg.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = gpg.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What is wrong with a rule is said with what was written, which may have been decrypted.
+#[test]
+fn what_is_wrong_with_a_rule_is_told_without_what_was_decrypted() {
+    let stage = Stage::new();
+    let root = stage.root();
+    keys_on_disk(&root);
+    let check = encrypted(&root, "curl -u canary:\"odd");
+    let indented = check.trim().replace('\n', "\n        ");
+    let pillar = format!(
+        "#!yaml|gpg\nmayfly:\n  watch:\n    app:\n      service: app\n      check: |\n        {indented}\n"
+    );
+    stage.repo.write("pillar/app.sls", &pillar);
+    stage.repo.write("app/app.conf", "plain\n");
+    stage.repo.push("a rule with an odd quote");
+    let mut boot = stage.boot();
+    let address = boot.address();
+    let line = boot.line("mayfly: failed: ");
+    let said = "pillar mayfly:watch:app: check: the quotes in `<hidden>` do not match";
+    assert_eq!(line, format!("mayfly: failed: {said}"));
+    assert!(get(address, "/ready").1.contains(said));
+    let mut shown: String = ["/ready", "/status", "/metrics"].map(|path| get(address, path).1).concat();
+    shown += &fs::read_to_string(root.join("var/lib/mayfly/status.json")).unwrap();
+    shown += &boot.all().concat();
+    let applied = Command::new(PROGRAM)
+        .args(["apply", "--test", "--id", "web1", "--role", "web", "--root"])
+        .arg(&root)
+        .arg("--file-root")
+        .arg(&stage.repo.work)
+        .arg("--pillar-root")
+        .arg(stage.repo.work.join("pillar"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(applied.stderr).unwrap();
+    assert!(applied.status.code() == Some(1) && told.contains(said), "{told}");
+    shown += &told;
+    assert!(!has_canary(shown.as_bytes()), "{shown}");
 }
 
 #[test]
@@ -258,7 +310,7 @@ fn decrypted_values_are_shown_only_when_asked_for() {
     keys_on_disk(&root);
     write_tree(&stage, false);
     let show = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"));
+        let mut command = Command::new(PROGRAM);
         command.arg("show").args(args).args(["--id", "web1", "--role", "web", "--root"]).arg(&root);
         command
             .arg("--file-root")

@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use support::boot::PROGRAM;
 use support::files::Files;
 
 const SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
@@ -37,7 +38,7 @@ impl Box {
 
     fn apply_sls(&self, sls: &str, env: &[(&str, &str)]) -> Output {
         fs::write(self.dir.path().join("states/app.sls"), sls).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mayfly-boot"));
+        let mut command = Command::new(PROGRAM);
         command.args([
             "apply",
             "app",

@@ -7,17 +7,14 @@ mod support;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
-use support::boot::{Boot, get, until};
+use support::boot::{Boot, get, status, until};
 use support::{INSTANCE, Stage};
 
 /// A stage whose pillar declares this of the service `app`, booted.
 fn booted(rule: &str) -> (Stage, Boot, SocketAddr) {
     let stage = Stage::new();
     pillar(&stage, "hello", rule);
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (boot, address, _) = stage.pushed("first");
     stage.wait_starts(1);
     (stage, boot, address)
 }
@@ -35,8 +32,7 @@ fn edit(stage: &Stage, content: &str) {
 }
 
 fn rule(address: SocketAddr) -> serde_json::Value {
-    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
-    status["watches"][0].clone()
+    status(address)["watches"][0].clone()
 }
 
 fn has(address: SocketAddr, metric: &str) -> bool {
@@ -61,7 +57,7 @@ fn an_edit_of_a_file_of_the_states_is_put_back_without_a_restart_where_the_rule_
     // What the tree changes is no edit, and gives one restart.
     pillar(&stage, "good evening", "on_edit: revert");
     let second = stage.repo.push("second");
-    boot.line(&format!("mayfly: ready {}", &second[..12]));
+    boot.ready(&second);
     stage.wait_starts(2);
     edit(&stage, "edited\n");
     boot.line("put back ");
@@ -91,10 +87,7 @@ fn a_check_of_what_the_states_let_a_service_watch_keeps_it_and_says_so_in_the_st
     let check = "check: 'grep -q hello ROOT/etc/app.conf'";
     let stage = Stage::new();
     pillar(&stage, "hello", &check.replace("ROOT", stage.root().to_str().unwrap()));
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (mut boot, address, _) = stage.pushed("first");
     edit(&stage, "broken\n");
     boot.line("the check fails, app is kept as it runs");
     let refused = rule(address);
@@ -116,10 +109,7 @@ fn a_push_that_a_check_refuses_restarts_nothing_until_it_is_mended() {
     let stage = Stage::new();
     let check = format!("check: 'grep -q hello {}/etc/app.conf'", stage.root().display());
     pillar(&stage, "hello", &check);
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    let address = boot.address();
-    boot.line("mayfly: ready");
+    let (mut boot, address, _) = stage.pushed("first");
     stage.wait_starts(1);
     pillar(&stage, "broken", &check);
     stage.repo.push("broken");
@@ -129,7 +119,7 @@ fn a_push_that_a_check_refuses_restarts_nothing_until_it_is_mended() {
     assert_eq!((stage.starts(), get(address, "/ready").0), (1, 503));
     pillar(&stage, "hello again", &check);
     let mended = stage.repo.push("mended");
-    boot.line(&format!("mayfly: ready {}", &mended[..12]));
+    boot.ready(&mended);
     stage.wait_starts(2);
 }
 
@@ -155,7 +145,7 @@ fn a_rule_of_nothing_is_warned_of_and_the_watching_is_in_the_status() {
     let (_stage, boot, address) = booted("on_edit: report}\n    - {service: ghost, check: /bin/true");
     let warning = "mayfly: warning: the watch rule \"states: ghost\" has no `paths`, and no state lets ghost watch a file";
     assert!(boot.all().iter().any(|line| line == warning), "{:?}", boot.all());
-    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    let status = status(address);
     assert!(status["watching"]["watches"].as_u64().unwrap() > 1, "{}", status["watching"]);
     assert_eq!((&status["watching"]["degraded"], &status["watching"]["overflows"]), (&().into(), &0.into()));
 }
@@ -173,7 +163,7 @@ fn the_starter_on_a_single_box_has_the_rules_of_both_its_services() {
     let address = boot.address();
     // Its programs are not where the units say: they are below a root of their own.
     boot.line_of(&["mayfly: failed: ", "mayfly: ready"]);
-    let status: serde_json::Value = serde_json::from_str(&get(address, "/status").1).unwrap();
+    let status = status(address);
     let rules: Vec<_> = status["watches"].as_array().unwrap().iter().map(|r| r["rule"].clone()).collect();
     for rule in ["greeter-config", "worker-config"] {
         assert!(rules.iter().any(|r| r == rule), "{rules:?}");
@@ -224,9 +214,7 @@ fn a_command_without_a_service_is_told_without_one() {
     let ran = stage.dir.path().join("ran");
     let rule = format!("{{paths: [/etc/other.conf], action: run touch {}}}", ran.display());
     stage.repo.write("pillar/app.sls", &format!("greeting: hello\nmayfly: {{watch: {{touch: {rule}}}}}\n"));
-    stage.repo.push("first");
-    let mut boot = stage.boot();
-    boot.line("mayfly: ready");
+    let (mut boot, _, _) = stage.pushed("first");
     fs::write(stage.root().join("etc/other.conf"), "x").unwrap();
     let line = boot.line("mayfly: run touch ");
     let path = stage.root().join("etc/other.conf");

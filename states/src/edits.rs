@@ -1,6 +1,7 @@
 //! What turns one list of lines into another, and the same as a unified diff. Lines are compared as numbers, so that the
 //! algorithm is in the program once.
-#![allow(clippy::disallowed_methods)] // The clock says only when an answer may become coarse.
+// Effects: the clock, which says when an answer may become coarse.
+#![allow(clippy::disallowed_methods)]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -35,7 +35,7 @@ pub mod low;
 mod merge;
 pub mod minion;
 pub mod modules;
-mod nearest;
+pub mod nearest;
 pub mod options;
 pub mod pillar;
 mod python;

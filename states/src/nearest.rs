@@ -4,7 +4,7 @@
 const LONGEST: usize = 128;
 
 /// The choice that is nearest to a word, if one is near.
-pub(crate) fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Half of a short word must be right.
     let limit = (1 + word.len() / 4).min(word.len() / 2);
     if word.len() > LONGEST {

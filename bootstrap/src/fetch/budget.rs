@@ -1,4 +1,5 @@
-//! What one tree may come to and may cost: its files, those of its submodules and of theirs, counted together. Pure.
+//! What one tree may come to and may cost: its files, those of its submodules and of theirs, counted together. No clock, no
+//! I/O: `now` is an argument.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -39,15 +40,19 @@ impl Default for Bounds {
 pub(super) struct Budget {
     bounds: Bounds,
     until: Instant,
-    received: Arc<AtomicU64>,
-    submodules: Arc<AtomicUsize>,
+    spent: Arc<Spent>,
+}
+
+#[derive(Debug, Default)]
+struct Spent {
+    received: AtomicU64,
+    submodules: AtomicUsize,
 }
 
 impl Budget {
     /// For one attempt at a tree that begins now.
     pub(super) fn new(bounds: Bounds, now: Instant) -> Self {
-        let until = now + bounds.within;
-        Self { bounds, until, received: Arc::default(), submodules: Arc::default() }
+        Self { bounds, until: now + bounds.within, spent: Arc::default() }
     }
 
     /// For another attempt.
@@ -67,7 +72,7 @@ impl Budget {
 
     /// A remote has sent so many bytes more; the error says why that is too much.
     pub(super) fn receive(&self, bytes: u64) -> Result<(), String> {
-        let all = self.received.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let all = self.spent.received.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let mib = self.bounds.received / 1024 / 1024;
         let too_much =
             || format!("sends more than {mib} MiB, submodules included; is this a state repository?");
@@ -76,7 +81,7 @@ impl Budget {
 
     /// One submodule more.
     pub(super) fn submodule(&self) -> Result<(), String> {
-        match self.submodules.fetch_add(1, Ordering::Relaxed) < self.bounds.submodules {
+        match self.spent.submodules.fetch_add(1, Ordering::Relaxed) < self.bounds.submodules {
             true => Ok(()),
             false => Err(format!("more than {} submodules, theirs included", self.bounds.submodules)),
         }
@@ -111,7 +116,8 @@ impl Measure {
         }
     }
 
-    /// A folder whose list has so many bytes: the lists of a folder and of all around it are in memory at once.
+    /// A folder more, whose list has so many bytes. The lists of a folder and of all around it are in memory at once; what
+    /// is bounded is the sum of all lists of a tree.
     pub(super) fn list(&mut self, bytes: u64) -> Result<(), String> {
         self.listed = self.listed.saturating_add(bytes);
         let mib = MAX_LISTS / 1024 / 1024;

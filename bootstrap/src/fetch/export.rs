@@ -10,8 +10,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 const MAX_DEPTH: usize = 64;
-/// The list of a folder: a hundred thousand long names.
-const MAX_FOLDER: usize = 32 * 1024 * 1024;
 
 /// Why a tree was not written.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +50,7 @@ pub(super) struct Submodule {
 }
 
 /// Writes `tree` into `into`, which must not exist. Gives the submodules, whose folders are left empty, and what the tree
-/// comes to with those around it.
+/// comes to with those around it; `around` has the list of `tree` itself.
 pub(super) fn export(
     repository: &Repository,
     tree: &Tree<'_>,
@@ -81,9 +79,8 @@ fn count(
         measure.entry().map_err(|m| refused(&shown, m))?;
         match entry.kind() {
             Some(ObjectType::Tree) => {
-                let (size, _) = repository.odb()?.read_header(entry.id())?;
-                measure.list(size as u64).map_err(|m| refused(&shown, m))?;
-                count(measure, repository, &folder(repository, entry.id(), &shown)?, &shown)?;
+                let inner = folder(repository, entry.id(), &shown, measure)?;
+                count(measure, repository, &inner, &shown)?;
             }
             Some(ObjectType::Commit) => {}
             // A blob's size is asked of its header: a small pack can hold one that no memory has room for.
@@ -193,17 +190,16 @@ pub(super) fn join(from: &Path, to: &Path, shown: &Path, measure: &mut Measure) 
     Ok(())
 }
 
-/// A folder, whose size is asked of its header too: it is read whole.
+/// A folder, whose list is measured by its header first: it is read whole.
 pub(super) fn folder<'r>(
     repository: &'r Repository,
     id: git2::Oid,
     shown: &Path,
+    measure: &mut Measure,
 ) -> Result<Tree<'r>, ExportError> {
     let (size, _) = repository.odb()?.read_header(id)?;
-    match size > MAX_FOLDER {
-        true => refuse(shown, format!("a folder whose list is longer than {} MiB", MAX_FOLDER / 1024 / 1024)),
-        false => Ok(repository.find_tree(id)?),
-    }
+    measure.list(size as u64).map_err(|m| refused(shown, m))?;
+    Ok(repository.find_tree(id)?)
 }
 
 /// Makes what was written last: every file and folder on disk before anybody points at it.
@@ -354,6 +350,11 @@ mod tests {
         let around = Measure::new(Bounds::default());
         let error = export(&repository, &tree, &dir.path().join("out"), around).unwrap_err();
         assert!(error.to_string().contains("a/a/a: lists of folders"), "{error}");
+        // The list of the tree itself is one of them.
+        let mut around = around;
+        let root = folder(&repository, inner, Path::new(""), &mut around).unwrap();
+        let error = export(&repository, &root, &dir.path().join("out"), around).unwrap_err();
+        assert!(error.to_string().starts_with("a/a: lists of folders"), "{error}");
     }
 
     #[test]

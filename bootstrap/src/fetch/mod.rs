@@ -210,7 +210,9 @@ impl Fetcher {
         let url = self.url.clone();
         match failure {
             Failure::Wire(WireError::Unreachable(cause)) => Error::Unreachable { url, cause },
-            Failure::Wire(WireError::Refused(cause)) => Error::Refused { url, cause },
+            Failure::Wire(WireError::Refused(cause) | WireError::TooMuch(cause)) => {
+                Error::Refused { url, cause }
+            }
             Failure::Wire(WireError::Cancelled) => Error::Cancelled,
             Failure::Wire(WireError::NoRoom(room)) => no_room(&self.store.objects(), room).into(),
             Failure::Store(cause) => {
@@ -354,18 +356,17 @@ impl Fetcher {
         self.budget.time(Instant::now()).map_err(over)?;
         let room = room(&self.store.objects());
         let (result, failure) = wire::speaking(access.clone(), room, self.budget.clone(), work);
-        let late = self.budget.time(Instant::now());
         match (result, failure) {
             _ if self.cancel.is_set() => Err(Failure::Wire(WireError::Cancelled)),
             (Ok(value), _) => Ok(value),
             (Err(_), Some(failure)) => Err(Failure::Wire(failure)),
-            (Err(_), None) if late.is_err() => {
-                Err(Failure::Wire(WireError::Unreachable(late.err().unwrap_or_default())))
-            }
-            (Err(error), None) if error.class() == git2::ErrorClass::Os => {
-                Err(Error::Disk(std::io::Error::other(error.message().to_owned())).into())
-            }
-            (Err(error), None) => Err(Failure::Store(error.message().to_owned())),
+            (Err(error), None) => Err(match self.budget.time(Instant::now()) {
+                Err(cause) => over(cause),
+                Ok(()) if error.class() == git2::ErrorClass::Os => {
+                    Error::Disk(std::io::Error::other(error.message().to_owned())).into()
+                }
+                Ok(()) => Failure::Store(error.message().to_owned()),
+            }),
         }
     }
 

@@ -1,6 +1,4 @@
 //! A commit whose objects are at hand, as a release: judged, written, and made one of those that are there.
-// Effects: writes files.
-#![allow(clippy::disallowed_methods)]
 
 use super::export::{self, ExportError};
 use super::submodules::{FillError, Filled};
@@ -33,10 +31,9 @@ impl Fetcher {
         }
         signed::check(&raw, &self.source.signed_by, self.store.dir(), &self.cancel)
             .map_err(|cause| Error::NotSigned { commit: commit.to_owned(), cause })?;
-        let prepared = self.store.unfinished(commit);
-        let _ = std::fs::remove_dir_all(&prepared);
+        let prepared = self.store.prepare(commit);
         let written = self.write(repository, root, &prepared, commit);
-        let filled = written.inspect_err(|_| drop(std::fs::remove_dir_all(&prepared)))?;
+        let filled = written.inspect_err(|_| self.store.discard(&prepared))?;
         self.store.keep_commit(commit, &raw).map_err(Error::Disk)?;
         self.store.keep_submodules(commit, &filled.stores).map_err(Error::Disk)?;
         let path = self.store.finish(&prepared, commit).map_err(Error::Disk)?;
@@ -60,9 +57,9 @@ impl Fetcher {
             ExportError::Git(error) => Failure::Store(error.message().to_owned()),
             other => Error::Tree { commit: commit.to_owned(), cause: other.to_string() }.into(),
         };
-        let tree = export::folder(repository, root, Path::new("")).map_err(failed)?;
-        let (submodules, measure) =
-            export::export(repository, &tree, prepared, self.around).map_err(failed)?;
+        let mut around = self.around;
+        let tree = export::folder(repository, root, Path::new(""), &mut around).map_err(failed)?;
+        let (submodules, measure) = export::export(repository, &tree, prepared, around).map_err(failed)?;
         let filled = self.fill(prepared, &submodules, measure).map_err(|error| match error {
             FillError::Tree(error) => failed(error),
             FillError::Fetch(error) => error.into(),

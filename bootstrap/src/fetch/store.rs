@@ -94,10 +94,10 @@ impl Store {
 
     /// Notes the stores of a commit's submodules.
     pub(super) fn keep_submodules(&self, commit: &str, stores: &BTreeSet<String>) -> io::Result<()> {
-        let path = self.beside(commit, "submodules");
         if stores.is_empty() {
             return Ok(());
         }
+        let path = self.beside(commit, "submodules");
         let names: Vec<&str> = stores.iter().map(String::as_str).collect();
         fs::write(&path, names.join("\n")).map_err(|e| named(&path, e))
     }
@@ -110,14 +110,13 @@ impl Store {
         if users.is_empty() {
             users = self.releases()?;
         }
-        let used =
-            users.iter().filter_map(|commit| fs::read_to_string(self.beside(commit, "submodules")).ok());
-        let used: BTreeSet<String> =
-            used.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        let of = |commit: &String| fs::read_to_string(self.beside(commit, "submodules")).ok();
+        let lists: Vec<String> = users.iter().filter_map(of).collect();
+        let used: BTreeSet<&str> = lists.iter().flat_map(|list| list.lines()).collect();
         let Ok(stores) = fs::read_dir(self.dir.join("submodules")) else { return Ok(()) };
         for store in stores.flatten() {
             let name = store.file_name().to_string_lossy().into_owned();
-            if !used.contains(&name) && !also.contains(&name) {
+            if !used.contains(name.as_str()) && !also.contains(&name) {
                 fs::remove_dir_all(store.path()).map_err(|e| named(&store.path(), e))?;
             }
         }
@@ -143,13 +142,28 @@ impl Store {
 
     /// The folder of a commit that is there, whole.
     pub(crate) fn release(&self, commit: &str) -> Option<PathBuf> {
-        let path = self.dir.join("releases").join(commit);
+        let path = self.folder(commit);
         path.is_dir().then_some(path)
     }
 
-    /// Where a commit's tree is prepared.
-    pub(super) fn unfinished(&self, commit: &str) -> PathBuf {
+    fn folder(&self, commit: &str) -> PathBuf {
+        self.dir.join("releases").join(commit)
+    }
+
+    fn unfinished(&self, commit: &str) -> PathBuf {
         self.dir.join("releases").join(format!("{UNFINISHED}{commit}-{}", std::process::id()))
+    }
+
+    /// Where a commit's tree is prepared; nothing is there.
+    pub(super) fn prepare(&self, commit: &str) -> PathBuf {
+        let prepared = self.unfinished(commit);
+        self.discard(&prepared);
+        prepared
+    }
+
+    /// Removes what was prepared. What stays is swept when the store is opened next.
+    pub(super) fn discard(&self, prepared: &Path) {
+        let _ = fs::remove_dir_all(prepared);
     }
 
     /// Makes a prepared tree a release.
@@ -191,24 +205,27 @@ impl Store {
 
     /// Removes all but the newest releases; linked ones stay. And what is kept for submodules that no linked one has.
     pub(crate) fn prune(&self) -> io::Result<()> {
-        let kept = [self.linked(Link::Current), self.linked(Link::Good)];
-        let mut releases: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(self.dir.join("releases"))?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') && !kept.iter().flatten().any(|k| *k == name) {
-                releases.push((entry.metadata()?.modified()?, entry.path()));
-            }
+        let linked = [self.linked(Link::Current), self.linked(Link::Good)];
+        let kept: Vec<String> = linked.into_iter().flatten().collect();
+        let mut others = Vec::new();
+        for commit in self.releases()?.into_iter().filter(|commit| !kept.contains(commit)) {
+            others.push((fs::symlink_metadata(self.folder(&commit))?.modified()?, commit));
         }
-        releases.sort();
-        let extra = releases.len().saturating_sub(KEEP.saturating_sub(kept.iter().flatten().count()));
-        for (_, path) in releases.iter().take(extra) {
-            fs::remove_dir_all(path).map_err(|e| named(path, e))?;
-            let commit = path.file_name().unwrap_or_default().to_string_lossy();
-            let _ = fs::remove_file(self.commit_file(&commit));
-            let _ = fs::remove_file(self.beside(&commit, "reference"));
-            let _ = fs::remove_file(self.beside(&commit, "submodules"));
-        }
+        others.sort();
+        let extra = others.len().saturating_sub(KEEP.saturating_sub(kept.len()));
+        others.iter().take(extra).try_for_each(|(_, commit)| self.remove(commit))?;
         self.sweep_submodules(&BTreeSet::new())
+    }
+
+    /// Removes a release and what is known of it.
+    fn remove(&self, commit: &str) -> io::Result<()> {
+        let folder = self.folder(commit);
+        fs::remove_dir_all(&folder).map_err(|e| named(&folder, e))?;
+        let beside = ["reference", "submodules"].map(|what| self.beside(commit, what));
+        for file in std::iter::once(self.commit_file(commit)).chain(beside) {
+            let _ = fs::remove_file(file);
+        }
+        Ok(())
     }
 
     fn sweep(&self) -> io::Result<()> {

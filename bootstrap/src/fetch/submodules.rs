@@ -27,12 +27,22 @@ pub(super) struct Filled {
 }
 
 /// Why submodules did not join their tree.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum FillError {
     /// The tree asks for what is refused, or the disk refuses.
-    Tree(ExportError),
+    #[error(transparent)]
+    Tree(#[from] ExportError),
     /// One of them cannot be had.
-    Fetch(Error),
+    #[error(transparent)]
+    Fetch(#[from] Error),
+}
+
+/// What is wrong with one of them, which is that of its tree; an end that was asked for is nobody's.
+fn part(path: &str, cause: Error) -> Error {
+    match cause {
+        Error::Cancelled => Error::Cancelled,
+        cause => Error::Submodule { path: path.to_owned(), cause: Box::new(cause) },
+    }
 }
 
 /// A submodule and where it comes from.
@@ -55,40 +65,36 @@ impl Fetcher {
             true => addresses(&read(prepared)?),
             false => BTreeMap::new(),
         };
-        let (named, others): (Vec<_>, Vec<_>) =
-            wanted.iter().partition(|submodule| addresses.contains_key(&submodule.path));
-        let planned = self.plan(&named, &addresses)?;
+        let (mut named, mut others) = (Vec::new(), Vec::new());
+        for submodule in wanted {
+            match addresses.get(&submodule.path) {
+                Some(url) => named.push((submodule, url.as_str())),
+                None => others.push(submodule),
+            }
+        }
+        let planned = self.plan(&named)?;
         let stores = planned.iter().map(|planned| planned.store.clone()).collect();
         if !planned.is_empty() {
-            self.store.sweep_submodules(&stores).map_err(|e| FillError::Fetch(Error::Disk(e)))?;
+            self.store.sweep_submodules(&stores).map_err(Error::Disk)?;
         }
         for planned in planned {
             let path = Path::new(&planned.submodule.path);
-            self.budget.submodule().map_err(|m| FillError::Tree(refused(path, m)))?;
-            let release = self.submodule(&planned, measure).map_err(|cause| match cause {
-                Error::Cancelled => FillError::Fetch(Error::Cancelled),
-                cause => FillError::Fetch(Error::Submodule {
-                    path: planned.submodule.path.clone(),
-                    cause: Box::new(cause),
-                }),
-            })?;
-            join(&release, &prepared.join(path), path, &mut measure).map_err(FillError::Tree)?;
+            self.budget.submodule().map_err(|m| refused(path, m))?;
+            let release = self.submodule(&planned, measure);
+            let release = release.map_err(|cause| part(&planned.submodule.path, cause))?;
+            join(&release, &prepared.join(path), path, &mut measure)?;
         }
         Ok(Filled { notes: left_out(&others), stores })
     }
 
     /// Where each comes from. One tree with parts of it missing would be taken for whole later on, so that what is too much
     /// is refused rather than left out.
-    fn plan<'a>(
-        &self,
-        named: &[&'a Submodule],
-        addresses: &BTreeMap<String, String>,
-    ) -> Result<Vec<Planned<'a>>, FillError> {
+    fn plan<'a>(&self, named: &[(&'a Submodule, &str)]) -> Result<Vec<Planned<'a>>, FillError> {
         let bounds = self.budget.bounds();
-        let Some(first) = named.first() else { return Ok(Vec::new()) };
+        let Some((first, _)) = named.first() else { return Ok(Vec::new()) };
         let refuse = |what: String| {
             let message = format!("{what}; `submodules: false` leaves all of them out");
-            Err(FillError::Tree(refused(Path::new(&first.path), message)))
+            Err(refused(Path::new(&first.path), message).into())
         };
         if self.nesting >= bounds.nesting {
             return refuse(format!("submodules nest more than {} deep", bounds.nesting));
@@ -96,13 +102,9 @@ impl Fetcher {
         if named.len() > bounds.submodules {
             return refuse(format!("more than {} submodules", bounds.submodules));
         }
-        let plan = |submodule: &&'a Submodule| {
-            let url = addresses.get(&submodule.path).map(String::as_str).unwrap_or_default();
-            let remote = self.remote.submodule(url).map_err(|cause| Error::Submodule {
-                path: submodule.path.clone(),
-                cause: Box::new(Error::Refused { url: self.url.clone(), cause }),
-            });
-            let remote = remote.map_err(FillError::Fetch)?;
+        let plan = |(submodule, url): &(&'a Submodule, &str)| {
+            let refused = |cause| part(&submodule.path, Error::Refused { url: self.url.clone(), cause });
+            let remote = self.remote.submodule(url).map_err(refused)?;
             let sum = sha2::Sha256::digest(remote.url());
             let store = sum.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             Ok(Planned { submodule, remote, store })
@@ -150,35 +152,45 @@ impl Fetcher {
 /// `.gitmodules` of a tree; nothing when there is none.
 fn read(prepared: &Path) -> Result<String, FillError> {
     let path = prepared.join(".gitmodules");
-    let failed = |error| FillError::Fetch(Error::Disk(error));
     match fs::symlink_metadata(&path) {
         Ok(meta) if meta.is_file() && meta.len() > MAX_MODULES => {
             let message = format!("longer than {} KiB", MAX_MODULES / 1024);
-            Err(FillError::Tree(refused(Path::new(".gitmodules"), message)))
+            Err(refused(Path::new(".gitmodules"), message).into())
         }
         Ok(meta) if meta.is_file() => {
-            let bytes = fs::read(&path).map_err(failed)?;
+            let bytes = fs::read(&path).map_err(Error::Disk)?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         }
         _ => Ok(String::new()),
     }
 }
 
-/// The addresses of submodules by their paths, as `.gitmodules` gives them; of several for a path the last.
+/// A section of `.gitmodules`: the first of each that it says.
+#[derive(Default)]
+struct Section<'t> {
+    is_submodule: bool,
+    path: Option<&'t str>,
+    url: Option<&'t str>,
+}
+
+/// The addresses of submodules by their paths, as `.gitmodules` gives them; of several for a path the last. Read by hand:
+/// git2's `Config` follows an `include.path` of the hostile file, and `Repository::submodules` wants a work tree.
 fn addresses(gitmodules: &str) -> BTreeMap<String, String> {
-    let sections = gitmodules.split("\n[").map(|text| text.trim_start_matches('['));
-    let modules = sections.filter(|section| section.starts_with("submodule "));
-    modules
-        .filter_map(|section| {
-            let value = |key: &str| {
-                section.lines().skip(1).find_map(|line| {
-                    let (name, value) = line.split_once('=')?;
-                    (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
-                })
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    for line in gitmodules.lines().map(str::trim) {
+        if let Some(head) = line.strip_prefix('[') {
+            sections.push(Section { is_submodule: head.starts_with("submodule "), ..Section::default() });
+        } else if let (Some(open), Some((key, value))) = (sections.last_mut(), line.split_once('=')) {
+            let said = match key.trim() {
+                "path" => &mut open.path,
+                "url" => &mut open.url,
+                _ => continue,
             };
-            Some((value("path")?, value("url")?))
-        })
-        .collect()
+            said.get_or_insert(value.trim().trim_matches('"'));
+        }
+    }
+    let modules = sections.iter().filter(|section| section.is_submodule);
+    modules.filter_map(|module| Some((module.path?.to_owned(), module.url?.to_owned()))).collect()
 }
 
 /// What is said of submodules that have no address, or are not asked for.
@@ -199,6 +211,13 @@ mod tests {
         let found: Vec<(&str, &str)> =
             found.iter().map(|(path, url)| (path.as_str(), url.as_str())).collect();
         assert_eq!(found, [("b", "https://h/b"), ("formulas/a", "../a.git")]);
+    }
+
+    #[test]
+    fn a_section_is_not_given_what_an_indented_one_says() {
+        let text = "[submodule \"a\"]\n\tpath = a\n\t[submodule \"b\"]\n\tpath = b\n\turl = ../b.git\n  [other]\npath = c\nurl = c\n";
+        let found = addresses(text);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [("b".to_owned(), "../b.git".to_owned())]);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(super) enum WireError {
     Unreachable(String),
     /// It answered, and will not give it.
     Refused(String),
+    /// It sends more bytes than one tree may cost: no other question changes that.
+    TooMuch(String),
     /// It sends more bytes than the disk has room for.
     NoRoom(u64),
     /// The program was asked to stop.
@@ -136,7 +138,7 @@ impl Current {
         let may = match received > self.room {
             // libgit2 writes a pack through a mapping, and a full disk under one can end the process.
             true => Err(WireError::NoRoom(self.room)),
-            false => self.budget.receive(fresh as u64).map_err(WireError::Refused),
+            false => self.budget.receive(fresh as u64).map_err(WireError::TooMuch),
         };
         let may = may.and_then(|()| self.budget.time(Instant::now()).map_err(WireError::Unreachable));
         may.map_err(|error| self.fail(error))

@@ -103,12 +103,13 @@ impl Board {
         self.write();
     }
 
-    /// Changes the document in memory alone, for what is only worth knowing now.
-    pub(crate) fn remark(&self, change: impl FnOnce(&mut Status)) {
+    /// Changes the document in memory alone, for what is only worth knowing now; gives what the change has to say.
+    pub(crate) fn remark<T>(&self, change: impl FnOnce(&mut Status) -> T) -> T {
         let mut inner = self.lock();
-        change(&mut inner.status);
+        let said = change(&mut inner.status);
         let phase = inner.phase.clone();
         inner.status.settle(&phase);
+        said
     }
 
     /// Says whom to ask about services and watches.

@@ -25,9 +25,7 @@ use crate::identity;
 use crate::imds::Identity;
 use crate::services::SupervisedServices;
 use crate::supervise;
-use crate::userdata::{
-    Finish, UserData, WatchRule, default_splay, odd_in_pillar, rules_from_pillar, splay_of,
-};
+use crate::userdata::{Finish, UserData, WatchRule, default_splay, odd_in_pillar, rules_of, splay_of};
 use crate::web::{Environment, Web};
 use announce::{Announce, describe, failed_line, function_of, ready_line};
 use asking::Trouble;
@@ -337,7 +335,7 @@ impl<'r> Instance<'r> {
 
     /// The rules of user-data, then those of the tree.
     fn declared(&self, low: &LowState) -> Result<Vec<WatchRule>, String> {
-        Ok(self.user.watch.iter().cloned().chain(rules_from_pillar(&low.pillar)?).collect())
+        Ok(self.user.watch.iter().cloned().chain(rules_of(low)?).collect())
     }
 
     /// The converge lock, waiting for whoever has it (`mayfly-boot apply`).

@@ -11,6 +11,7 @@ mod board;
 mod console;
 mod instance;
 mod listening;
+mod metrics;
 mod phase;
 mod pin;
 mod poweroff;

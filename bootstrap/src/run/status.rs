@@ -3,7 +3,6 @@
 use super::phase::Phase;
 use crate::fetch::FormulaTree;
 use serde::Serialize;
-use std::fmt::Write;
 
 /// The document. Times are seconds since the epoch.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -148,17 +147,6 @@ pub(crate) struct Drift {
 }
 
 impl Drift {
-    /// Name, help and value of each metric.
-    fn gauges(&self) -> [(&'static str, &'static str, f64); 4] {
-        let is_whole = if self.error.is_none() { 1.0 } else { 0.0 };
-        [
-            ("drift_states", "Steps that would change something, as last looked for.", self.count as f64),
-            ("drift_failed", "Steps that could not be looked at.", self.failed as f64),
-            ("drift_ok", "1 when all could be looked at.", is_whole),
-            ("drift_timestamp_seconds", "When drift was looked for.", self.checked),
-        ]
-    }
-
     /// After a converge that went well.
     pub(crate) fn mended(self) -> Self {
         Self { checked: self.checked, ..Self::default() }
@@ -337,98 +325,6 @@ impl Status {
             _ => String::new(),
         }
     }
-
-    /// Name, kind, help and value of what is to be said of watches.
-    fn of_watches(&self) -> [(&'static str, &'static str, &'static str, f64); 7] {
-        let edited: usize =
-            self.watches.iter().filter_map(|rule| rule["edited"].as_array()).map(Vec::len).sum();
-        let held = self.watches.iter().filter(|rule| rule["state"] == "held").count();
-        let standing = |what: &str| {
-            let failures = self.watches.iter().map(|rule| &rule["last_failure"]);
-            failures.filter(|failure| failure["standing"] == true && failure["what"] == what).count()
-        };
-        let (checks, actions) = (standing("check"), standing("action"));
-        let (failed, reverted) = (self.totals.checks_failed, self.totals.edits_reverted);
-        let undone = self.totals.actions_failed;
-        [
-            ("watch_checks_failed_total", "counter", "Checks that kept a watch from acting.", failed as f64),
-            ("watch_actions_failed_total", "counter", "Actions of watches that failed.", undone as f64),
-            ("watch_checks_failing", "gauge", "Rules whose check still fails.", checks as f64),
-            ("watch_actions_failing", "gauge", "Rules whose action still fails.", actions as f64),
-            ("edits_reverted_total", "counter", "Files edited by hand that were put back.", reverted as f64),
-            (
-                "watch_edited_files",
-                "gauge",
-                "Files of the states that are as somebody edited them.",
-                edited as f64,
-            ),
-            ("watch_held", "gauge", "Changes that wait for their rule's rate.", held as f64),
-        ]
-    }
-
-    /// Prometheus' text format.
-    pub(crate) fn metrics(&self) -> String {
-        let mut out = String::new();
-        let t = &self.totals;
-        let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
-            let _ = writeln!(out, "# HELP mayfly_{name} {help}\n# TYPE mayfly_{name} {kind}");
-            for (labels, value) in samples {
-                let _ = writeln!(out, "mayfly_{name}{labels} {value}");
-            }
-        };
-        let flag = |b: bool| if b { 1.0 } else { 0.0 };
-        let plain = |value: f64| vec![(String::new(), value)];
-        let two = |key: &str, a: (&str, u64), b: (&str, u64)| {
-            [a, b].map(|(l, n)| (format!("{{{key}=\"{l}\"}}"), n as f64)).to_vec()
-        };
-        let info = [("id", &self.id), ("role", &self.role), ("environment", &self.environment)];
-        let labels: Vec<String> = info.iter().map(|(k, v)| format!("{k}=\"{}\"", escaped(v))).collect();
-        let commit = escaped(self.commit.as_deref().unwrap_or(""));
-        let info = format!("{{{},commit=\"{commit}\",version=\"{}\"}}", labels.join(","), self.version);
-        family("info", "gauge", "Who this instance is.", &[(info, 1.0)]);
-        family(
-            "ready",
-            "gauge",
-            "1 when the last converge succeeded and its services run.",
-            &plain(flag(self.ready)),
-        );
-        let phases: Vec<_> =
-            Phase::NAMES.iter().map(|n| (format!("{{phase=\"{n}\"}}"), flag(*n == self.phase))).collect();
-        family("phase", "gauge", "1 for the phase the program is in.", &phases);
-        let results = two("result", ("ok", t.converges_ok), ("failed", t.converges_failed));
-        family("converges_total", "counter", "Converges by result.", &results);
-        let results = two("result", ("ok", t.fetches_ok), ("failed", t.fetches_failed));
-        family("fetches_total", "counter", "Questions to the remote by result.", &results);
-        let mut causes = two("cause", ("watch", t.watch_restarts), ("converge", t.converge_restarts));
-        causes.push(("{cause=\"supervisor\"}".to_owned(), t.supervisor_restarts as f64));
-        family("restarts_total", "counter", "Service restarts by cause.", &causes);
-        let down = self.services.iter().filter(|s| s.state != "running").count();
-        family("services_down", "gauge", "Services of the states that do not run.", &plain(down as f64));
-        for (name, kind, help, value) in self.of_watches() {
-            family(name, kind, help, &plain(value));
-        }
-        if let Some(c) = &self.converge {
-            family(
-                "converge_duration_seconds",
-                "gauge",
-                "Duration of the last converge.",
-                &plain(c.duration_ms / 1000.0),
-            );
-            family("converge_timestamp_seconds", "gauge", "Start of the last converge.", &plain(c.started));
-            family("converge_steps", "gauge", "Steps of the last converge.", &plain(c.steps as f64));
-            family("converge_changed", "gauge", "Steps that changed something.", &plain(c.changed as f64));
-            family("converge_failed", "gauge", "Steps that failed.", &plain(c.failed.len() as f64));
-        }
-        for (name, help, value) in self.drift.iter().flat_map(Drift::gauges) {
-            family(name, "gauge", help, &plain(value));
-        }
-        family("remote_up", "gauge", "1 when the remote answered last time.", &plain(flag(self.remote.ok)));
-        out
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 #[cfg(test)]
@@ -489,21 +385,5 @@ mod tests {
             status.add_restart(restart);
         }
         assert_eq!((status.restarts.len(), status.restarts[0].at), (KEPT_RESTARTS, 150.0));
-    }
-
-    #[test]
-    fn metrics_are_well_formed() {
-        let mut status =
-            Status { id: "a\"b".into(), converge: Some(Converge::default()), ..Status::default() };
-        status.settle(&Phase::Identity { reason: None });
-        let text = status.metrics();
-        assert!(text.contains("mayfly_info{id=\"a\\\"b\",role=\"\""), "{text}");
-        assert!(
-            text.contains("\nmayfly_phase{phase=\"identity\"} 1\n") && text.contains("\nmayfly_ready 0\n")
-        );
-        for line in text.lines().filter(|l| !l.starts_with('#')) {
-            let value = line.rsplit(' ').next().unwrap();
-            assert!(line.starts_with("mayfly_") && value.parse::<f64>().is_ok(), "{line}");
-        }
     }
 }

@@ -89,13 +89,22 @@ impl Folder {
         Ok(statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    /// A folder in it, which may be another file system. No link.
+    /// A folder in it, which may be another file system, as homes are. No link.
     pub(super) fn folder(&self, name: &CStr) -> io::Result<Self> {
         if self.depth == MAX_DEPTH {
             return Err(io::Error::other(format!("folders nest more than {MAX_DEPTH} deep")));
         }
         let fd = openat(&self.fd, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
         Self::new(fd, self.shown(name), self.depth + 1)
+    }
+
+    /// The same of this file system: what is mounted there is no part of what is cleaned.
+    pub(super) fn below(&self, name: &CStr) -> io::Result<Self> {
+        let inner = self.folder(name)?;
+        match inner.device == self.device {
+            true => Ok(inner),
+            false => Err(io::Error::other("another file system is mounted there")),
+        }
     }
 
     /// Removes an entry, with all below it. `false`: there is none.
@@ -106,11 +115,7 @@ impl Folder {
             Err(Errno::ISDIR | Errno::PERM) => {}
             Err(error) => return Err(error.into()),
         }
-        let inner = self.folder(name)?;
-        // What is mounted there is no part of what is cleaned.
-        if inner.device != self.device {
-            return Err(io::Error::other("another file system is mounted there"));
-        }
+        let inner = self.below(name)?;
         for below in inner.names()? {
             inner.remove(&below)?;
         }

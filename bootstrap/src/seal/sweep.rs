@@ -3,9 +3,9 @@
 
 use super::folder::{Folder, Is};
 use super::places::{Act, OWN, PLACES, Place};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -20,15 +20,7 @@ pub(super) struct Swept {
 
 pub(super) fn sweep(root: &Path, state_dir: &Path) -> Swept {
     let mut swept = Swept::default();
-    for place in PLACES {
-        let cleaned = folders(root, place.folder)
-            .and_then(|folders| folders.iter().try_for_each(|folder| swept.clean(place, folder)));
-        if let Err(error) = cleaned {
-            // What root may not even look into is not this machine's own: a user namespace has such places.
-            let vital = place.vital && error.kind() != io::ErrorKind::PermissionDenied;
-            swept.note(Err(error), &root.join(place.folder), place.what, vital);
-        }
-    }
+    PLACES.iter().for_each(|place| swept.place(root, place));
     if let Err(error) = Folder::open(state_dir, "").and_then(|own| swept.own(&own)) {
         swept.note(Err(error), state_dir, "the builder's own state", true);
     }
@@ -36,6 +28,20 @@ pub(super) fn sweep(root: &Path, state_dir: &Path) -> Swept {
 }
 
 impl Swept {
+    fn place(&mut self, root: &Path, place: &Place) {
+        let folders = folders(root, place.folder).unwrap_or_else(|error| {
+            // What root may not even look into is not this machine's own: a user namespace has such places.
+            let vital = place.vital && error.kind() != io::ErrorKind::PermissionDenied;
+            self.note(Err(error), &root.join(place.folder), place.what, vital);
+            Vec::new()
+        });
+        for (path, folder) in folders {
+            if let Err(error) = folder.and_then(|folder| self.clean(place, &folder)) {
+                self.note(Err(error), &path, place.what, place.vital);
+            }
+        }
+    }
+
     fn clean(&mut self, place: &Place, folder: &Folder) -> io::Result<()> {
         for name in folder.names()? {
             let named = is_named(&name, place.names);
@@ -56,7 +62,7 @@ impl Swept {
 
     fn log(&mut self, place: &Place, folder: &Folder, name: &CStr) {
         let done = match folder.kind(name) {
-            Ok(Is::Folder) => folder.folder(name).and_then(|inner| {
+            Ok(Is::Folder) => folder.below(name).and_then(|inner| {
                 inner.names()?.iter().for_each(|name| self.log(place, &inner, name));
                 Ok(false)
             }),
@@ -87,23 +93,34 @@ impl Swept {
     }
 }
 
-/// The folders that a place means, if there are any. A link below `home` is nobody's home.
-fn folders(root: &Path, pattern: &str) -> io::Result<Vec<Folder>> {
+/// The folders that a place means, if there are any, each with where it is. A link below `home` is nobody's home.
+///
+/// # Errors
+/// That of the fixed part of the place; each home has its own.
+fn folders(root: &Path, pattern: &str) -> io::Result<Vec<(PathBuf, io::Result<Folder>)>> {
     let (fixed, each) = pattern.strip_suffix("/*").map_or((pattern, false), |parent| (parent, true));
     let folder = match Folder::open(root, fixed) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         opened => opened?,
     };
     if !each {
-        return Ok(vec![folder]);
+        return Ok(vec![(root.join(fixed), Ok(folder))]);
     }
-    let mut all = Vec::new();
-    for name in folder.names()? {
-        if folder.kind(&name)? == Is::Folder {
-            all.push(folder.folder(&name)?);
-        }
+    let names = match folder.names() {
+        Ok(names) => names,
+        Err(error) => return Ok(vec![(root.join(fixed), Err(error))]),
+    };
+    let inner = |name: &CString| inner(&folder, name).map(|inner| (folder.shown(name), inner));
+    Ok(names.iter().filter_map(inner).collect())
+}
+
+/// A folder in another; `None` when the name is another thing, or has gone meanwhile.
+fn inner(folder: &Folder, name: &CStr) -> Option<io::Result<Folder>> {
+    let is_folder = folder.kind(name).map(|kind| kind == Is::Folder);
+    match is_folder.and_then(|is| is.then(|| folder.folder(name)).transpose()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        inner => inner.transpose(),
     }
-    Ok(all)
 }
 
 fn is_named(name: &CStr, names: &[&str]) -> bool {

@@ -1,6 +1,8 @@
 use super::folder::Folder;
 use super::*;
+use crate::disk::Disk;
 use std::fs;
+use std::os::unix::fs::chown;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -163,6 +165,84 @@ fn a_second_name_of_a_file_of_the_system_is_removed_and_the_file_is_whole() {
     bench.seal(None).unwrap();
     assert!(!bench.path("var/log/app/app2.log").exists());
     assert_eq!(fs::read_to_string(bench.path("etc/shadow")).unwrap(), "kept");
+}
+
+/// Who may change a folder may put a file of the system into it, which is not to be emptied.
+#[test]
+fn a_log_of_another_owner_in_a_folder_that_others_may_change_is_removed() {
+    let bench = Bench::new();
+    for log in ["var/log/open/theirs.log", "var/log/open/ours.log", "var/log/service/own.log"] {
+        bench.write(log, "a line");
+    }
+    fsys::set_mode(&bench.path("var/log/open"), 0o777).unwrap();
+    for path in ["var/log/open/theirs.log", "var/log/service", "var/log/service/own.log"] {
+        chown(bench.path(path), Some(65_534), None).unwrap();
+    }
+    bench.seal(None).unwrap();
+    assert!(!bench.path("var/log/open/theirs.log").exists());
+    for emptied in ["var/log/open/ours.log", "var/log/service/own.log"] {
+        assert_eq!(fs::read_to_string(bench.path(emptied)).unwrap(), "", "{emptied}");
+    }
+}
+
+/// Does something on a thread for which root is nobody special.
+fn as_anybody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let lessened = || {
+        let mut sets = capabilities(None).unwrap();
+        sets.effective &= !(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+        set_capabilities(None, sets).unwrap();
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(lessened).join().unwrap())
+}
+
+/// As a home on a server of files that is away, or that is no root's to look into.
+#[test]
+fn a_home_that_cannot_be_looked_into_does_not_stop_the_others() {
+    let bench = Bench::new();
+    for home in ["locked", "zoe"] {
+        bench.write(&format!("home/{home}/.bash_history"), "mysql -psecret");
+    }
+    bench.write("home/no-home", "kept");
+    let locked = bench.path("home/locked");
+    fsys::set_mode(&locked, 0o700).unwrap();
+    chown(&locked, Some(65_534), None).unwrap();
+    let problems = as_anybody(|| bench.seal(None)).unwrap_err();
+    let told = format!("shell histories: {}: Permission denied", locked.display());
+    assert!(problems.len() == 1 && problems[0].starts_with(&told), "{problems:?}");
+    assert!(
+        !bench.path("home/admin/.python_history").exists() && !bench.path("home/zoe/.bash_history").exists()
+    );
+}
+
+/// A place of the system that a user namespace does not show even to its root.
+#[test]
+fn a_place_that_cannot_be_looked_into_is_only_told_of() {
+    let bench = Bench::new();
+    bench.write("var/lib/dhcp/x.lease", "kept");
+    fsys::set_mode(&bench.path("var/lib/dhcp"), 0o700).unwrap();
+    chown(bench.path("var/lib/dhcp"), Some(65_534), None).unwrap();
+    let sealed = as_anybody(|| bench.seal(None)).unwrap();
+    let told = |note: &String| note.contains("var/lib/dhcp: Permission denied");
+    assert_eq!(sealed.notes.iter().filter(|note| told(note)).count(), 1, "{:?}", sealed.notes);
+}
+
+/// A share of a server of files has the logs of others as well.
+#[test]
+fn logs_on_another_file_system_are_left() {
+    let bench = Bench::new();
+    let share = Disk::mount(&bench.path("var/log/share"), "1m");
+    for log in ["app.log", "app.log.1", "deeper/app.log"] {
+        bench.write(&format!("var/log/share/{log}"), "kept");
+    }
+    let sealed = bench.seal(None).unwrap();
+    for log in ["app.log", "app.log.1", "deeper/app.log"] {
+        assert_eq!(fs::read_to_string(share.0.join(log)).unwrap(), "kept", "{log}");
+    }
+    let told = format!("logs: {}: another file system is mounted there", share.0.display());
+    assert_eq!(sealed.notes, [told]);
+    assert_eq!(fs::read_to_string(bench.path("var/log/app/app.log")).unwrap(), "", "others are emptied");
 }
 
 #[test]

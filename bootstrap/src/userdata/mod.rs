@@ -13,7 +13,7 @@ mod signer;
 mod source;
 mod validate;
 
-pub(crate) use pillar::{odd_in_pillar, rules_from_pillar};
+pub(crate) use pillar::{odd_in_pillar, rules_of};
 pub(crate) use remote::{Remote, SshAddress};
 pub(crate) use rule::{How, WatchRule};
 pub(crate) use schedule::{Schedule, default_splay, splay_of};

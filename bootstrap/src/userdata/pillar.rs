@@ -2,15 +2,28 @@
 
 use super::raw::{RawRule, unknown_key};
 use super::rule::{KEYS, MAX_RULES, WatchRule, rule};
+use mayfly_states::low::LowState;
 use mayfly_states::value::{Map, Value};
+
+/// The rules of a compiled tree.
+///
+/// # Errors
+/// The sentence, without what was decrypted, and without what a terminal would obey.
+pub(crate) fn rules_of(low: &LowState) -> Result<Vec<WatchRule>, String> {
+    rules_from_pillar(&low.pillar).map_err(|error| low.secrets.hide(&error).replace(char::is_control, " "))
+}
 
 /// The rules: a mapping by their names, which pillar merges, or a list, which another list replaces.
 ///
 /// # Errors
 /// A sentence that names the entry, since pillar has no positions left.
-pub(crate) fn rules_from_pillar(pillar: &Map) -> Result<Vec<WatchRule>, String> {
+fn rules_from_pillar(pillar: &Map) -> Result<Vec<WatchRule>, String> {
     let Some(watch) = own(pillar).and_then(|own| own.get("watch")) else { return Ok(Vec::new()) };
     let wrong = |reason: &str| Err(format!("pillar mayfly:watch: {reason}"));
+    let written_rules = watch.as_list().map(<[Value]>::len).or_else(|| watch.as_map().map(Map::len));
+    if written_rules.is_some_and(|count| count > MAX_RULES) {
+        return wrong(&format!("more than {MAX_RULES} rules"));
+    }
     let entries: Vec<(String, Result<RawRule, String>)> = match watch {
         Value::Null => return Ok(Vec::new()),
         Value::List(list) => list.iter().map(written).enumerate().map(|(n, e)| (n.to_string(), e)).collect(),
@@ -20,9 +33,6 @@ pub(crate) fn rules_from_pillar(pillar: &Map) -> Result<Vec<WatchRule>, String> 
         Value::Map(map) => map.iter().map(|(name, value)| (name.clone(), named(name, value))).collect(),
         _ => return wrong("must be a mapping of rules by their names, or a list of rules"),
     };
-    if entries.len() > MAX_RULES {
-        return wrong(&format!("more than {MAX_RULES} rules"));
-    }
     let checked = |(place, entry): (String, Result<RawRule, String>)| {
         entry.and_then(rule).map_err(|e| format!("pillar mayfly:watch:{place}: {e}"))
     };
@@ -105,7 +115,7 @@ fn kind(value: &Value) -> String {
         Value::Bool(is) => format!("the truth value {is}"),
         Value::Int(n) => format!("the number {n}"),
         Value::Float(n) => format!("the number {n}"),
-        Value::Str(text) => format!("the text {text:?}"),
+        Value::Str(text) => format!("the text \"{text}\""),
         Value::List(_) => "a list".to_owned(),
         Value::Map(_) => "a mapping".to_owned(),
         _ => "nothing".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::envelope::Document;
+use mayfly_states::nearest::nearest;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
@@ -139,15 +140,10 @@ fn place(error: &serde_saphyr::Error, document: &Document) -> Error {
 
 /// The message for a key nobody knows, with the nearest one that is.
 pub(super) fn unknown_key(key: &str, valid: &[&str]) -> String {
-    match nearest(key, valid) {
+    match nearest(key, valid.iter().copied()) {
         Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
         None => format!("unknown key `{key}`; valid keys: {}", valid.join(", ")),
     }
-}
-
-fn nearest<'a>(key: &str, valid: &[&'a str]) -> Option<&'a str> {
-    let scored = valid.iter().map(|v| (strsim::damerau_levenshtein(key, v), *v));
-    scored.min().filter(|(distance, v)| *distance <= 1 + v.len() / 3).map(|(_, v)| v)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Watch rules as people write them, checked. Pure.
+//! Watch rules as people write them, checked. Pure. Errors say what was written as it was written: what is decrypted is
+//! hidden in them by its text.
 
 use super::raw::RawRule;
 use super::validate::{duration, safe_name};
@@ -79,13 +80,13 @@ fn action(text: &str) -> Result<Action, String> {
         ("reload", "") => Ok(Action::Reload),
         ("signal", name) => signal(name),
         ("run", line) => command("action: run", line).map(Action::Run),
-        _ => Err(format!("action {text:?} is not `restart`, `reload`, `signal NAME` or `run COMMAND`")),
+        _ => Err(format!("action \"{text}\" is not `restart`, `reload`, `signal NAME` or `run COMMAND`")),
     }
 }
 
 /// `3/1m`: three in a minute.
 fn rate(text: &str) -> Result<Rate, String> {
-    let wrong = || format!("rate {text:?} is not NUMBER/TIME; write `3/1m` for at most three in a minute");
+    let wrong = || format!("rate \"{text}\" is not NUMBER/TIME; write `3/1m` for at most three in a minute");
     let (actions, window) = text.split_once('/').ok_or_else(wrong)?;
     let actions = actions.trim().parse().ok().filter(|n| (1..=MAX_ACTIONS).contains(n)).ok_or_else(wrong)?;
     match duration("rate", window.trim(), MAX_WINDOW)? {
@@ -99,7 +100,7 @@ fn on_edit(text: &str) -> Result<OnEdit, String> {
         "restart" => Ok(OnEdit::Act),
         "revert" => Ok(OnEdit::Revert),
         "report" => Ok(OnEdit::Report),
-        _ => Err(format!("on_edit {text:?} is not `restart`, `revert` or `report`")),
+        _ => Err(format!("on_edit \"{text}\" is not `restart`, `revert` or `report`")),
     }
 }
 
@@ -116,7 +117,7 @@ fn command(key: &str, line: &str) -> Result<Vec<String>, String> {
     match shell_words::split(line) {
         Ok(words) if words.is_empty() => Err(format!("{key}: the command is empty")),
         Ok(words) => Ok(words),
-        Err(_) => Err(format!("{key}: the quotes in {line:?} do not match")),
+        Err(_) => Err(format!("{key}: the quotes in `{line}` do not match")),
     }
 }
 
@@ -124,9 +125,9 @@ fn watched_path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let plain = path.components().all(|c| !matches!(c, Component::ParentDir));
     if !path.is_absolute() || !plain || text.contains('\0') {
-        return Err(format!("paths: {text:?} must be absolute, without `..`"));
+        return Err(format!("paths: \"{text}\" must be absolute, without `..`"));
     }
-    understands(&path).map_err(|reason| format!("paths: {text:?}: {reason}"))?;
+    understands(&path).map_err(|reason| format!("paths: \"{text}\": {reason}"))?;
     Ok(path)
 }
 

@@ -146,17 +146,17 @@ pub(super) fn safe_name(key: &str, text: String) -> Result<String, String> {
         return Ok(text);
     }
     Err(format!(
-        "{key} {text:?} is not a name: letters, digits, `.`, `_`, `-`, at most 128, beginning with a letter or digit"
+        "{key} \"{text}\" is not a name: letters, digits, `.`, `_`, `-`, at most 128, beginning with a letter or digit"
     ))
 }
 
 /// A duration such as `250ms`, `5s`, `1m 30s`, at most `max`.
 pub(super) fn duration(key: &str, text: &str, max: Duration) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text)
-        .map_err(|_| format!("{key} {text:?} is not a duration; write `5s`"))?;
+        .map_err(|_| format!("{key} \"{text}\" is not a duration; write `5s`"))?;
     match parsed <= max {
         true => Ok(parsed),
-        false => Err(format!("{key} {text:?} is longer than {}", humantime::format_duration(max))),
+        false => Err(format!("{key} \"{text}\" is longer than {}", humantime::format_duration(max))),
     }
 }
 

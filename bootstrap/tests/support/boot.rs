@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mayfly-boot");
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
@@ -24,7 +26,7 @@ pub struct Boot {
 impl Boot {
     /// Starts it below `root`, with what its environment must say for the test.
     pub fn start(root: &Path, imds: &str, env: &[(&str, &Path)]) -> Self {
-        Self::start_program(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, env)
+        Self::start_program(Path::new(PROGRAM), root, imds, env)
     }
 
     /// The same of a copy of the program.
@@ -35,13 +37,13 @@ impl Boot {
 
     /// The same with its state somewhere else.
     pub fn start_elsewhere(root: &Path, imds: &str, state_dir: &Path) -> Self {
-        let mut command = Self::command(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, &[]);
+        let mut command = Self::command(Path::new(PROGRAM), root, imds, &[]);
         Self::of(command.arg("--state-dir").arg(state_dir))
     }
 
     /// The same, saying everything on standard error, which is a file.
     pub fn start_logged(root: &Path, imds: &str, env: &[(&str, &Path)], log: &Path) -> Self {
-        let mut command = Self::command(Path::new(env!("CARGO_BIN_EXE_mayfly-boot")), root, imds, env);
+        let mut command = Self::command(Path::new(PROGRAM), root, imds, env);
         Self::of(command.env("MAYFLY_LOG", "trace").stderr(std::fs::File::create(log).unwrap()))
     }
 
@@ -93,15 +95,24 @@ impl Boot {
 
     /// The address of the endpoints, from the console.
     pub fn address(&mut self) -> SocketAddr {
-        let line = self.line("listening on ");
-        line.split("listening on ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+        listening(&self.line("listening on ")).unwrap()
     }
 
-    /// The same from what was read already.
-    pub fn address_again(&self) -> SocketAddr {
-        let lines = self.all();
-        let line = lines.iter().rev().find_map(|line| line.split("listening on ").nth(1)).unwrap();
-        line.split(' ').next().unwrap().parse().unwrap()
+    /// The last one that was said, whatever has been read.
+    pub fn last_address(&self) -> Option<SocketAddr> {
+        self.all().iter().rev().find_map(|line| listening(line))
+    }
+
+    /// Waits until it is ready with a commit.
+    pub fn ready(&mut self, commit: &str) {
+        self.line(&format!("mayfly: ready {}", &commit[..12]));
+    }
+
+    /// What it had in memory at most.
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").trim().parse().unwrap()
     }
 
     pub fn signal(&self, name: &str) {
@@ -131,6 +142,11 @@ impl Drop for Boot {
     }
 }
 
+/// The address that a line of the console names.
+fn listening(line: &str) -> Option<SocketAddr> {
+    line.split("listening on ").nth(1)?.split(' ').next()?.parse().ok()
+}
+
 /// One GET: status and body.
 pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -139,6 +155,11 @@ pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();
     (status, text.split("\r\n\r\n").nth(1).unwrap_or("").to_owned())
+}
+
+/// The document behind `/status`.
+pub fn status(address: SocketAddr) -> serde_json::Value {
+    serde_json::from_str(&get(address, "/status").1).unwrap()
 }
 
 /// Waits until `ask` gives something.

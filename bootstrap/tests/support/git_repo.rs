@@ -1,4 +1,4 @@
-//! A bare repository and a work tree beside it, edited and pushed with the real git.
+//! A bare repository and a work tree beside it, edited, signed and pushed with the real git.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,11 +22,6 @@ impl GitRepo {
         run(&self.work, args)
     }
 
-    /// The same at a time, in seconds since the epoch.
-    pub fn git_at(&self, time: u64, args: &[&str]) -> String {
-        run_at(&self.work, Some(time), args)
-    }
-
     pub fn write(&self, path: &str, text: &str) {
         let path = self.work.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -42,10 +37,33 @@ impl GitRepo {
 
     /// Commits and pushes `main`.
     pub fn push(&self, message: &str) -> String {
-        let commit = self.commit(message);
-        self.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
-        commit
+        self.commit(message);
+        self.publish()
     }
+
+    /// Commits everything, signed by an SSH key, now or at a time in seconds since the epoch, and gives the commit.
+    pub fn commit_signed(&self, key: &Path, time: Option<u64>, message: &str) -> String {
+        self.git(&["add", "-A"]);
+        let key = format!("user.signingkey={}", key.display());
+        let commit = ["-c", "gpg.format=ssh", "-c", &key, "commit", "-q", "-S", "-m", message];
+        run_at(&self.work, time, &commit);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Pushes what is committed as `main`, whatever that was, and gives the commit.
+    pub fn publish(&self) -> String {
+        self.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+}
+
+/// An SSH key without a passphrase: its file, and the line of its public half.
+pub fn ssh_key(dir: &Path, name: &str, algorithm: &str) -> (PathBuf, String) {
+    let key = dir.join(name);
+    let made = Command::new("ssh-keygen").args(["-q", "-t", algorithm, "-N", "", "-f"]).arg(&key).status();
+    assert!(made.expect("ssh-keygen runs: install openssh-client").success());
+    let public = std::fs::read_to_string(dir.join(format!("{name}.pub"))).unwrap();
+    (key, public.trim().to_owned())
 }
 
 fn run(dir: &Path, args: &[&str]) -> String {

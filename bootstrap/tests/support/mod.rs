@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
 pub mod boot;
+pub mod disk;
 pub mod files;
 pub mod git_http;
 pub mod git_repo;
@@ -12,6 +13,7 @@ use boot::Boot;
 use git_http::GitHttp;
 use git_repo::GitRepo;
 use imds::Imds;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub const INSTANCE: &str = "i-0123456789abcdef0";
@@ -56,6 +58,21 @@ impl Stage {
 
     pub fn boot(&self) -> Boot {
         Boot::start(&self.root(), &self.imds.url, &[])
+    }
+
+    /// Pushes the tree, boots, and waits until it is ready: with its address, and the commit.
+    pub fn pushed(&self, message: &str) -> (Boot, SocketAddr, String) {
+        let commit = self.repo.push(message);
+        let mut boot = self.boot();
+        let address = boot.address();
+        boot.ready(&commit);
+        (boot, address, commit)
+    }
+
+    /// The process of the service, as it has told itself.
+    pub fn service(&self) -> String {
+        let starts = std::fs::read_to_string(self.dir.path().join("starts")).unwrap();
+        starts.lines().last().unwrap().to_owned()
     }
 
     /// How often the service was started.

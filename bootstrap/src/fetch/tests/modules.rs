@@ -14,8 +14,37 @@ fn put(repo: &GitRepo, modules: &[(&str, &str, &str)]) -> String {
     }
     repo.git(&["add", ".gitmodules"]);
     repo.git(&["commit", "-q", "-m", "submodules"]);
-    repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
-    repo.git(&["rev-parse", "HEAD"])
+    repo.publish()
+}
+
+#[test]
+fn submodules_are_fetched_beside_their_tree() {
+    let p = place();
+    let (lib, inner) = (GitRepo::new(p.dir.path(), "lib"), GitRepo::new(p.dir.path(), "inner"));
+    inner.write("deep.sls", "deep");
+    let inner_commit = inner.push("inner");
+    lib.write("lib.sls", "lib");
+    lib.git(&["add", "lib.sls"]);
+    let lib_commit = put(&lib, &[("sub", "../inner.git", &inner_commit)]);
+    p.repo.write("top.sls", "one");
+    p.repo.git(&["add", "top.sls"]);
+    put(&p.repo, &[("sub", &p.server.url("lib.git"), &lib_commit)]);
+    let fetched = p.fetcher().get(Want::Tip("main")).unwrap();
+    assert_eq!(
+        (content(&fetched, "sub/lib.sls"), content(&fetched, "sub/sub/deep.sls")),
+        ("lib".into(), "deep".into())
+    );
+    assert!(fetched.notes.is_empty(), "{:?}", fetched.notes);
+    // One that cannot be had is no tree; without submodules it is, and that is noted.
+    for (url, part) in [("../gone.git", "submodule sub: remote"), ("file:///etc", "is not reached from")] {
+        put(&p.repo, &[("sub", url, &lib_commit)]);
+        let error = p.fetcher().get(Want::Tip("main")).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    let mut without = source(&p.server.url("states.git"));
+    without.submodules = false;
+    let fetched = fetcher(without, p.store()).get(Want::Tip("main")).unwrap();
+    assert_eq!(fetched.notes, ["submodule sub is not fetched"]);
 }
 
 #[test]
@@ -42,7 +71,7 @@ fn add(repo: &GitRepo, path: &str, text: &str) {
     repo.write(path, text);
     repo.git(&["add", path]);
     repo.git(&["commit", "-q", "-m", path]);
-    repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
+    repo.publish();
 }
 
 /// Repositories of one file each.
@@ -66,9 +95,10 @@ fn within(p: &Place, url: &str, change: impl Fn(&mut Bounds)) -> Result<Fetched,
 }
 
 /// That this is refused for the reason, and leaves no release.
-fn refused(result: Result<Fetched, Error>, reason: &str) {
+fn refused(p: &Place, result: Result<Fetched, Error>, reason: &str) {
     let error = result.unwrap_err().to_string();
     assert!(error.contains(reason), "{error}");
+    assert_eq!(p.store().release(&p.repo.git(&["rev-parse", "HEAD"])), None, "{error}");
 }
 
 #[test]
@@ -80,6 +110,7 @@ fn a_tree_with_too_many_submodules_is_refused_before_any_is_asked_for() {
     put(&p.repo, &all);
     let url = p.server.url("states.git");
     refused(
+        &p,
         within(&p, &url, |_| {}),
         "m0: more than 64 submodules; `submodules: false` leaves all of them out",
     );
@@ -95,7 +126,7 @@ fn a_list_of_submodules_without_end_is_refused_unread() {
     let p = place();
     put(&p.repo, &[("sub", "../lib.git", "0123456789abcdef0123456789abcdef01234567")]);
     add(&p.repo, ".gitmodules", &"# nothing\n".repeat(110_000));
-    refused(p.fetcher().get(Want::Tip("main")), ".gitmodules: longer than 1024 KiB");
+    refused(&p, p.fetcher().get(Want::Tip("main")), ".gitmodules: longer than 1024 KiB");
 }
 
 #[test]
@@ -108,7 +139,11 @@ fn files_of_submodules_count_with_those_of_their_tree_whether_they_are_at_hand_o
     let url = p.server.url("states.git");
     // `.gitmodules`, two folders, and five files in each.
     for _ in 0..2 {
-        refused(within(&p, &url, |bounds| bounds.files = 12), ": more than 12 files, submodules included");
+        refused(
+            &p,
+            within(&p, &url, |bounds| bounds.files = 12),
+            ": more than 12 files, submodules included",
+        );
     }
     let fetched = within(&p, &url, |bounds| bounds.files = 13).unwrap();
     assert_eq!(content(&fetched, "b/f4"), "x");
@@ -122,8 +157,8 @@ fn bytes_of_submodules_count_with_those_of_the_trees_around_them() {
     put(&p.repo, &[("sub", "../lib.git", &inner)]);
     let url = p.server.url("states.git");
     let error = "submodule sub: submodule deep: ";
-    refused(within(&p, &url, |bounds| bounds.bytes = 2000), error);
-    refused(within(&p, &url, |bounds| bounds.bytes = 2000), "file: the tree is larger than 0 MiB");
+    refused(&p, within(&p, &url, |bounds| bounds.bytes = 2000), error);
+    refused(&p, within(&p, &url, |bounds| bounds.bytes = 2000), "file: the tree is larger than 0 MiB");
     let fetched = within(&p, &url, |bounds| bounds.bytes = 2500).unwrap();
     assert_eq!(content(&fetched, "sub/deep/file").len(), 1000);
     // At hand it counts as well.
@@ -141,8 +176,12 @@ fn submodules_of_submodules_count_and_what_was_refused_once_is_whole_later() {
     let commits: Vec<String> = libs.iter().map(|(repo, _)| put(repo, &leaves)).collect();
     put(&p.repo, &[("a", "../lib1.git", &commits[0]), ("b", "../lib2.git", &commits[1])]);
     let url = p.server.url("states.git");
-    refused(within(&p, &url, |bounds| bounds.submodules = 3), "b: more than 3 submodules, theirs included");
-    refused(within(&p, &url, |bounds| bounds.nesting = 1), "x: submodules nest more than 1 deep");
+    refused(
+        &p,
+        within(&p, &url, |bounds| bounds.submodules = 3),
+        "b: more than 3 submodules, theirs included",
+    );
+    refused(&p, within(&p, &url, |bounds| bounds.nesting = 1), "x: submodules nest more than 1 deep");
     let fetched = within(&p, &url, |_| {}).unwrap();
     for path in ["a/x/file", "a/y/file", "b/x/file", "b/y/file"] {
         assert_eq!(content(&fetched, path), "leaf", "{path}");
@@ -157,10 +196,10 @@ fn what_remotes_send_and_the_time_they_take_is_counted_together() {
     put(&p.repo, &[("a", &urls[0], &libs[0].1), ("b", &urls[1], &libs[1].1)]);
     // The tree itself comes from this machine, and costs none of it.
     let url = format!("file://{}", p.repo.bare.display());
-    refused(within(&p, &url, |bounds| bounds.within = Duration::ZERO), "has not sent all within 0s");
+    refused(&p, within(&p, &url, |bounds| bounds.within = Duration::ZERO), "has not sent all within 0s");
     // 300 KB of hexadecimal digits take half of that in a pack.
     let error = "sends more than 0 MiB, submodules included";
-    refused(within(&p, &url, |bounds| bounds.received = 250_000), error);
+    refused(&p, within(&p, &url, |bounds| bounds.received = 250_000), error);
     let store = p.store();
     fs::remove_dir_all(store.dir().join("submodules")).unwrap();
     assert_eq!(

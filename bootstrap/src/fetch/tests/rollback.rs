@@ -2,7 +2,6 @@
 
 use super::signers::Signed;
 use super::*;
-use crate::userdata::Signer;
 
 /// An older and a newer signed commit; the newer one is current, and both are at hand.
 struct Applied {

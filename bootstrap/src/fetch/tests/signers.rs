@@ -1,20 +1,21 @@
-//! Files of signers that say more than a key, and signatures that real programs made.
+//! Commits that somebody signed with real programs, and who is listed.
 
+use super::git_repo::ssh_key;
 use super::*;
-use crate::userdata::Signer;
+use std::collections::BTreeMap;
 
 /// A repository whose commits can be signed by one SSH key.
 pub(super) struct Signed {
     pub(super) p: Place,
+    key: PathBuf,
     pub(super) public: String,
 }
 
 impl Signed {
     pub(super) fn new() -> Self {
         let p = place();
-        tool(p.dir.path(), "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "key"]);
-        let public = fs::read_to_string(p.dir.path().join("key.pub")).unwrap();
-        Self { p, public: public.trim().to_owned() }
+        let (key, public) = ssh_key(p.dir.path(), "key", "ed25519");
+        Self { p, key, public }
     }
 
     /// Signs what is written, pushes it, and gives the commit.
@@ -25,12 +26,8 @@ impl Signed {
     /// The same at a time, in seconds since the epoch.
     pub(super) fn push_at(&self, time: u64, text: &str) -> String {
         self.p.repo.write("top.sls", text);
-        self.p.repo.git(&["add", "-A"]);
-        let key = format!("user.signingkey={}", self.p.dir.path().join("key").display());
-        let commit = ["-c", "gpg.format=ssh", "-c", &key, "commit", "-q", "-S", "-m", text];
-        self.p.repo.git_at(time, &commit);
-        self.p.repo.git(&["push", "-q", "-f", "origin", "HEAD:main"]);
-        self.p.repo.git(&["rev-parse", "HEAD"])
+        self.p.repo.commit_signed(&self.key, Some(time), text);
+        self.p.repo.publish()
     }
 
     /// Fetches with a file of signers that has this text.
@@ -40,6 +37,35 @@ impl Signed {
         let mut with = source(&self.p.server.url("states.git"));
         with.signed_by = vec![Signer::File(file)];
         fetcher(with, self.p.store()).get(Want::Tip("main"))
+    }
+}
+
+/// A home of the real gpg, and a program that uses it; its agent ends with the value.
+struct Keyring {
+    home: PathBuf,
+    program: PathBuf,
+}
+
+impl Keyring {
+    fn new(dir: &Path) -> Self {
+        let (home, program) = (dir.join("gnupg"), dir.join("gpg-of-the-test"));
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        let script = format!("#!/bin/sh\nexec gpg --homedir {} --batch --quiet \"$@\"\n", home.display());
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { home, program }
+    }
+
+    fn generate(&self, who: &str) {
+        let key = ["--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never"];
+        tool(&self.home, self.program.to_str().unwrap(), &key);
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        tool(&self.home, "gpgconf", &["--homedir", self.home.to_str().unwrap(), "--kill", "all"]);
     }
 }
 
@@ -66,7 +92,6 @@ fn a_file_of_signers_that_limits_a_key_is_refused_with_its_line() {
 
 #[test]
 fn a_file_of_signers_that_others_can_change_is_not_believed() {
-    use std::os::unix::fs::PermissionsExt;
     let signed = Signed::new();
     signed.push("one");
     signed.by(&signed.public).unwrap();
@@ -114,4 +139,89 @@ fn a_commit_that_was_changed_after_gpg_signed_it_is_refused_wherever_it_was_chan
         changed[at] ^= 1;
         check(&changed).expect_err(&format!("changed at {at}"));
     }
+}
+
+#[test]
+fn only_commits_signed_by_a_listed_ssh_key_are_used() {
+    let p = place();
+    let keys = ["ed25519", "rsa", "ecdsa"];
+    let made = |kind: &str| {
+        let algorithm = if kind == "other" { "ed25519" } else { kind };
+        ssh_key(p.dir.path(), &format!("key-{kind}"), algorithm)
+    };
+    let all: BTreeMap<&str, _> = keys.into_iter().chain(["other"]).map(|kind| (kind, made(kind))).collect();
+    let public = |kind: &str| all[kind].1.clone();
+    let listed = p.dir.path().join("signers");
+    fs::write(&listed, format!("# ours\nme@example.com {}\n", public("ecdsa"))).unwrap();
+    let mut with = source(&p.server.url("states.git"));
+    with.signed_by = [&public("ed25519"), &public("rsa"), listed.to_str().unwrap()]
+        .map(|text| Signer::parse(text).unwrap())
+        .to_vec();
+    let get = || fetcher(with.clone(), p.store()).get(Want::Tip("main"));
+    let sign = |kind: &str, text: &str| {
+        p.repo.write("top.sls", text);
+        p.repo.commit_signed(&all[kind].0, None, text);
+        p.repo.publish()
+    };
+    for kind in keys {
+        let commit = sign(kind, kind);
+        assert_eq!(get().unwrap().commit, commit, "{kind}");
+        assert!(fetcher(with.clone(), p.store()).at_hand(&commit).is_some());
+    }
+    let refused = |part: &str| {
+        let error = get().unwrap_err();
+        assert!(matches!(error, Error::NotSigned { .. }) && error.to_string().contains(part), "{error}");
+    };
+    sign("other", "other");
+    refused("signed by an SSH key that is not listed");
+    p.repo.write("top.sls", "unsigned");
+    p.repo.push("unsigned");
+    refused("is not signed");
+    // A good signature under other content.
+    let good = sign("ed25519", "good");
+    let raw = p.repo.git(&["cat-file", "commit", &good]).replace("good", "evil") + "\n";
+    fs::write(p.repo.work.join("forged"), raw).unwrap();
+    let forged = p.repo.git(&["hash-object", "-t", "commit", "-w", "forged"]);
+    p.repo.git(&["push", "-q", "-f", "origin", &format!("{forged}:refs/heads/main")]);
+    refused("not that of its content");
+    // A tree that came without the policy, as one baked into an image, is judged when it is looked for.
+    let mut without = fetcher(source(&p.server.url("states.git")), p.store());
+    sign("other", "again");
+    let baked = without.get(Want::Tip("main")).unwrap().commit;
+    assert!(without.at_hand(&baked).is_some());
+    assert_eq!(fetcher(with.clone(), p.store()).at_hand(&baked), None);
+    refused("signed by an SSH key that is not listed");
+}
+
+#[test]
+fn only_commits_signed_by_a_listed_pgp_key_are_used() {
+    let p = place();
+    let home = Keyring::new(p.dir.path());
+    let gpg = home.program.to_str().unwrap();
+    ["ours@example.com", "other@example.com"].iter().for_each(|who| home.generate(who));
+    tool(p.dir.path(), gpg, &["--armor", "--output", "ours.asc", "--export", "ours@example.com"]);
+    let listed = fs::read_to_string(p.dir.path().join("ours.asc")).unwrap();
+    let mut with = source(&p.server.url("states.git"));
+    with.signed_by = vec![Signer::parse(&listed).unwrap()];
+    let get = || fetcher(with.clone(), p.store()).get(Want::Tip("main"));
+    let sign = |who: &str| {
+        p.repo.write("top.sls", who);
+        p.repo.git(&["add", "-A"]);
+        let program = format!("gpg.program={gpg}");
+        let key = format!("user.signingkey={who}");
+        p.repo.git(&["-c", &program, "-c", &key, "commit", "-q", "-S", "-m", who]);
+        p.repo.publish()
+    };
+    let good = sign("ours@example.com");
+    assert_eq!(get().unwrap().commit, good);
+    sign("other@example.com");
+    let error = get().unwrap_err().to_string();
+    assert!(error.contains("signed by a PGP key that is not listed"), "{error}");
+    let raw =
+        p.repo.git(&["cat-file", "commit", &good]).replace("ours@example.com", "evil@example.com") + "\n";
+    fs::write(p.repo.work.join("forged"), raw).unwrap();
+    let forged = p.repo.git(&["hash-object", "-t", "commit", "-w", "forged"]);
+    p.repo.git(&["push", "-q", "-f", "origin", &format!("{forged}:refs/heads/main")]);
+    let error = get().unwrap_err().to_string();
+    assert!(error.contains("not that of its content"), "{error}");
 }

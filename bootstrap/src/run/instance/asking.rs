@@ -60,8 +60,7 @@ impl Instance<'_> {
             None => self.away.answered(),
             Some(_) => self.away.failed(Instant::now(), rand::random()),
         }
-        let answered = self.resident.board.snapshot().remote.ok;
-        self.resident.board.remark(|status| {
+        let is_news = self.resident.board.remark(|status| {
             let counter = if error.is_none() {
                 &mut status.totals.fetches_ok
             } else {
@@ -69,12 +68,12 @@ impl Instance<'_> {
             };
             *counter += 1;
             self.trees.answered().clone_into(&mut status.remote.url);
-            status.remote.ok = error.is_none();
             status.remote.checked = Some(epoch());
             status.remote.error.clone_from(&error);
+            std::mem::replace(&mut status.remote.ok, error.is_none()) != error.is_none()
         });
         // An answer like the last one is not worth a write to the disk.
-        if answered != error.is_none() {
+        if is_news {
             self.resident.board.write();
         }
         Ok(result)
