@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
 
+/// So many characters of a key are shown.
+const SHOWN: usize = 100;
+
 type At<T> = Option<Spanned<T>>;
 
 /// The document as written.
@@ -126,7 +129,7 @@ fn place(error: &serde_saphyr::Error, document: &Document) -> Error {
     let message = match error {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("the key `{key}` is there twice; keep one")
+            format!("the key `{}` is there twice; keep one", shown(&key))
         }
         serde_saphyr::Error::DuplicateMappingKey { .. } => "a key is there twice; keep one".to_owned(),
         other => {
@@ -141,8 +144,16 @@ fn place(error: &serde_saphyr::Error, document: &Document) -> Error {
 /// The message for a key nobody knows, with the nearest one that is.
 pub(super) fn unknown_key(key: &str, valid: &[&str]) -> String {
     match nearest(key, valid.iter().copied()) {
-        Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
-        None => format!("unknown key `{key}`; valid keys: {}", valid.join(", ")),
+        Some(near) => format!("unknown key `{}`; did you mean `{near}`?", shown(key)),
+        None => format!("unknown key `{}`; valid keys: {}", shown(key), valid.join(", ")),
+    }
+}
+
+/// As much of a key as people need to find it: one may be as long as all of user-data.
+fn shown(key: &str) -> String {
+    match key.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &key[..end]),
+        None => key.to_owned(),
     }
 }
 
@@ -169,6 +180,16 @@ mod tests {
                 .unwrap(),
             "user-data:5:3: unknown key `branch`"
         );
+    }
+
+    #[test]
+    fn a_key_without_end_is_told_by_its_beginning() {
+        let key = "k".repeat(1000);
+        let twice = format!("#mayfly\nrole: web\n{key}: 1\n{key}: 2\n");
+        for text in [format!("#mayfly\n{key}: web\n"), twice] {
+            let told = message(&text);
+            assert!(told.contains("kk…`") && !told.contains(&key[..200]), "{told}");
+        }
     }
 
     #[test]

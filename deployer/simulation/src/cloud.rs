@@ -142,7 +142,11 @@ fn image(image: &world::Image) -> Image {
         state: image.state.name().to_owned(),
         reason: image.reason.clone(),
         created: image.created.to_rfc3339(),
-        parent: image.source_image.as_ref().map(|(id, _)| id.clone()),
+        parent: image
+            .source_image
+            .as_ref()
+            .filter(|_| image.source_instance.is_some())
+            .map(|(id, _)| id.clone()),
         tags: image.tags.clone(),
         snapshots: vec![image.snapshot_id.clone()],
         encrypted: false,
