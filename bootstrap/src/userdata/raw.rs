@@ -129,7 +129,7 @@ fn place(error: &serde_saphyr::Error, document: &Document) -> Error {
     let message = match error {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("the key `{}` is there twice; keep one", shown(&key))
+            format!("the key `{}` is there twice; keep one", shown(key))
         }
         serde_saphyr::Error::DuplicateMappingKey { .. } => "a key is there twice; keep one".to_owned(),
         other => {
