@@ -1,7 +1,7 @@
 //! A bake against the model of EC2, in the time of the test's clock.
 
 use super::*;
-use crate::cloud::memory::{Builders, Memory};
+use crate::cloud::memory::{Builders, Memory, running};
 use crate::run;
 use mayfly_ami::bake::{SEALED, Wish};
 use mayfly_ami::recipe::{Bare, Recipe};
@@ -90,20 +90,8 @@ async fn a_builder_that_does_not_end_is_said_with_what_was_seen_last() {
 #[test]
 fn an_instance_is_a_builder_by_the_token_of_its_launch_and_not_by_its_tags() {
     let plan = plan();
-    let mut instance = Instance {
-        id: "i-1".into(),
-        state: InstanceState::Running,
-        reason: None,
-        private_ip: None,
-        public_ip: None,
-        subnet: None,
-        zone: None,
-        instance_type: "t3.micro".into(),
-        image: "ami-1".into(),
-        client_token: Some(launch_token(&plan.image_name)),
-        launched: None,
-        tags: plan.tags.iter().cloned().collect(),
-    };
+    let mut instance = running("i-1", plan.tags.iter().cloned().collect());
+    instance.client_token = Some(launch_token(&plan.image_name));
     assert!(is_builder(&instance));
     instance.tags.insert(naming::ENVIRONMENT.into(), "production".into());
     assert!(!is_builder(&instance), "a deployment's");

@@ -387,6 +387,24 @@ impl State {
     }
 }
 
+/// An instance that runs, of which only its tags matter.
+pub(crate) fn running(id: &str, tags: Tags) -> Instance {
+    Instance {
+        id: id.into(),
+        state: InstanceState::Running,
+        reason: None,
+        private_ip: None,
+        public_ip: None,
+        subnet: None,
+        zone: None,
+        instance_type: "t3.micro".into(),
+        image: "ami-0".into(),
+        client_token: None,
+        launched: None,
+        tags,
+    }
+}
+
 /// Of an image that was found by its tags: the recipe among them.
 fn tags_of(image: &str) -> Tags {
     let recipe = image.strip_prefix("ami-of-").and_then(|values| values.split("-of-").next());

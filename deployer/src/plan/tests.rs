@@ -4,6 +4,7 @@ use super::{
     Action, Batch, DateTime, Description, Duration, Ending, Existing, Identity, Intent, Plan, PlanError,
     Recording, Step, Task, candidate,
 };
+use crate::cloud::memory::running;
 use crate::cloud::{
     Balancer, Check, Health, Instance, InstanceState, Member, Subnet, Template, TemplateData, Version,
 };
@@ -39,20 +40,7 @@ fn identity() -> Identity {
 fn instance(id: &str, deployment: &str) -> Instance {
     let mut tags = naming::ownership("greeter", "production");
     tags.insert(naming::DEPLOYMENT.into(), deployment.into());
-    Instance {
-        id: id.into(),
-        state: InstanceState::Running,
-        reason: None,
-        private_ip: None,
-        public_ip: None,
-        subnet: None,
-        zone: None,
-        instance_type: "t3.micro".into(),
-        image: "ami-0".into(),
-        client_token: None,
-        launched: None,
-        tags,
-    }
+    running(id, tags)
 }
 
 fn member(id: &str, health: Health) -> Member {
